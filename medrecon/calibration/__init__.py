@@ -1,0 +1,17 @@
+"""Coil sensitivity maps from the fully sampled centre of multi-coil k-space."""
+
+from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
+from medrecon.calibration.estimate import MapsEstimate, estimate_maps
+from medrecon.calibration.low_resolution import low_resolution_maps
+from medrecon.calibration.region import calibration_region
+
+__all__ = [
+    "Crop",
+    "HardCrop",
+    "MapsEstimate",
+    "SoftCrop",
+    "calibration_region",
+    "espirit",
+    "estimate_maps",
+    "low_resolution_maps",
+]

@@ -1,0 +1,88 @@
+"""The coil maps that a scan allows."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medrecon.calibration.espirit import espirit
+from medrecon.calibration.low_resolution import low_resolution_maps
+from medrecon.calibration.region import calibration_region
+from medrecon.errors import InputError
+
+__all__ = ["MapsEstimate", "estimate_maps"]
+
+_LARGEST = 24  # samples along an axis that ESPIRiT uses
+_KERNEL = 6  # its kernel where the region has twice as many samples along each axis, else half the region
+_FOR_ESPIRIT = 6  # fewest samples along an axis with which ESPIRiT does better than low-resolution images
+_FOR_ANY = 4  # fewest samples along an axis for maps that vary along it
+
+
+@dataclass(frozen=True)
+class MapsEstimate:
+    """Coil maps `(..., coil, y, x)`, the name of the method that made them, and a remark where that was makeshift."""
+
+    maps: Tensor
+    method: str
+    message: str | None
+
+
+def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
+    """Estimate coil maps by ESPIRiT, or from low-resolution images where the calibration region is too small.
+
+    The kernel of ESPIRiT shrinks with the calibration region, and its noise level is taken from the outer k-space.
+
+    Parameters
+    ----------
+    kspace
+        `(..., coil, ky, kx)`.
+    sampled
+        Boolean, `(kx,)` or `(ky, kx)`.
+
+    Raises
+    ------
+    InputError
+        If the centre of k-space holds no calibration lines to speak of.
+    ValueError
+        If the shapes do not fit.
+    """
+    ky, kx = calibration_region(kspace, sampled)
+    if min(ky, kx) < _FOR_ANY:
+        raise InputError(
+            f"the fully sampled centre of k-space is {ky} x {kx} (ky x kx); coil maps need at least "
+            f"{_FOR_ANY} x {_FOR_ANY}: sample more central lines, or use a method without coil maps (zero-filled, rss)"
+        )
+    if min(ky, kx) < _FOR_ESPIRIT:
+        message = (
+            f"the fully sampled centre of k-space is {ky} x {kx} (ky x kx), ESPIRiT needs {_FOR_ESPIRIT} x "
+            f"{_FOR_ESPIRIT}: coil maps are estimated from low-resolution images instead, and are coarse"
+        )
+        return MapsEstimate(low_resolution_maps(kspace, sampled), "low-resolution", message)
+    kernel = min(_KERNEL, min(ky, kx) // 2)
+    maps = espirit(
+        kspace,
+        calibration=(min(ky, _LARGEST), min(kx, _LARGEST)),
+        kernel=kernel,
+        noise=_noise_level(kspace, sampled),
+    )
+    message = (
+        f"the fully sampled centre of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
+        f"ESPIRiT runs with a {kernel} x {kernel} kernel"
+    )
+    return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None)
+
+
+def _noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
+    """Estimate the standard deviation `(...)` of the complex noise from the outer samples of `(..., coil, ky, kx)`.
+
+    The squared magnitude of complex Gaussian noise has the median `sigma^2 log 2`. Samples that are exactly zero (zero
+    padding) do not count; where none is left, the level is zero.
+    """
+    ny, nx = kspace.shape[-2:]
+    outer = sampled.expand(ny, nx).clone()
+    outer[ny // 4 : ny - ny // 4, nx // 4 : nx - nx // 4] = False
+    energy = kspace[..., outer].abs().square().flatten(-2)
+    energy = torch.where(energy > 0, energy, torch.nan)
+    median = energy.nanmedian(-1).values if energy.shape[-1] else energy.new_zeros(kspace.shape[:-3])
+    return (torch.nan_to_num(median) / math.log(2)).sqrt()

@@ -1,0 +1,216 @@
+"""Write files whole or not at all: any file through a temporary one, and the two kinds of HDF5 file made here."""
+
+import errno
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import h5py
+import torch
+
+from medrecon.data.fastmri_header import FastMRIHeader, write_header
+from medrecon.errors import InputError
+
+__all__ = ["ReconstructionOutput", "atomic_file", "write_fastmri", "write_reconstruction"]
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SLACK = 1 << 20  # bytes reserved for what HDF5 writes beside the data: names, attributes, indices
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and move what was written there into place when the block ends well.
+
+    On any exception, Ctrl-C included, the temporary file is removed and `path` is as it was.
+
+    Raises
+    ------
+    InputError
+        If `path` exists and `overwrite` is not set, is a folder, or cannot be written; or if the disk is full.
+    """
+    final = Path(os.path.realpath(path))
+    temporary = final.parent / f".{final.name[:80]}.{secrets.token_hex(4)}{final.suffix[:20]}"
+    try:
+        _require_writable(Path(path), final, overwrite)
+        temporary.open("xb").close()
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        _require_writable(Path(path), final, overwrite)
+        temporary.replace(final)
+    except OSError as error:
+        ours = error.filename is None or Path(error.filename) in (final, temporary)
+        if ours and (reason := _reason(error)):
+            raise InputError(f"{path}: {reason}; nothing was written") from error
+        raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_fastmri(
+    path: str | os.PathLike[str],
+    slices: Iterable[torch.Tensor],
+    *,
+    header: FastMRIHeader,
+    targets: Iterable[torch.Tensor] | None = None,
+    mask: torch.Tensor | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write k-space slices `(coil, ky, kx)`, or `(ky, kx)` for a single-coil file, in the format of fastMRI.
+
+    Slices and targets `(y, x)` are taken in turn, so that no more than one of each is held. A `mask`, `(kx,)` or
+    `(ky, kx)`, is stored and applied. The attributes `max` and `norm` are the largest value and the Euclidean norm of
+    the targets.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written (see `atomic_file`).
+    ValueError
+        If a slice or a target is of the wrong kind or shape, or there is none, or not as many targets as slices.
+    """
+    with atomic_file(path, overwrite=overwrite) as temporary, _hdf5(temporary) as output:
+        norm, largest = 0.0, -math.inf
+        pairs = ((k, None) for k in slices) if targets is None else zip(slices, targets, strict=True)
+        for kspace, target in pairs:
+            if not kspace.is_complex() or kspace.ndim not in (2, 3):
+                raise ValueError(f"write_fastmri takes complex slices (coil, ky, kx), got {_words(kspace)}")
+            values = kspace if mask is None else kspace * mask.to(kspace.device)
+            output.append("kspace", values.to(torch.complex64))
+            if target is not None:
+                name = "reconstruction_rss" if kspace.ndim == 3 else "reconstruction_esc"
+                output.append(name, _image(target))
+                norm, largest = math.hypot(norm, float(target.double().norm())), max(largest, float(target.max()))
+        file = output.file
+        if "kspace" not in file:
+            raise ValueError("write_fastmri takes at least one slice, got none")
+        file["ismrmrd_header"] = write_header(header).encode()
+        file.attrs["acquisition"] = header.acquisition
+        file.attrs["patient_id"] = header.patient_id
+        if targets is not None:
+            file.attrs["max"], file.attrs["norm"] = largest, norm
+        if mask is not None:
+            output.reserve(mask.numel())
+            file["mask"] = mask.cpu().numpy().astype(bool)
+
+
+class ReconstructionOutput:
+    """The open end of `write_reconstruction`: slices are appended, attributes set."""
+
+    def __init__(self, output: "_HDF5Output") -> None:
+        self._output = output
+
+    def append(self, image: torch.Tensor) -> None:
+        """Write the next slice `(y, x)`, real, as float32."""
+        self._output.append("reconstruction", _image(image))
+
+    def describe(self, attributes: Mapping[str, str | int | float]) -> None:
+        """Set attributes of the file, such as the method and its weight."""
+        for name, value in attributes.items():
+            self._output.file.attrs[name] = value
+
+
+@contextmanager
+def write_reconstruction(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[ReconstructionOutput]:
+    """Write images slice by slice to the data set `reconstruction`, float32 `(slice, y, x)`, of a new HDF5 file.
+
+    ``with write_reconstruction("out.h5") as output: output.append(image)``. The file appears when the block ends well.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written (see `atomic_file`).
+    ValueError
+        If no slice was appended, or one is not a real image of the size of the first.
+    """
+    with atomic_file(path, overwrite=overwrite) as temporary, _hdf5(temporary) as output:
+        yield ReconstructionOutput(output)
+        if "reconstruction" not in output.file:
+            raise ValueError(f"write_reconstruction takes at least one slice, got none for {path}")
+
+
+class _HDF5Output:
+    """An HDF5 file under construction, whose space on the disk is reserved before HDF5 writes to it.
+
+    HDF5 crashes the interpreter when one of its deferred writes fails, as on a full disk: it must never meet one.
+    """
+
+    def __init__(self, file: h5py.File, raw: BinaryIO) -> None:
+        self.file = file
+        self._raw = raw
+        self._reserved = 0
+        self.reserve(SLACK)
+
+    def reserve(self, size: int) -> None:
+        """Make sure of `size` more bytes; what is not used is given back when the file is closed."""
+        _reserve(self._raw, self._reserved, size)
+        self._reserved += size
+
+    def append(self, name: str, values: torch.Tensor) -> None:
+        array = values.detach().cpu().resolve_conj().resolve_neg().numpy()
+        shape = array.shape
+        self.reserve(array.nbytes + 1024 * array[..., 0, 0].size)  # and its share of the index of chunks
+        if name not in self.file:
+            chunks = (1,) * (array.ndim - 1) + shape[-2:]
+            self.file.create_dataset(name, (0, *shape), array.dtype, maxshape=(None, *shape), chunks=chunks)
+        data = self.file[name]
+        if data.shape[1:] != shape:
+            raise ValueError(f"`{name}` takes slices of one shape, {data.shape[1:]}, got {shape}")
+        data.resize(data.shape[0] + 1, axis=0)
+        data[-1] = array
+
+
+@contextmanager
+def _hdf5(path: Path) -> Iterator[_HDF5Output]:
+    with path.open("r+b") as raw:
+        _reserve(raw, 0, SLACK)
+        with h5py.File(path, "w") as file:
+            yield _HDF5Output(file, raw)
+            file.flush()
+            size = file.id.get_filesize()
+        raw.truncate(size)
+
+
+def _reserve(file: BinaryIO, start: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), start, size)
+    elif shutil.disk_usage(Path(file.name).parent).free < size + SLACK:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _image(image: torch.Tensor) -> torch.Tensor:
+    if image.ndim != 2 or image.is_complex():
+        raise ValueError(f"an image to write is real, of shape (y, x), got {_words(image)}")
+    return image.to(torch.float32)
+
+
+def _words(tensor: torch.Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _require_writable(path: Path, final: Path, overwrite: bool) -> None:
+    if final.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it")
+    if final.exists() and not final.is_file():
+        raise InputError(f"{path}: is no ordinary file; name another")
+    if final.exists() and not overwrite:
+        raise InputError(f"{path}: exists already; give --overwrite to replace it, or another name")
+    if not final.parent.is_dir():
+        raise InputError(f"{path}: its folder {final.parent} does not exist; create it first")
+
+
+def _reason(error: OSError) -> str:
+    """Say why a file could not be written, or nothing for an error that is not about writing."""
+    if error.errno in DISK_FULL:
+        return "the disk or the quota is full; free some space, or write to another disk"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "may not be written; choose another folder, or change its permissions"
+    if error.errno == errno.ENAMETOOLONG:
+        return "its name is too long; choose a shorter one"
+    return ""

@@ -1,0 +1,221 @@
+"""Functionals: smooth ones with a gradient, and those with a proximal map.
+
+Values, weights and steps are per batch element: a number, or a tensor of shape `batch`.
+
+Parikh & Boyd, Proximal Algorithms, Found Trends Optim 1:127 (2014).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from medrecon.operators.linear import LinearOperator
+from medrecon.operators.norm import operator_norm
+from medrecon.spaces import Space
+
+__all__ = [
+    "L1",
+    "Box",
+    "GroupL1",
+    "LeastSquares",
+    "Proximable",
+    "Rotated",
+    "Smooth",
+    "SquaredDistance",
+    "Zero",
+    "conjugate",
+]
+
+Scalar = Tensor | float
+
+
+class Smooth(Protocol):
+    """A differentiable functional with a Lipschitz gradient."""
+
+    @property
+    def space(self) -> Space: ...
+    @property
+    def lipschitz(self) -> float: ...
+    def __call__(self, x: Tensor, /) -> Tensor: ...
+    def gradient(self, x: Tensor, /) -> Tensor: ...
+
+
+class Proximable(Protocol):
+    """A convex functional `f` with `prox(x, step) = argmin_z f(z) + |z - x|^2 / (2 step)`."""
+
+    @property
+    def space(self) -> Space: ...
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor: ...
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LeastSquares:
+    """`|A x - y|^2 / 2`.
+
+    Raises
+    ------
+    ValueError
+        if `y` is not of the range of `A`.
+    """
+
+    A: LinearOperator
+    y: Tensor
+
+    def __post_init__(self) -> None:
+        self.A.range.require(self.y, "LeastSquares")
+
+    @property
+    def space(self) -> Space:
+        return self.A.domain
+
+    @cached_property
+    def backprojection(self) -> Tensor:
+        """`A.H y`."""
+        return self.A.H(self.y)
+
+    @cached_property
+    def lipschitz(self) -> float:
+        """The squared norm of `A`: its bound where its factors know one, else by power iteration, 1 % up for safety."""
+        bound = self.A.norm_bound
+        return 1.01 * operator_norm(self.A, device=self.y.device) ** 2 if bound is None else bound**2
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        return 0.5 * self.A.range.norm(self.A(x) - self.y) ** 2
+
+    def gradient(self, x: Tensor, /) -> Tensor:
+        return self.A.gram(x).sub(self.backprojection)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Zero:
+    """`0`; its proximal map is the identity."""
+
+    space: Space
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        return x.new_zeros(self.space.batch_shape(x), dtype=x.dtype.to_real())
+
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
+        del step
+        return x
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class L1:
+    """`weight * sum |x|`, with soft thresholding of the modulus as its proximal map."""
+
+    space: Space
+    weight: Scalar
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        return self.weight * x.abs().sum(self.space.dims)
+
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
+        return x * _shrinkage(x.abs(), self.space.expand(self.weight * step))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GroupL1:
+    """`weight * sum sqrt(sum_axis |x|^2)`: the norm of isotropic total variation on a gradient field."""
+
+    space: Space
+    weight: Scalar
+    axis: str = "direction"
+
+    def _modulus(self, x: Tensor) -> Tensor:
+        modulus: Tensor = torch.linalg.vector_norm(x, dim=self.space.dim(self.axis), keepdim=True)
+        return modulus
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        return self.weight * self._modulus(x).sum(self.space.dims)
+
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
+        return x * _shrinkage(self._modulus(x), self.space.expand(self.weight * step))
+
+
+def _shrinkage(modulus: Tensor, threshold: Scalar) -> Tensor:
+    """`max(modulus - threshold, 0) / modulus`, and 0 at 0."""
+    return (modulus - threshold).clamp_min(0) / modulus.clamp_min(torch.finfo(modulus.dtype).tiny)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Box:
+    """`0` where `lower <= x <= upper` everywhere, infinite elsewhere; of real spaces."""
+
+    space: Space
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        if self.space.is_complex or not self.lower <= self.upper:
+            raise ValueError(f"Box takes a real space and lower <= upper, got {self.space}, {self.lower}, {self.upper}")
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        inside = ((x >= self.lower) & (x <= self.upper)).flatten(-self.space.ndim).all(-1)
+        return torch.where(inside, 0.0, torch.inf).to(x.dtype)
+
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
+        del step
+        return x.clamp(self.lower, self.upper)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SquaredDistance:
+    """`weight * |x - centre|^2 / 2`."""
+
+    space: Space
+    centre: Tensor
+    weight: Scalar = 1.0
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        return 0.5 * self.weight * self.space.norm(x - self.centre) ** 2
+
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
+        pull = self.space.expand(self.weight * step)
+        return (x + pull * self.centre) / (1 + pull)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Rotated:
+    """`f(U x)` for a unitary `U` (`U.H U = U U.H = 1`): `prox = U.H prox_f U`."""
+
+    f: Proximable
+    U: LinearOperator
+
+    @property
+    def space(self) -> Space:
+        return self.U.domain
+
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
+        return self.U.H(self.f.prox(self.U(x), step))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Conjugate:
+    f: Proximable
+
+    @property
+    def space(self) -> Space:
+        return self.f.space
+
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
+        scale = self.space.expand(step)
+        return x - scale * self.f.prox(x / scale, 1 / step)
+
+
+def conjugate(f: Proximable) -> Proximable:
+    """The convex conjugate `f*`, with its proximal map by Moreau's identity `x = prox_sf*(x) + s prox_f/s(x / s)`."""
+    return f.f if isinstance(f, _Conjugate) else _Conjugate(f)

@@ -1,0 +1,31 @@
+"""Linear operators: the algebra, and the physics of MRI and CT written in it."""
+
+from medrecon.operators.coils import CoilMaps, sense
+from medrecon.operators.diagonal import Diagonal
+from medrecon.operators.differences import Crop, Gradient, Roll
+from medrecon.operators.fourier import Convolution, Fourier
+from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Multiple, Sum, find
+from medrecon.operators.norm import operator_norm
+from medrecon.operators.sampling import Mask
+from medrecon.operators.wavelets import Wavelet
+
+__all__ = [
+    "Adjoint",
+    "CoilMaps",
+    "Composition",
+    "Convolution",
+    "Crop",
+    "Diagonal",
+    "Fourier",
+    "Gradient",
+    "Identity",
+    "LinearOperator",
+    "Mask",
+    "Multiple",
+    "Roll",
+    "Sum",
+    "Wavelet",
+    "find",
+    "operator_norm",
+    "sense",
+]

@@ -1,0 +1,78 @@
+"""Multiplication by a tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor
+
+from medrecon.operators.linear import LinearOperator
+from medrecon.spaces import Space
+
+__all__ = ["Diagonal"]
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagonal(LinearOperator):
+    """`x -> values * x`, for `values` that broadcast to `(..., *space.shape)`; computed in the precision of `x`."""
+
+    values: Tensor
+    space: Space
+
+    def __post_init__(self) -> None:
+        if self.values.is_complex() and not self.space.is_complex:
+            raise ValueError(f"Diagonal on {self.space} takes real values, got {self.values.dtype}")
+        trailing = self.values.shape[max(self.values.ndim - self.space.ndim, 0) :]
+        sizes = self.space.shape[self.space.ndim - len(trailing) :]
+        if any(have not in (1, want) for have, want in zip(trailing, sizes, strict=True)):
+            raise ValueError(f"Diagonal takes values that broadcast to {self.space}, got {tuple(self.values.shape)}")
+
+    @property
+    def domain(self) -> Space:
+        return self.space
+
+    @property
+    def range(self) -> Space:
+        return self.space
+
+    @cached_property
+    def _casts(self) -> dict[tuple[torch.dtype, torch.device, bool], Tensor]:
+        return {}
+
+    def _like(self, x: Tensor, *, conjugate: bool) -> Tensor:
+        """The values in the precision and on the device of `x`, kept from call to call unless a gradient flows to them."""
+        if self.values.requires_grad:
+            values = self.values.to(x.device, x.dtype)
+            return values.conj() if conjugate else values
+        key = (x.dtype, x.device, conjugate)
+        if key not in self._casts:
+            values = self.values.to(x.device, x.dtype)
+            self._casts[key] = values.conj().resolve_conj() if conjugate else values
+        return self._casts[key]
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return x * self._like(x, conjugate=False)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return y * self._like(y, conjugate=self.values.is_complex())
+
+    def _gram(self) -> LinearOperator:
+        return Diagonal(self.values.abs().square(), self.space)
+
+    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+        if isinstance(inner, Diagonal):
+            return Diagonal(self.values.abs().square() * inner.values, self.space)
+        return super()._sandwich(inner)
+
+    def _after(self, outer: LinearOperator) -> LinearOperator | None:
+        if not isinstance(outer, Diagonal):
+            return None
+        device = outer.values.device if self.values.device.type == "cpu" else self.values.device
+        return Diagonal(outer.values.to(device) * self.values.to(device), self.space)
+
+    def _norm_bound(self) -> float | None:
+        return float(self.values.detach().abs().max())

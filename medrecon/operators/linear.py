@@ -1,0 +1,383 @@
+"""The algebra of linear operators: compositions, sums, multiples and adjoints, written once.
+
+A concrete operator is a frozen dataclass that holds tensors and writes two maps, `_forward` and `_adjoint`. What it knows in
+closed form (its gram, what becomes of it between two others, its norm) it says in the hooks below; this module knows no child.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self, TypeVar, final
+
+import torch
+from torch import Tensor
+
+from medrecon.spaces import Space
+
+__all__ = ["Adjoint", "Composition", "Identity", "LinearOperator", "Multiple", "Sum", "find"]
+
+Found = TypeVar("Found", bound="LinearOperator")
+
+
+class LinearOperator(ABC):
+    """A linear map from `domain` to `range`; `A(x)` applies it, `A.H(y)` its adjoint, over any leading batch axes.
+
+    The adjoint is that of the real inner product `Re <x, y>`, the one autograd uses: the backward of `A` is `A.H`.
+    """
+
+    @property
+    @abstractmethod
+    def domain(self) -> Space:
+        """The space that the operator takes."""
+
+    @property
+    @abstractmethod
+    def range(self) -> Space:
+        """The space that the operator gives."""
+
+    @abstractmethod
+    def _forward(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _adjoint(self, y: Tensor) -> Tensor: ...
+
+    # What a child may know in closed form.
+
+    def _gram(self) -> LinearOperator:
+        """`A.H @ A`."""
+        return compose(self.H, self)
+
+    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+        """`A.H @ inner @ A`."""
+        return compose(self.H, inner, self)
+
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        """Factors of this operator, outermost first, that a composition may merge with their neighbours."""
+        return (self,)
+
+    def _after(self, outer: LinearOperator) -> LinearOperator | None:
+        """`outer @ self` as one cheaper operator, or None."""
+        del outer
+        return None
+
+    def _norm_bound(self) -> float | None:
+        """An upper bound of the operator norm, or None where only an iteration can tell."""
+        return None
+
+    # The algebra.
+
+    @final
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Apply the operator to `x`, of shape `(..., *domain.shape)`.
+
+        Raises
+        ------
+        ValueError
+            if `x` is not of the domain.
+        """
+        self.domain.require(x, type(self).__name__)
+        return self._forward(x)
+
+    @property
+    def H(self) -> LinearOperator:
+        """The adjoint; `A.H.H` is `A`."""
+        return Adjoint(self)
+
+    @final
+    @cached_property
+    def gram(self) -> LinearOperator:
+        """`A.H @ A`, in closed form where there is one."""
+        return self._gram()
+
+    @final
+    @cached_property
+    def norm_bound(self) -> float | None:
+        """An upper bound of the operator norm where the factors know theirs, else None (see `operator_norm`)."""
+        return self._norm_bound()
+
+    @final
+    def __matmul__(self, inner: LinearOperator) -> LinearOperator:
+        return compose(self, inner)
+
+    @final
+    def __add__(self, other: LinearOperator) -> LinearOperator:
+        if not isinstance(other, LinearOperator):
+            return NotImplemented
+        return Sum((self, other))
+
+    @final
+    def __sub__(self, other: LinearOperator) -> LinearOperator:
+        return self + (-1.0) * other
+
+    @final
+    def __rmul__(self, scalar: complex) -> LinearOperator:
+        return Multiple(scalar, self)
+
+    @final
+    def __neg__(self) -> LinearOperator:
+        return Multiple(-1.0, self)
+
+    @final
+    def to(self, device: torch.device | str) -> Self:
+        """The same operator with all of its tensors on `device`."""
+        return _moved(self, device)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        fields = (f"{field.name}={_shown(getattr(self, field.name))}" for field in dataclasses.fields(self))  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(fields)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = {field.name for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in self.__dict__.items() if name in names}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Tensor):
+        sizes = ", ".join(map(str, value.shape))
+        return f"<({sizes}) {str(value.dtype).removeprefix('torch.')} on {value.device}>"
+    return repr(value)
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple):
+        return tuple(_moved(item, device) for item in value)
+    if isinstance(value, LinearOperator) and dataclasses.is_dataclass(value):
+        fields = {field.name: _moved(getattr(value, field.name), device) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Identity(LinearOperator):
+    """`x -> x`."""
+
+    space: Space
+
+    @property
+    def domain(self) -> Space:
+        return self.space
+
+    @property
+    def range(self) -> Space:
+        return self.space
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return x
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return y
+
+    @property
+    def H(self) -> LinearOperator:
+        return self
+
+    def _gram(self) -> LinearOperator:
+        return self
+
+    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+        return inner
+
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return ()
+
+    def _norm_bound(self) -> float | None:
+        return 1.0
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Adjoint(LinearOperator):
+    """`A.H`."""
+
+    operator: LinearOperator
+
+    @property
+    def domain(self) -> Space:
+        return self.operator.range
+
+    @property
+    def range(self) -> Space:
+        return self.operator.domain
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.operator._adjoint(x)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self.operator._forward(y)
+
+    @property
+    def H(self) -> LinearOperator:
+        return self.operator
+
+    def _norm_bound(self) -> float | None:
+        return self.operator.norm_bound
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Composition(LinearOperator):
+    """`factors[0] @ factors[1] @ ...`: made by `@`, which checks that the spaces meet.
+
+    The factors stay what they were; what is run is their parts, neighbours merged where they know how: the centring signs of a
+    Fourier transform end up in the mask and the coil maps, and cost nothing.
+    """
+
+    factors: tuple[LinearOperator, ...]
+
+    def __post_init__(self) -> None:
+        for outer, inner in zip(self.factors, self.factors[1:], strict=False):
+            if outer.domain != inner.range:
+                raise ValueError(
+                    f"{type(outer).__name__} @ {type(inner).__name__}: the left operator takes {outer.domain}, "
+                    f"but the right one gives {inner.range}"
+                )
+
+    @property
+    def domain(self) -> Space:
+        return self.factors[-1].domain
+
+    @property
+    def range(self) -> Space:
+        return self.factors[0].range
+
+    @cached_property
+    def _program(self) -> tuple[LinearOperator, ...]:
+        program: list[LinearOperator] = []
+        for part in (part for factor in self.factors for part in factor._parts()):
+            merged = part._after(program[-1]) if program else None
+            if merged is None:
+                program.append(part)
+            else:
+                program[-1] = merged
+        return tuple(program)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        for part in reversed(self._program):
+            x = part._forward(x)
+        return x
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        for part in self._program:
+            y = part._adjoint(y)
+        return y
+
+    def _gram(self) -> LinearOperator:
+        gram = self.factors[0].gram
+        for factor in self.factors[1:]:
+            gram = factor._sandwich(gram)
+        return gram
+
+    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+        for factor in self.factors:
+            inner = factor._sandwich(inner)
+        return inner
+
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return self._program
+
+    def _norm_bound(self) -> float | None:
+        bound = 1.0
+        for factor in self.factors:
+            if factor.norm_bound is None:
+                return None
+            bound *= factor.norm_bound
+        return bound
+
+
+def compose(*operators: LinearOperator) -> LinearOperator:
+    """The composition of `operators`, outermost first, with nested compositions laid flat."""
+    factors: list[LinearOperator] = []
+    for operator in operators:
+        factors.extend(operator.factors if isinstance(operator, Composition) else (operator,))
+    return factors[0] if len(factors) == 1 else Composition(tuple(factors))
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Sum(LinearOperator):
+    """`terms[0] + terms[1] + ...`, of operators between the same two spaces."""
+
+    terms: tuple[LinearOperator, ...]
+
+    def __post_init__(self) -> None:
+        first = self.terms[0]
+        for term in self.terms[1:]:
+            if (term.domain, term.range) != (first.domain, first.range):
+                raise ValueError(
+                    f"{type(first).__name__} + {type(term).__name__}: the left operator maps {first.domain} to "
+                    f"{first.range}, the right one {term.domain} to {term.range}"
+                )
+
+    @property
+    def domain(self) -> Space:
+        return self.terms[0].domain
+
+    @property
+    def range(self) -> Space:
+        return self.terms[0].range
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return sum((term._forward(x) for term in self.terms[1:]), start=self.terms[0]._forward(x))
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return sum((term._adjoint(y) for term in self.terms[1:]), start=self.terms[0]._adjoint(y))
+
+    def _norm_bound(self) -> float | None:
+        bounds = [term.norm_bound for term in self.terms]
+        return None if None in bounds else sum(bound for bound in bounds if bound is not None)
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Multiple(LinearOperator):
+    """`scalar * operator`; a complex scalar needs complex spaces."""
+
+    scalar: complex
+    operator: LinearOperator
+
+    def __post_init__(self) -> None:
+        if isinstance(self.scalar, complex) and not (self.domain.is_complex and self.range.is_complex):
+            raise ValueError(f"a complex multiple needs complex spaces, got {self.domain} to {self.range}")
+
+    @property
+    def domain(self) -> Space:
+        return self.operator.domain
+
+    @property
+    def range(self) -> Space:
+        return self.operator.range
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.scalar * self.operator._forward(x)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self.scalar.conjugate() * self.operator._adjoint(y)
+
+    def _gram(self) -> LinearOperator:
+        return Multiple(abs(self.scalar) ** 2, self.operator.gram)
+
+    def _norm_bound(self) -> float | None:
+        bound = self.operator.norm_bound
+        return None if bound is None else abs(self.scalar) * bound
+
+
+def find(A: LinearOperator, kind: type[Found], who: str) -> Found:
+    """The one factor of `A` of that kind, for a method that needs more than the algebra.
+
+    Raises
+    ------
+    ValueError
+        if `A` has none or several.
+    """
+    factors = A.factors if isinstance(A, Composition) else (A,)
+    found = [factor for factor in factors if isinstance(factor, kind)]
+    if len(found) != 1:
+        names = " @ ".join(type(factor).__name__ for factor in factors)
+        raise ValueError(f"{who} needs an operator with one {kind.__name__} in it, got {names}")
+    return found[0]

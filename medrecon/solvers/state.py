@@ -1,0 +1,69 @@
+"""What an iteration yields, and the one loop that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Solution", "State", "run"]
+
+
+@dataclass(frozen=True)
+class State:
+    """An iterate `x` of shape `(*batch, *space)` and its relative `residual` of shape `batch`, which falls to 0."""
+
+    x: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The last iterate of each batch element, how many iterations it took, and whether it met the tolerance."""
+
+    x: Tensor
+    iterations: Tensor
+    converged: Tensor
+
+
+def run(
+    states: Iterator[State],
+    *,
+    max_iterations: int,
+    tolerance: float = 0.0,
+    watch: Callable[[int, State], None] | None = None,
+) -> Solution:
+    """Run a solver until every batch element has a residual of at most `tolerance`, or `max_iterations` have passed.
+
+    An element that has converged keeps its iterate while the others go on, so that a batch gives what a loop gives.
+    With a tolerance of 0 all iterations are run. `watch` is called with each iteration's number, from 1, and its state.
+
+    Raises
+    ------
+    ValueError
+        if `max_iterations` is below 1 or `tolerance` negative.
+    ArithmeticError
+        if an iterate is no longer finite.
+    """
+    if max_iterations < 1 or tolerance < 0:
+        raise ValueError(f"run takes max_iterations >= 1 and tolerance >= 0, got {max_iterations} and {tolerance}")
+    first = next(states)
+    x, converged = first.x, torch.zeros_like(first.residual, dtype=torch.bool)
+    iterations = torch.zeros_like(first.residual, dtype=torch.int64)
+    state, number = first, 1
+    while True:
+        kept = converged.reshape(converged.shape + (1,) * (x.ndim - converged.ndim))
+        x = torch.where(kept, x, state.x) if tolerance > 0 and bool(converged.any()) else state.x
+        iterations = torch.where(converged, iterations, number)
+        if watch is not None:
+            watch(number, state)
+        if tolerance > 0:
+            converged = converged | (state.residual <= tolerance)
+        if number == max_iterations or bool(converged.all()):
+            break
+        state, number = next(states), number + 1
+    if not bool(torch.isfinite(state.residual).all()):
+        raise ArithmeticError(f"the iteration diverged: after {number} iterations its residual is not finite")
+    return Solution(x, iterations, converged)
