@@ -178,6 +178,9 @@ class SquaredDistance:
     centre: Tensor
     weight: Scalar = 1.0
 
+    def __post_init__(self) -> None:
+        self.space.require(self.centre, "SquaredDistance")
+
     def __call__(self, x: Tensor, /) -> Tensor:
         return 0.5 * self.weight * self.space.norm(x - self.centre) ** 2
 
@@ -193,6 +196,10 @@ class Rotated:
 
     f: Proximable
     U: LinearOperator
+
+    def __post_init__(self) -> None:
+        if self.f.space != self.U.range:
+            raise ValueError(f"Rotated takes a functional of the range of U, {self.U.range}, got one of {self.f.space}")
 
     @property
     def space(self) -> Space:

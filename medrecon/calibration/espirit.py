@@ -13,7 +13,7 @@ from medrecon.calibration.region import centre, principal_coil, require_multicoi
 __all__ = ["Crop", "HardCrop", "SoftCrop", "espirit"]
 
 _NODES_PER_TAP = 12  # coarse grid: 12 nodes per kernel sample; a lag then has at least 12 nodes in a period
-_STRETCH = 1e-3  # interpolated unit vectors whose length is off by more than this are solved for anew
+_STRETCH = 3e-4  # interpolated unit vectors whose length is off by more than this are solved for anew
 _MARGIN = 0.02  # interpolated eigenvalues are trusted to this much where they decide which pixels to solve anew
 _NOISE_EDGE = 1.05  # the overlap of the patches moves the edge by up to 2 per cent
 _CHUNK = 1 << 22  # matrix entries held at a time

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medrecon.operators.diagonal import Diagonal
 from medrecon.operators.fourier import Convolution, Fourier, convolve
-from medrecon.operators.linear import Identity, LinearOperator
+from medrecon.operators.linear import LinearOperator
 from medrecon.operators.sampling import Mask
 from medrecon.spaces import Space, image_space
 
@@ -51,8 +51,14 @@ class CoilMaps(LinearOperator):
         return -self.ndim - 1
 
     @cached_property
-    def _conjugates(self) -> tuple[Tensor, ...]:
+    def _kept_conjugates(self) -> tuple[Tensor, ...]:
         return self.maps.detach().conj().resolve_conj().unbind(self._coil)
+
+    @property
+    def _conjugates(self) -> tuple[Tensor, ...]:
+        if self.maps.requires_grad:  # a training step may change the maps between two calls
+            return self.maps.detach().conj().unbind(self._coil)
+        return self._kept_conjugates
 
     def _forward(self, x: Tensor) -> Tensor:
         return self.maps * x.unsqueeze(self._coil)
@@ -68,17 +74,17 @@ class CoilMaps(LinearOperator):
         return total
 
     def _gram(self) -> LinearOperator:
+        if self.maps.requires_grad:
+            return super()._gram()
         return Diagonal(self.maps.abs().square().sum(self._coil), self.domain)
 
     def _sandwich(self, inner: LinearOperator) -> LinearOperator:
-        if isinstance(inner, Identity):
-            return self.gram
         if isinstance(inner, Convolution) and self._coil not in inner.dims:
             return CoilGram(self, inner)
         return super()._sandwich(inner)
 
     def _after(self, outer: LinearOperator) -> LinearOperator | None:
-        if not isinstance(outer, Diagonal):
+        if not isinstance(outer, Diagonal) or outer.values.requires_grad or self.maps.requires_grad:
             return None
         return CoilMaps(outer.values.to(self.maps.device, self.maps.dtype) * self.maps, self.ndim)
 

@@ -24,8 +24,9 @@ class Diagonal(LinearOperator):
     space: Space
 
     def __post_init__(self) -> None:
-        if self.values.is_complex() and not self.space.is_complex:
-            raise ValueError(f"Diagonal on {self.space} takes real values, got {self.values.dtype}")
+        if not (self.values.is_floating_point() or (self.values.is_complex() and self.space.is_complex)):
+            field = "real or complex" if self.space.is_complex else "real"
+            raise ValueError(f"Diagonal on {self.space} takes {field} values, got {self.values.dtype}")
         trailing = self.values.shape[max(self.values.ndim - self.space.ndim, 0) :]
         sizes = self.space.shape[self.space.ndim - len(trailing) :]
         if any(have not in (1, want) for have, want in zip(trailing, sizes, strict=True)):
@@ -50,8 +51,9 @@ class Diagonal(LinearOperator):
             return values.conj() if conjugate else values
         key = (x.dtype, x.device, conjugate)
         if key not in self._casts:
-            values = self.values.to(x.device, x.dtype)
-            self._casts[key] = values.conj().resolve_conj() if conjugate else values
+            with torch.inference_mode(False):
+                values = self.values.to(x.device, x.dtype)
+                self._casts[key] = values.conj().resolve_conj() if conjugate else values
         return self._casts[key]
 
     def _forward(self, x: Tensor) -> Tensor:
@@ -61,15 +63,17 @@ class Diagonal(LinearOperator):
         return y * self._like(y, conjugate=self.values.is_complex())
 
     def _gram(self) -> LinearOperator:
+        if self.values.requires_grad:
+            return super()._gram()
         return Diagonal(self.values.abs().square(), self.space)
 
     def _sandwich(self, inner: LinearOperator) -> LinearOperator:
-        if isinstance(inner, Diagonal):
+        if isinstance(inner, Diagonal) and not (inner.values.requires_grad or self.values.requires_grad):
             return Diagonal(self.values.abs().square() * inner.values, self.space)
         return super()._sandwich(inner)
 
     def _after(self, outer: LinearOperator) -> LinearOperator | None:
-        if not isinstance(outer, Diagonal):
+        if not isinstance(outer, Diagonal) or outer.values.requires_grad or self.values.requires_grad:
             return None
         device = outer.values.device if self.values.device.type == "cpu" else self.values.device
         return Diagonal(outer.values.to(device) * self.values.to(device), self.space)

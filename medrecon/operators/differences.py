@@ -141,7 +141,9 @@ class Crop(LinearOperator):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.shape) != self.space.ndim or any(a > b for a, b in zip(self.shape, self.space.shape, strict=True)):
+        if len(self.shape) != self.space.ndim or any(
+            not 1 <= size <= full for size, full in zip(self.shape, self.space.shape, strict=True)
+        ):
             raise ValueError(f"Crop takes a shape within {self.space}, got {self.shape}")
 
     @property

@@ -40,11 +40,12 @@ class Fourier(LinearOperator):
     axes: tuple[str, ...] = ("z", "y", "x")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(axis for axis in self.space.axes if axis in self.axes))
-        if not self.axes or not self.space.is_complex:
+        axes = tuple(axis for axis in self.space.axes if axis in self.axes)
+        if not axes or not self.space.is_complex or not set(self.axes) <= {"z", "y", "x"}:
             raise ValueError(
-                f"Fourier takes a complex space with one of the axes z, y, x to transform, got {self.space}"
+                f"Fourier takes a complex space and some of its axes z, y, x to transform, got {self.space} and {self.axes}"
             )
+        object.__setattr__(self, "axes", axes)
 
     @property
     def domain(self) -> Space:
@@ -61,7 +62,8 @@ class Fourier(LinearOperator):
 
     @cached_property
     def _phases(self) -> Diagonal:
-        return Diagonal(_centring(self.domain, self._dims), self.domain)
+        with torch.inference_mode(False):
+            return Diagonal(_centring(self.domain, self._dims), self.domain)
 
     @cached_property
     def _k_phases(self) -> Diagonal:
@@ -82,8 +84,8 @@ class Fourier(LinearOperator):
         return Identity(self.domain)
 
     def _sandwich(self, inner: LinearOperator) -> LinearOperator:
-        if isinstance(inner, Mask) and inner.domain == self.range:
-            return Convolution.of_mask(inner, self.domain, self._dims)
+        if isinstance(inner, Mask) and inner.varying_dims <= set(self._dims):
+            return Convolution.of_mask(inner, self.domain)
         return super()._sandwich(inner)
 
     def _norm_bound(self) -> float | None:
@@ -151,11 +153,24 @@ class Convolution(LinearOperator):
     multiplier: Tensor
     space: Space
 
+    def __post_init__(self) -> None:
+        trailing = self.multiplier.shape[self.multiplier.ndim - self.space.ndim :]
+        fits = len(trailing) == self.space.ndim and all(
+            have in (1, want) for have, want in zip(trailing, self.space.shape, strict=True)
+        )
+        if not (fits and self.multiplier.is_floating_point() and self.space.is_complex):
+            raise ValueError(
+                f"Convolution takes a complex space and a real multiplier with its axes, of size 1 where it does not vary, "
+                f"got {self.space} and {tuple(self.multiplier.shape)} {self.multiplier.dtype}"
+            )
+
     @classmethod
-    def of_mask(cls, mask: Mask, space: Space, dims: tuple[int, ...]) -> Convolution:
-        """The gram of `mask @ Fourier` over the dimensions `dims` of `space`."""
-        varying = [dim for dim in dims if mask._weights.shape[dim] > 1]
-        return cls(torch.fft.ifftshift(mask._weights, dim=varying), space)
+    def of_mask(cls, mask: Mask, space: Space) -> Convolution:
+        """The gram of `mask @ Fourier`, for a mask that varies along transformed dimensions of `space` only."""
+        weights = mask._weights
+        for dim in mask.varying_dims:
+            weights = torch.fft.ifftshift(weights, dim=dim)
+        return cls(weights, space)
 
     @property
     def domain(self) -> Space:
@@ -175,9 +190,12 @@ class Convolution(LinearOperator):
         return {}
 
     def multiplier_like(self, x: Tensor) -> Tensor:
-        """The multiplier in the dtype of `x`, kept from call to call."""
+        """The multiplier in the dtype of `x`, kept from call to call unless a gradient flows to it."""
+        if self.multiplier.requires_grad:
+            return self.multiplier.to(x.dtype)
         if x.dtype not in self._casts:
-            self._casts[x.dtype] = self.multiplier.to(x.dtype)
+            with torch.inference_mode(False):
+                self._casts[x.dtype] = self.multiplier.to(x.dtype)
         return self._casts[x.dtype]
 
     def _forward(self, x: Tensor) -> Tensor:
@@ -191,12 +209,16 @@ class Convolution(LinearOperator):
         return self
 
     def _norm_bound(self) -> float | None:
-        return float(self.multiplier.abs().max())
+        return float(self.multiplier.detach().abs().max())
 
 
 def convolve(x: Tensor, multiplier: Tensor, dims: tuple[int, ...]) -> Tensor:
     """The inverse transform of `multiplier` times the transform of `x` along `dims`."""
     if not dims:
         return x * multiplier
-    convolved: Tensor = torch.fft.ifftn(torch.fft.fftn(x, dim=dims).mul_(multiplier), dim=dims)
+    spectrum = torch.fft.fftn(x, dim=dims)
+    shape = torch.broadcast_shapes(spectrum.shape, multiplier.shape)  # type: ignore[no-untyped-call]
+    in_place = shape == spectrum.shape  # else the multiplier brings a batch
+    spectrum = spectrum.mul_(multiplier) if in_place else spectrum * multiplier
+    convolved: Tensor = torch.fft.ifftn(spectrum, dim=dims)
     return convolved

@@ -10,6 +10,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Number, Real
 from typing import Any, Self, TypeVar, final
 
 import torch
@@ -44,7 +45,8 @@ class LinearOperator(ABC):
     @abstractmethod
     def _adjoint(self, y: Tensor) -> Tensor: ...
 
-    # What a child may know in closed form.
+    # What a child may know in closed form. What these give is kept, so it holds no product of tensors to which gradients flow:
+    # a product belongs to the graph, and to the grad mode, of one call.
 
     def _gram(self) -> LinearOperator:
         """`A.H @ A`."""
@@ -52,7 +54,7 @@ class LinearOperator(ABC):
 
     def _sandwich(self, inner: LinearOperator) -> LinearOperator:
         """`A.H @ inner @ A`."""
-        return compose(self.H, inner, self)
+        return self.gram if isinstance(inner, Identity) else compose(self.H, inner, self)
 
     def _parts(self) -> tuple[LinearOperator, ...]:
         """Factors of this operator, outermost first, that a composition may merge with their neighbours."""
@@ -90,7 +92,8 @@ class LinearOperator(ABC):
     @cached_property
     def gram(self) -> LinearOperator:
         """`A.H @ A`, in closed form where there is one."""
-        return self._gram()
+        with torch.inference_mode(False):  # what is kept may meet a gradient later
+            return self._gram()
 
     @final
     @cached_property
@@ -100,6 +103,8 @@ class LinearOperator(ABC):
 
     @final
     def __matmul__(self, inner: LinearOperator) -> LinearOperator:
+        if not isinstance(inner, LinearOperator):
+            return NotImplemented
         return compose(self, inner)
 
     @final
@@ -138,6 +143,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, Tensor):
         sizes = ", ".join(map(str, value.shape))
         return f"<({sizes}) {str(value.dtype).removeprefix('torch.')} on {value.device}>"
+    if isinstance(value, Space):
+        return f"<{value}>"
     return repr(value)
 
 
@@ -146,9 +153,9 @@ def _moved(value: Any, device: torch.device | str) -> Any:
         return value.to(device)
     if isinstance(value, tuple):
         return tuple(_moved(item, device) for item in value)
-    if isinstance(value, LinearOperator) and dataclasses.is_dataclass(value):
-        fields = {field.name: _moved(getattr(value, field.name), device) for field in dataclasses.fields(value)}
-        return dataclasses.replace(value, **fields)
+    if isinstance(value, LinearOperator):
+        names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]
+        return dataclasses.replace(value, **{name: _moved(getattr(value, name), device) for name in names})  # type: ignore[type-var]
     return value
 
 
@@ -249,12 +256,13 @@ class Composition(LinearOperator):
     @cached_property
     def _program(self) -> tuple[LinearOperator, ...]:
         program: list[LinearOperator] = []
-        for part in (part for factor in self.factors for part in factor._parts()):
-            merged = part._after(program[-1]) if program else None
-            if merged is None:
-                program.append(part)
-            else:
-                program[-1] = merged
+        with torch.inference_mode(False):  # what is kept may meet a gradient later
+            for part in (part for factor in self.factors for part in factor._parts()):
+                merged = part._after(program[-1]) if program else None
+                if merged is None:
+                    program.append(part)
+                else:
+                    program[-1] = merged
         return tuple(program)
 
     def _forward(self, x: Tensor) -> Tensor:
@@ -342,7 +350,12 @@ class Multiple(LinearOperator):
     operator: LinearOperator
 
     def __post_init__(self) -> None:
-        if isinstance(self.scalar, complex) and not (self.domain.is_complex and self.range.is_complex):
+        scalar: object = self.scalar
+        if not isinstance(scalar, Number):
+            raise ValueError(
+                f"Multiple takes a number, got {_shown(scalar)}: for a tensor of factors compose with a Diagonal"
+            )
+        if not isinstance(scalar, Real) and not (self.domain.is_complex and self.range.is_complex):
             raise ValueError(f"a complex multiple needs complex spaces, got {self.domain} to {self.range}")
 
     @property

@@ -66,13 +66,19 @@ class Mask(LinearOperator):
                 pattern = first
         return pattern
 
+    @property
+    def varying_dims(self) -> set[int]:
+        """The dimensions of the space along which the mask varies."""
+        return {dim for dim in self.space.dims if self._weights.shape[dim] > 1}
+
     @cached_property
     def _weights(self) -> Tensor:
         """The pattern with an axis for the coils, real."""
         pattern = self.pattern
         if "coil" in self.space.axes:
             pattern = pattern.unsqueeze(self.space.dim("coil"))
-        return pattern.to(torch.float32)
+        with torch.inference_mode(False):
+            return pattern.to(torch.float32)
 
     def _forward(self, x: Tensor) -> Tensor:
         return x * self._weights.to(x.dtype.to_real())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import final
 
 import pywt
@@ -43,8 +43,7 @@ class Wavelet(LinearOperator):
     levels: int = 4
 
     def __post_init__(self) -> None:
-        orthogonal = [name for name in pywt.wavelist(kind="discrete") if pywt.Wavelet(name).orthogonal]
-        if self.wavelet not in orthogonal:
+        if self.wavelet not in _orthogonal_wavelets():
             raise ValueError(
                 f"Wavelet takes an orthogonal wavelet such as haar, db4, sym4 or coif2, got {self.wavelet!r}"
             )
@@ -69,7 +68,8 @@ class Wavelet(LinearOperator):
     def _bank(self, x: Tensor) -> _FilterBank:
         key = (x.dtype, x.device)
         if key not in self._banks:
-            self._banks[key] = _FilterBank.of(self.wavelet, x)
+            with torch.inference_mode(False):
+                self._banks[key] = _FilterBank.of(self.wavelet, x)
         return self._banks[key]
 
     def _forward(self, x: Tensor) -> Tensor:
@@ -117,6 +117,13 @@ class Wavelet(LinearOperator):
         return 1.0
 
 
+@cache
+def _orthogonal_wavelets() -> frozenset[str]:
+    """Those whose taps are orthogonal to rounding; PyWavelets' finite `dmey` is so to three digits only."""
+    names = pywt.wavelist(kind="discrete")
+    return frozenset(name for name in names if name != "dmey" and pywt.Wavelet(name).orthogonal)
+
+
 @dataclass(frozen=True, eq=False)
 class _FilterBank:
     """One level along one axis, as block matrices."""
@@ -156,13 +163,14 @@ class _FilterBank:
     def whole(self, n: int) -> Tensor:
         """The periodic analysis matrix (n, n) of a short axis."""
         if n not in self._whole:
-            matrix = self.low.new_zeros(2, n // 2, n)
-            rows = torch.arange(n // 2, device=self.low.device)
-            for tap in range(self.taps):
-                columns = (2 * rows + tap) % n
-                matrix[0, rows, columns] += self.low[tap]
-                matrix[1, rows, columns] += self.high[tap]
-            self._whole[n] = matrix.flatten(0, 1)
+            with torch.inference_mode(False):
+                matrix = self.low.new_zeros(2, n // 2, n)
+                rows = torch.arange(n // 2, device=self.low.device)
+                for tap in range(self.taps):
+                    columns = (2 * rows + tap) % n
+                    matrix[0, rows, columns] += self.low[tap]
+                    matrix[1, rows, columns] += self.high[tap]
+                self._whole[n] = matrix.flatten(0, 1)
         return self._whole[n]
 
     def _is_short(self, n: int) -> bool:

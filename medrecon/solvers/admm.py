@@ -49,7 +49,7 @@ def _iterate(
         b = torch.add(data.backprojection, K.H(z - u), alpha=rho)
         *_, last = islice(conjugate_gradient(normal, b, x), inner_iterations)
         move, x = last.x - x, last.x
-        v = K(x).add_(u)
+        v = K(x) + u  # not in place: K(x) may be x itself
         z = g.prox(v, 1 / rho)
         u = v - z
         yield State(x, space.norm(move) / space.norm(x).clamp_min(torch.finfo(move.dtype).tiny))

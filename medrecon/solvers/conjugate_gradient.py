@@ -27,6 +27,12 @@ def conjugate_gradient(normal: LinearOperator, b: Tensor, x: Tensor) -> Iterator
     if normal.range != space:
         raise ValueError(f"conjugate_gradient takes an operator from a space to itself, got {space} to {normal.range}")
     space.require(b, "conjugate_gradient")
+    space.require(x, "conjugate_gradient")
+    return _iterate(normal, b, x)
+
+
+def _iterate(normal: LinearOperator, b: Tensor, x: Tensor) -> Iterator[State]:
+    space = normal.domain
     r = b - normal(x)
     p = r
     squared = space.inner(r, r)

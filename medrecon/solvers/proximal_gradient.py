@@ -17,16 +17,19 @@ _SLACK = 1 + 1e-4  # a Lipschitz constant is known to about this
 
 
 def proximal_gradient(f: Smooth, g: Proximable, x: Tensor, *, step: float | None = None) -> Iterator[State]:
-    """`x <- prox_{step g}(x - step grad f(x))`, with `step < 2 / L`; by default `1 / L`, for the Lipschitz constant `L`.
+    """`x <- prox_{step g}(x - step grad f(x))`, with `step <= 2 / L`; by default `1 / L`, for the Lipschitz constant `L`.
 
     The residual is `|x_k - x_{k-1}| / |x_k|`.
 
     Raises
     ------
     ValueError
-        for a step outside (0, 2 / L).
+        for a step outside (0, 2 / L].
     """
-    step = _checked(step, 2.0, f, "proximal_gradient")
+    return _descend(f, g, x, _checked(step, 2.0, f, "proximal_gradient"))
+
+
+def _descend(f: Smooth, g: Proximable, x: Tensor, step: float) -> Iterator[State]:
     while True:
         new = g.prox(x - step * f.gradient(x), step)
         yield State(new, _change(f, new, x))
@@ -44,7 +47,7 @@ def accelerated_proximal_gradient(f: Smooth, g: Proximable, x: Tensor, *, step: 
     ValueError
         for a step outside (0, 1 / L].
     """
-    return scheduled_proximal_gradient(f, repeat(g), x, step=step)
+    return _accelerate(f, repeat(g), x, _checked(step, 1.0, f, "accelerated_proximal_gradient"))
 
 
 def scheduled_proximal_gradient(
@@ -54,8 +57,16 @@ def scheduled_proximal_gradient(
 
     For continuation (a falling weight; Hale, Yin & Zhang, SIAM J Optim 19:1107 (2008)) and cycle spinning (a shifted basis each
     time; Coifman & Donoho, 1995).
+
+    Raises
+    ------
+    ValueError
+        for a step outside (0, 1 / L].
     """
-    step = _checked(step, 1.0, f, "accelerated_proximal_gradient")
+    return _accelerate(f, schedule, x, _checked(step, 1.0, f, "scheduled_proximal_gradient"))
+
+
+def _accelerate(f: Smooth, schedule: Iterable[Proximable], x: Tensor, step: float) -> Iterator[State]:
     extrapolated = x
     momentum = torch.ones(f.space.batch_shape(x), dtype=x.dtype.to_real(), device=x.device)
     for g in schedule:
@@ -76,7 +87,9 @@ def _change(f: Smooth, new: Tensor, old: Tensor) -> Tensor:
 
 def _checked(step: float | None, limit: float, f: Smooth, who: str) -> float:
     if step is None:
-        return 1.0 / f.lipschitz
+        return 1.0 / f.lipschitz if f.lipschitz > 0 else 1.0  # a gradient that is constant takes any step
+    if f.lipschitz == 0 and step > 0:
+        return step
     if not 0 < step * f.lipschitz <= limit * _SLACK:
         raise ValueError(
             f"{who} takes a step in (0, {limit:g} / L] with L = {f.lipschitz:.4g}, the Lipschitz constant of the gradient: "

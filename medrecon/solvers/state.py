@@ -35,7 +35,7 @@ def run(
     tolerance: float = 0.0,
     watch: Callable[[int, State], None] | None = None,
 ) -> Solution:
-    """Run a solver until every batch element has a residual of at most `tolerance`, or `max_iterations` have passed.
+    """Run a solver until every batch element has a residual of at most `tolerance`, `max_iterations` have passed, or it ends.
 
     An element that has converged keeps its iterate while the others go on, so that a batch gives what a loop gives.
     With a tolerance of 0 all iterations are run. `watch` is called with each iteration's number, from 1, and its state.
@@ -43,13 +43,15 @@ def run(
     Raises
     ------
     ValueError
-        if `max_iterations` is below 1 or `tolerance` negative.
+        if `max_iterations` is below 1, `tolerance` negative, or there is no state at all.
     ArithmeticError
-        if an iterate is no longer finite.
+        if the last iterate is not finite.
     """
     if max_iterations < 1 or tolerance < 0:
         raise ValueError(f"run takes max_iterations >= 1 and tolerance >= 0, got {max_iterations} and {tolerance}")
-    first = next(states)
+    first = next(states, None)
+    if first is None:
+        raise ValueError("run takes a solver that yields at least one state, got none: is the schedule empty?")
     x, converged = first.x, torch.zeros_like(first.residual, dtype=torch.bool)
     iterations = torch.zeros_like(first.residual, dtype=torch.int64)
     state, number = first, 1
@@ -61,9 +63,12 @@ def run(
             watch(number, state)
         if tolerance > 0:
             converged = converged | (state.residual <= tolerance)
-        if number == max_iterations or bool(converged.all()):
+        if number == max_iterations or (tolerance > 0 and bool(converged.all())):
             break
-        state, number = next(states), number + 1
-    if not bool(torch.isfinite(state.residual).all()):
-        raise ArithmeticError(f"the iteration diverged: after {number} iterations its residual is not finite")
+        following = next(states, None)
+        if following is None:
+            break
+        state, number = following, number + 1
+    if not bool(torch.isfinite(x).all()):
+        raise ArithmeticError(f"the iteration diverged: after {number} iterations its iterate is not finite")
     return Solution(x, iterations, converged)

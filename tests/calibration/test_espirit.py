@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from medrecon.calibration import HardCrop, SoftCrop, espirit
+from tests.calibration.conftest import birdcage_maps, fourier
 
 module = importlib.import_module("medrecon.calibration.espirit")
 
@@ -141,6 +142,12 @@ def test_an_empty_slice_has_empty_maps(scan):
     assert torch.isfinite(torch.view_as_real(maps)).all()
 
 
+def test_nothing_but_noise_gives_finite_maps():
+    noise = torch.randn(4, 48, 40, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    for level in (0.0, 1.0, 10.0):
+        assert torch.isfinite(torch.view_as_real(espirit(noise, noise=level))).all()
+
+
 def test_a_dead_coil_stays_dead(scan):
     kspace = scan()[0].clone()
     kspace[2] = 0
@@ -149,9 +156,10 @@ def test_a_dead_coil_stays_dead(scan):
     assert torch.allclose(torch.linalg.vector_norm(maps, dim=0)[inside(maps)], torch.ones(()), atol=1e-5)
 
 
-def test_pixels_where_two_maps_cross_are_solved_one_by_one(scan, monkeypatch):
-    kspace = scan(6, 128, 128)[0]
-    wrapped = kspace[:, ::2, :].contiguous()  # half the field of view: the object overlaps itself
+def test_pixels_where_two_maps_cross_are_solved_one_by_one(monkeypatch):
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 129)[:-1], torch.linspace(-1, 1, 129)[:-1], indexing="ij")
+    disk = (x / 0.8) ** 2 + (y / 0.98) ** 2 < 1  # reaches both edges of the field of view, where the maps jump
+    wrapped = fourier(birdcage_maps(6, 128, 128) * disk).to(torch.complex64)
     refined = espirit(wrapped)
     monkeypatch.setattr(module, "_STRETCH", math.inf)
     interpolated = espirit(wrapped)
@@ -159,7 +167,7 @@ def test_pixels_where_two_maps_cross_are_solved_one_by_one(scan, monkeypatch):
     exact = espirit(wrapped)
     both = inside(refined) & inside(interpolated) & inside(exact)
     assert distance(refined, exact)[both].max() < 1e-2
-    assert distance(interpolated, exact)[both].max() > 2e-2
+    assert distance(interpolated, exact)[both].max() > 5e-2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""Reconstructions in one step: zero filling, and the root sum of squares of the coil images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medrecon.operators import Fourier, LinearOperator, find
+
+__all__ = ["RootSumOfSquares", "ZeroFilled"]
+
+
+@dataclass(frozen=True)
+class ZeroFilled:
+    """The adjoint `A.H y`: what was not measured is taken as zero, and coils are combined by their maps."""
+
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        return A.H(y)
+
+
+@dataclass(frozen=True)
+class RootSumOfSquares:
+    """The root sum of squares over the coils of the zero-filled coil images; real `(..., y, x)`. It uses no coil maps.
+
+    Roemer et al., Magn Reson Med 16:192 (1990).
+
+    Raises
+    ------
+    ValueError
+        for an operator without a Fourier transform of coil images.
+    """
+
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        fourier = find(A, Fourier, "RootSumOfSquares")
+        if "coil" not in fourier.domain.axes:
+            raise ValueError(f"RootSumOfSquares takes multi-coil k-space, got {A.range}")
+        images = fourier.H(y)
+        combined: Tensor = torch.linalg.vector_norm(images, dim=fourier.domain.dim("coil"))
+        return combined
