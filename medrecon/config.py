@@ -7,7 +7,7 @@ Importing this module imports no torch.
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -84,7 +84,7 @@ class _Method(_Settings):
     summary: ClassVar[str]
     needs: ClassVar[str]
 
-    def chosen(self) -> dict[str, float | int]:
+    def chosen(self) -> dict[str, Any]:
         """Return the fields that were given; the method's own defaults hold for the others."""
         return self.model_dump(exclude={"kind"}, exclude_none=True)
 
@@ -275,6 +275,6 @@ def settings_from(kind: type[T], fields: Mapping[str, object]) -> T:
             raise InputError(message) from error
         option = f"--{name.replace('_', '-')}"
         if first["type"] == "extra_forbidden":
-            where = "the {0} {1}".format(*first["loc"]) if len(first["loc"]) == 3 else "this"
-            raise InputError(f"{option}: {where} has no {name.replace('_', ' ')}") from error
+            where = " ".join(str(part) for part in first["loc"][:-1])  # such as "method rss"
+            raise InputError(f"{option}: the {where} has no {name.replace('_', ' ')}") from error
         raise InputError(f"{option} {message.removeprefix('Input ')}, got {first['input']}") from error

@@ -3,6 +3,7 @@
 from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
+from medrecon.calibration.noise import noise_level
 from medrecon.calibration.region import calibration_region
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "espirit",
     "estimate_maps",
     "low_resolution_maps",
+    "noise_level",
 ]

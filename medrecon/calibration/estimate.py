@@ -1,6 +1,5 @@
 """The coil maps that a scan allows."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from medrecon.calibration.espirit import espirit
 from medrecon.calibration.low_resolution import low_resolution_maps
+from medrecon.calibration.noise import noise_level
 from medrecon.calibration.region import calibration_region
 from medrecon.errors import InputError
 
@@ -64,25 +64,10 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         kspace,
         calibration=(min(ky, _LARGEST), min(kx, _LARGEST)),
         kernel=kernel,
-        noise=_noise_level(kspace, sampled),
+        noise=noise_level(kspace, sampled),
     )
     message = (
         f"the fully sampled centre of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
         f"ESPIRiT runs with a {kernel} x {kernel} kernel"
     )
     return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None)
-
-
-def _noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
-    """Estimate the standard deviation `(...)` of the complex noise from the outer samples of `(..., coil, ky, kx)`.
-
-    The squared magnitude of complex Gaussian noise has the median `sigma^2 log 2`. Samples that are exactly zero (zero
-    padding) do not count; where none is left, the level is zero.
-    """
-    ny, nx = kspace.shape[-2:]
-    outer = sampled.expand(ny, nx).clone()
-    outer[ny // 4 : ny - ny // 4, nx // 4 : nx - nx // 4] = False
-    energy = kspace[..., outer].abs().square().flatten(-2)
-    energy = torch.where(energy > 0, energy, torch.nan)
-    median = energy.nanmedian(-1).values if energy.shape[-1] else energy.new_zeros(kspace.shape[:-3])
-    return (torch.nan_to_num(median) / math.log(2)).sqrt()

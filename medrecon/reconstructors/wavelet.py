@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medrecon.functionals import L1, LeastSquares, Rotated
 from medrecon.operators import Crop, LinearOperator, Roll, Wavelet
-from medrecon.reconstructors.scaling import intensity
+from medrecon.reconstructors.scaling import sparsity_unit
 from medrecon.solvers import run, scheduled_proximal_gradient
 from medrecon.solvers.state import State
 from medrecon.spaces import Space
@@ -22,19 +22,18 @@ _MEAN_OF = 8  # iterates, and so shifted bases, that the result is a mean of
 
 @dataclass(frozen=True)
 class WaveletSparsity:
-    """`argmin |A x - y|^2 / 2 + weight * scale * |W x|_1` by FISTA, its basis shifted at every iteration.
+    """`argmin |A x - y|^2 / 2 + weight * unit * |W x|_1` by FISTA, its basis shifted at every iteration.
 
     The shifts (cycle spinning) follow a fixed low-discrepancy sequence, and the result is the mean of the last iterates, so that no
-    position of the wavelets is preferred. `scale` is the intensity of `A.H y`: one `weight` means the same on every scan. An image
-    whose sizes `2**levels` does not divide is embedded in a larger one of which `A` sees the centre.
+    position of the wavelets is preferred. `unit` is `sparsity_unit`: one `weight` means the same on every scan. An image whose sizes `2**levels` does not divide is embedded in a larger one of which `A` sees the centre.
 
     Lustig, Donoho & Pauly, Magn Reson Med 58:1182 (2007); Coifman & Donoho, Translation-invariant de-noising (1995).
     """
 
-    weight: float = 0.004
-    iterations: int = 60
+    weight: float = 0.003
+    iterations: int = 100
     tolerance: float = 0.0
-    wavelet: str = "db4"
+    wavelet: str = "haar"
     levels: int = 4
 
     def __post_init__(self) -> None:
@@ -44,7 +43,7 @@ class WaveletSparsity:
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         crop = _divisible(A.domain, 2**self.levels)
         data = LeastSquares(A @ crop, y)
-        threshold = self.weight * intensity(data.backprojection, A)
+        threshold = self.weight * sparsity_unit(y, A, crop(data.backprojection))
         W = Wavelet(crop.domain, self.wavelet, self.levels)
         bases = (W @ Roll(crop.domain, shift) for shift in _shifts(crop.domain.ndim, 2**self.levels))
         schedule = (Rotated(L1(basis.range, threshold), basis) for basis in bases)

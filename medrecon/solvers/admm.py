@@ -12,6 +12,7 @@ from medrecon.functionals import LeastSquares, Proximable
 from medrecon.operators.linear import LinearOperator
 from medrecon.solvers.conjugate_gradient import conjugate_gradient
 from medrecon.solvers.state import State
+from medrecon.spaces import Space
 
 __all__ = ["admm"]
 
@@ -25,7 +26,8 @@ def admm(
         z = prox_{g / rho}(K x + u)
         u = u + K x - z
 
-    Any `rho > 0` converges; it sets how fast. The residual is `|x_new - x| / |x_new|`.
+    Any `rho > 0` converges; it sets how fast. The residual is the larger of `|x_new - x| / |x_new|` and
+    `|K x_new - z| / |K x_new + u|`: a start that minimises the data term does not move at first.
     Boyd et al., Found Trends Mach Learn 3:1 (2011).
 
     Raises
@@ -51,5 +53,9 @@ def _iterate(
         move, x = last.x - x, last.x
         v = K(x) + u  # not in place: K(x) may be x itself
         z = g.prox(v, 1 / rho)
-        u = v - z
-        yield State(x, space.norm(move) / space.norm(x).clamp_min(torch.finfo(move.dtype).tiny))
+        u, gap = v - z, v - z - u
+        yield State(x, torch.maximum(_relative(space, move, x), _relative(K.range, gap, v)))
+
+
+def _relative(space: Space, change: Tensor, x: Tensor) -> Tensor:
+    return space.norm(change) / space.norm(x).clamp_min(torch.finfo(x.dtype).tiny)

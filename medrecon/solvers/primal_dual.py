@@ -33,7 +33,7 @@ def primal_dual(
         p     = prox_{sigma f*}(p + sigma K(2 x_new - x))
 
     It needs `tau (L / 2 + sigma |K|^2) <= 1`, with `L` the Lipschitz constant of `grad h` (0 without it).
-    The residual is `|x_new - x| / |x_new|`.
+    The residual is `|(x_new - x, tau K.H (p_new - p))| / |x_new|`: a start that minimises `h + g` moves in `p` alone at first.
 
     Chambolle & Pock, J Math Imaging Vis 40:120 (2011); Condat, J Optim Theory Appl 158:460 (2013).
 
@@ -63,11 +63,13 @@ def _iterate(
     smooth: Smooth | None,
 ) -> Iterator[State]:
     p = torch.zeros_like(K(x))
+    pull = torch.zeros_like(x)  # K.H p
     space = K.domain
     while True:
-        slope = K.H(p) if smooth is None else K.H(p) + smooth.gradient(x)
+        slope = pull if smooth is None else pull + smooth.gradient(x)
         new = g.prox(torch.sub(x, slope, alpha=tau), tau)
         move = new - x
         p = f_conjugate.prox(torch.add(p, K(new + move), alpha=sigma), sigma)
-        x = new
-        yield State(x, space.norm(move) / space.norm(x).clamp_min(torch.finfo(move.dtype).tiny))
+        x, previous, pull = new, pull, K.H(p)
+        change = torch.hypot(space.norm(move), tau * space.norm(pull - previous))
+        yield State(x, change / space.norm(x).clamp_min(torch.finfo(move.dtype).tiny))

@@ -1,0 +1,6 @@
+"""`python -m medrecon` is `medrecon`."""
+
+from medrecon.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The noise of a scan, from the samples farthest from the centre of k-space."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["noise_level"]
+
+_OUTERMOST = 0.2  # share of the acquired samples, those of highest frequency, that is taken for noise
+
+
+def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
+    """Estimate the standard deviation of the complex noise, `sqrt(E|n|^2)`, of `(..., coil, ky, kx)`: one number a batch element.
+
+    The squared magnitude of complex Gaussian noise has the median `sigma^2 log 2`; it is read from the fifth of the acquired samples
+    that lies farthest out, over all coils. What signal reaches there raises the estimate: by up to a fifth at a signal-to-noise ratio
+    of 50, more above. Samples that are exactly zero do not count; without any other, the level is zero.
+
+    Parameters
+    ----------
+    kspace
+        complex `(..., coil, ky, kx)` or `(..., coil, kz, ky, kx)`.
+    sampled
+        bool `(kx,)`, `(ky, kx)` or `(kz, ky, kx)`.
+    """
+    shape = kspace.shape[-max(sampled.ndim, 2) :]
+    squares = [
+        ((torch.arange(n, device=kspace.device) - n // 2) / n).square().reshape((n,) + (1,) * (len(shape) - axis - 1))
+        for axis, n in enumerate(shape)
+    ]
+    radius = sum(squares[1:], start=squares[0])
+    acquired = sampled.to(kspace.device).expand(shape)
+    ranked = radius[acquired].sort().values
+    if len(ranked) == 0:
+        return kspace.real.new_zeros(kspace.shape[: -len(shape) - 1])
+    outer = acquired & (radius >= ranked[int((1 - _OUTERMOST) * (len(ranked) - 1))])
+    energy = kspace[..., outer].abs().square().flatten(-2)
+    median = torch.where(energy > 0, energy, torch.nan).nanmedian(-1).values
+    return (torch.nan_to_num(median) / math.log(2)).sqrt()

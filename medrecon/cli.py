@@ -1,0 +1,95 @@
+"""The program `medrecon`: its commands, and how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+import typer.main
+
+from medrecon import __version__
+from medrecon.commands import about, data, demo, reconstruct, scans
+from medrecon.commands.console import complain, expected, say
+
+__all__ = ["app", "main"]
+
+OK, UNEXPECTED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"medrecon {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turn raw measurements of MRI scanners into images."""
+
+
+def _app(callback: Callable[..., None] | None = None, *, help: str | None = None) -> typer.Typer:
+    return typer.Typer(
+        help=help, callback=callback, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
+    )
+
+
+app = _app(_root)
+_data = _app(help="List, get and check data sets.")
+app.command()(reconstruct.reconstruct)
+app.command()(scans.inspect)
+app.command()(scans.simulate)
+app.command()(about.methods)
+app.command()(demo.demo)
+app.add_typer(_data, name="data")
+app.command()(about.doctor)
+_data.command("list")(data.list_)
+_data.command()(data.fetch)
+_data.command()(data.verify)
+_data.command()(data.path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and leave it: 0 done, 2 something the user can mend, 130 interrupted, 1 a fault of medrecon's own."""
+    # Threads that spin while they wait make a busy machine ten times slower; torch reads this when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run(given or ["--help"])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:
+        status = UNEXPECTED
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of the pipe when it ends
+    if status == INTERRUPTED:
+        complain("interrupted; what was being written is left out, files finished before are kept")
+    raise SystemExit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        status = typer.main.get_command(app)(args=arguments, prog_name="medrecon", standalone_mode=False)
+        return int(status or OK)
+    except BrokenPipeError:
+        raise
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as error:
+        if callable(words := getattr(error, "format_message", None)):  # a wrong option or argument
+            complain(f"{words()} (see `medrecon --help`)")
+            return USER_ERROR
+        if (reason := expected(error)) is not None:
+            complain(reason)
+            return USER_ERROR
+        if os.environ.get("MEDRECON_DEBUG"):
+            raise
+        complain(
+            f"unexpected {type(error).__name__}: {error}; run with MEDRECON_DEBUG=1 for the traceback, and report it"
+        )
+        return UNEXPECTED

@@ -1,0 +1,1 @@
+"""The commands of `medrecon`, one function each; they import torch only when they run."""

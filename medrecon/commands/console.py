@@ -1,0 +1,83 @@
+"""What commands print: tables and lines for people on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from medrecon.data.download import Progress as Report
+from medrecon.errors import InputError
+
+__all__ = ["complain", "expected", "one_line", "print_table", "progress", "say"]
+
+
+def say(line: str) -> None:
+    """Print a line for people, as it is."""
+    print(line)
+
+
+def complain(message: str) -> None:
+    """Print one line on standard error."""
+    print(f"medrecon: error: {one_line(message)}", file=sys.stderr)
+
+
+def one_line(message: str) -> str:
+    """Put a text on one line."""
+    return " ".join(message.split())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print a table; the columns named in `right` hold numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    console.print(table)
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """Give a function that shows what is being done, and how much of it; silent where standard error is no terminal."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", total=None)
+
+        def report(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total or None)
+
+        yield report
+
+
+def expected(error: Exception) -> str | None:
+    """Say in words an error that comes from outside: a bad input, a file system, too little memory; None for others."""
+    match error:
+        case InputError():
+            return str(error)
+        case BrokenPipeError():
+            return "the program that reads the output has ended"
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+            return (
+                f"{error.filename or 'the output'}: the disk or the quota is full; free some space, or write elsewhere"
+            )
+        case OSError(strerror=str(reason)):
+            return f"{error.filename}: {reason.lower()}" if error.filename else reason
+        case MemoryError():
+            return "there is not enough memory; choose fewer threads, or a machine with more"
+        case RuntimeError() if type(error).__name__ == "OutOfMemoryError":
+            return "there is not enough memory on the GPU; use --device cpu"
+        case RuntimeError() if "can't allocate memory" in str(error):
+            return "there is not enough memory"
+        case _:
+            return None

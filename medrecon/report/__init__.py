@@ -1,0 +1,1 @@
+"""What is shown of a reconstruction: values for files and tables, and figures."""

@@ -1,0 +1,100 @@
+"""What came of a reconstruction, as values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from medrecon import __version__
+from medrecon.evaluation import PROTOCOL
+
+__all__ = ["Metrics", "Reconstruction", "Report", "SliceResult"]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Scores of a volume by the protocol `medrecon.evaluation.PROTOCOL`; PSNR in decibels."""
+
+    psnr: float
+    ssim: float
+    nmse: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done to a file, in plain values.
+
+    `seconds` is the time of coil maps and reconstruction, reading and writing left aside; `slices` how many there are, and
+    `first_slice` the place of the first in the input; `shape` is `(y, x)`.
+    """
+
+    input: str
+    output: str
+    method: str
+    weight: float | None
+    iterations: int | None
+    mask: dict[str, str | int | float] | None
+    sampling: str
+    true_acceleration: float
+    coil_maps: str
+    slices: int
+    first_slice: int
+    shape: tuple[int, int]
+    device: str
+    threads: int
+    seconds: float = 0.0
+    metrics: Metrics | None = None
+    remarks: tuple[str, ...] = ()
+    version: str = __version__
+
+    def as_json(self) -> dict[str, object]:
+        """Return what `json.dumps` takes; `metrics` only where there is a target, and null for an infinite PSNR."""
+        values = asdict(self)
+        if self.metrics is None:
+            del values["metrics"]
+        else:
+            values["metrics"] = {k: v if math.isfinite(v) else None for k, v in asdict(self.metrics).items()}
+            values["protocol"] = PROTOCOL
+        return values
+
+    def attributes(self) -> dict[str, str | int | float]:
+        """Return what is written beside the images."""
+        values: dict[str, str | int | float] = {
+            "method": self.method,
+            "mask": self.sampling,
+            "true_acceleration": self.true_acceleration,
+            "coil_maps": self.coil_maps,
+            "source": Path(self.input).name,
+            "first_slice": self.first_slice,
+            "version": self.version,
+        }
+        if self.weight is not None and self.iterations is not None:
+            values |= {"weight": self.weight, "iterations": self.iterations}
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class SliceResult:
+    """One slice: image and target `(y, x)`, the samples it is made of (as in `KSpaceSample`), and how it was made."""
+
+    index: int
+    image: Tensor
+    target: Tensor | None
+    sampled: Tensor
+    sampling: str
+    true_acceleration: float
+    coil_maps: str
+    remarks: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What came of a file: the report, the middle slice to show, and the maximum of the volume's target."""
+
+    report: Report
+    shown: SliceResult
+    data_range: float | None

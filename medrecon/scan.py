@@ -1,0 +1,118 @@
+"""A file as it is to be reconstructed: looked at once as a whole, undersampled in retrospect where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor
+
+from medrecon.data.download import Progress, silent
+from medrecon.data.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.masks import SamplingMask
+from medrecon.errors import InputError
+from medrecon.problem import full_reconstruction, remove_oversampling, undersample
+
+__all__ = ["Scan", "open_scan"]
+
+_LEAST_SCORED = 7  # pixels along an axis: SSIM's window
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A file of which slices are known to be sound.
+
+    Parameters
+    ----------
+    file
+        its slices are read one at a time.
+    mask
+        what is kept of each slice; None for all that was acquired.
+    peak
+        the maximum of the target over the slices; None where there is no target.
+    remarks
+        what a user should know.
+    """
+
+    file: FastMRIFile
+    mask: SamplingMask | None
+    peak: float | None
+    remarks: tuple[str, ...] = ()
+
+    def read(self, index: int) -> tuple[KSpaceSample, Tensor | None]:
+        """Return a slice, its readout oversampling removed, and its target `(y, x)`."""
+        sample = remove_oversampling(self.file[index])
+        if self.mask is None:
+            return sample, None if self.peak is None else sample.target
+        return undersample(sample, self.mask), None if self.peak is None else full_reconstruction(sample)
+
+
+def open_scan(
+    file: FastMRIFile,
+    indices: range,
+    draw: Callable[[tuple[int, int]], SamplingMask] | None = None,
+    progress: Progress = silent,
+) -> Scan:
+    """Read the slices at `indices` once, one at a time, and return the scan of them.
+
+    With `draw`, which makes the mask for k-space of shape `(ky, kx)` without oversampling, the target is the full reconstruction,
+    else what the file holds.
+
+    Raises
+    ------
+    InputError
+        If a slice cannot be used, or is undersampled already and a mask is to be drawn.
+    """
+    mask, peak, varies, last = None, None, False, None
+    for place, sample in enumerate(_sound_slices(file, indices)):
+        target = sample.target
+        if draw is not None:
+            _require_full(sample, file)
+            sample = remove_oversampling(sample)
+            target = full_reconstruction(sample)
+            ky, kx = sample.kspace.shape[-2:]
+            mask = mask or draw((ky, kx))
+        if target is not None:
+            peak = max(peak or 0.0, float(target.max()))
+        pattern = sample.sampled.numpy().tobytes()
+        varies, last = varies or last not in (None, pattern), pattern
+        progress(f"{file.path.name}: read", place + 1, len(indices))
+    remarks = ("the sampling differs between slices; that of the middle one is told",) if varies else ()
+    if peak is not None and (peak == 0 or min(file.matrix) < _LEAST_SCORED):
+        fault = (
+            "the target is zero everywhere" if peak == 0 else f"the image has less than {_LEAST_SCORED} pixels a side"
+        )
+        return Scan(file, mask, None, (*remarks, f"{fault}: nothing is scored"))
+    return Scan(file, mask, peak, remarks)
+
+
+def _sound_slices(file: FastMRIFile, indices: range) -> Iterator[KSpaceSample]:
+    """Read all, and complain in the end of those that cannot be used, with the longest run of those that can."""
+    faults: dict[int, str] = {}
+    for index in indices:
+        try:
+            sample = file[index]
+        except InputError as error:
+            faults[index] = str(error)
+            continue
+        yield sample
+        del sample
+    if not faults:
+        return
+    message = next(iter(faults.values()))
+    if len(faults) > 1:
+        message += f"; {len(faults) - 1} more of the slices asked for cannot be used either"
+    edges = [indices.start - 1, *faults, indices.stop]
+    start, stop = max(((a + 1, b) for a, b in pairwise(edges)), key=lambda run: run[1] - run[0])
+    if start < stop:
+        message += f"; --slices {start}:{stop} takes sound ones alone"
+    raise InputError(message)
+
+
+def _require_full(sample: KSpaceSample, file: FastMRIFile) -> None:
+    if not sample.fully_sampled:
+        raise InputError(
+            f"{file.path}: slice {sample.slice_index} is undersampled already ({sample.true_acceleration:.2f} times), and --mask "
+            "takes fully sampled scans; leave --mask out to reconstruct the data as they are"
+        )

@@ -1,0 +1,188 @@
+"""From settings to objects, and what a reconstruction of a file holds in memory."""
+
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+
+from medrecon.config import MaskName, MethodName, ReconstructionSettings, SimulationSettings, settings_from
+from medrecon.data import masks, variable_density
+from medrecon.data.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.masks import SamplingMask, mask_seed
+from medrecon.errors import InputError
+from medrecon.experiment import build_mask, build_reconstructor, reconstruct_file, simulate_file
+from medrecon.problem import coil_problem, full_reconstruction, remove_oversampling, undersample
+from medrecon.reconstructors import RootSumOfSquares, Sense, TotalVariation, WaveletSparsity, ZeroFilled
+from medrecon.scan import open_scan
+from tests.program import simulate
+
+SHAPE = (48, 40)
+
+
+def settings(method: str = "rss", **mask: object) -> ReconstructionSettings:
+    return settings_from(ReconstructionSettings, {"method": {"kind": method}, "mask": mask or None})
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"),
+    [
+        ("zero-filled", ZeroFilled()),
+        ("rss", RootSumOfSquares()),
+        ("sense", Sense()),
+        ("wavelet", WaveletSparsity()),
+        ("tv", TotalVariation()),
+    ],
+)
+def test_without_choices_the_reconstructors_defaults_hold(kind: str, kept: object) -> None:
+    assert build_reconstructor(settings(kind).method) == kept
+
+
+def test_every_method_can_be_built_and_chosen_fields_arrive() -> None:
+    for name in MethodName:
+        build_reconstructor(settings(name).method)
+    fields = {"method": {"kind": "tv", "weight": 0.25, "iterations": 3, "tolerance": 0.5}}
+    made = build_reconstructor(settings_from(ReconstructionSettings, fields).method)
+    assert made == TotalVariation(weight=0.25, iterations=3, tolerance=0.5)
+
+
+SEED = mask_seed("a.h5")
+MASKS = {
+    "random": masks.random_mask(40, 4, 0.08, SEED),
+    "equispaced": masks.equispaced_mask(40, 4, 0.08, SEED),
+    "equispaced-fraction": masks.equispaced_fraction_mask(40, 4, 0.08, SEED),
+    "magic": masks.magic_mask(40, 4, 0.08, SEED),
+    "magic-fraction": masks.magic_fraction_mask(40, 4, 0.08, SEED),
+    "gaussian": variable_density.gaussian_mask(40, 4, 0.08, SEED),
+    "poisson": variable_density.poisson_mask(SHAPE, 4, (4, 3), SEED),
+    "radial": variable_density.radial_mask(SHAPE, 4, SEED),
+}
+
+
+@pytest.mark.parametrize("name", list(MaskName))
+def test_masks_are_those_of_the_data_set_seeded_by_the_file(name: str) -> None:
+    chosen = settings(kind=name).mask
+    assert chosen is not None
+    made = build_mask(chosen, SHAPE, "a.h5")
+    assert made.kind == name
+    assert torch.equal(made.sampled, MASKS[name].sampled)
+
+
+@pytest.mark.parametrize(("acceleration", "center"), [(4, 0.08), (8, 0.04), (1, 0.32)])
+def test_the_centre_is_fastmris(acceleration: float, center: float) -> None:
+    chosen = settings(kind="random", acceleration=acceleration).mask
+    assert chosen is not None
+    assert chosen.model_dump()["center_fraction"] is None
+    assert getattr(chosen, "center") == pytest.approx(center)  # noqa: B009
+
+
+def test_settings_refuse_what_they_do_not_know() -> None:
+    with pytest.raises(InputError, match="--speed: "):
+        settings_from(ReconstructionSettings, {"speed": 3})
+    with pytest.raises(InputError, match="acceleration should be"):
+        settings(kind="random", acceleration=float("inf"))
+
+
+def test_simulated_scans_are_read_back_with_their_target(tmp_path: Path) -> None:
+    path = tmp_path / "p.h5"
+    fields = {"size": (32, 24), "slices": 2, "coils": 3}
+    simulate_file(path, settings_from(SimulationSettings, fields))
+    file = FastMRIFile(path)
+    assert (file.shape, file.matrix, file.oversampling) == ((2, 3, 64, 24), (32, 24), 2.0)
+    for sample in file:
+        assert sample.target is not None
+        torch.testing.assert_close(sample.target, full_reconstruction(sample))
+
+
+def test_removing_the_oversampling_changes_no_image(tmp_path: Path) -> None:
+    sample = FastMRIFile(simulate(tmp_path / "s.h5"))[0]
+    less = remove_oversampling(sample)
+    assert (tuple(less.kspace.shape), less.oversampling) == ((4, 48, 40), 1.0)
+    assert remove_oversampling(less) is less
+    images = (problem.picture(problem.A.H(problem.y)) for problem in (coil_problem(sample), coil_problem(less)))
+    torch.testing.assert_close(*images)
+    rows = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(sample.kspace, dim=(-2, -1)), norm="ortho"), (-2, -1))
+    torch.testing.assert_close(
+        full_reconstruction(less), torch.linalg.vector_norm(rows, dim=0)[24:72], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_points_drawn_after_the_oversampling_are_all_that_is_used(tmp_path: Path) -> None:
+    file = FastMRIFile(simulate(tmp_path / "s.h5"))
+    chosen = settings(kind="radial").mask
+    assert chosen is not None
+    scan = open_scan(file, range(1), lambda shape: build_mask(chosen, shape, "s.h5"))
+    sample, target = scan.read(0)
+    assert scan.mask is not None
+    assert tuple(scan.mask.sampled.shape) == tuple(sample.kspace.shape[-2:]) == (48, 40)
+    assert not sample.kspace[:, ~scan.mask.sampled].any()
+    assert sample.true_acceleration == pytest.approx(scan.mask.acceleration)
+    assert target is not None
+    assert scan.peak == float(target.max())
+
+
+def test_a_scan_that_differs_between_slices_is_said_to(tmp_path: Path) -> None:
+    from medrecon.data.fastmri_header import make_header
+    from medrecon.data.writing import write_fastmri
+
+    file = FastMRIFile(simulate(tmp_path / "s.h5", slices=2))
+    masks_of_slices = [SamplingMask(torch.arange(40) % step != 1, "test") for step in (4, 5)]
+    slices = [undersample(s, mask).kspace for s, mask in zip(file, masks_of_slices, strict=True)]
+    write_fastmri(tmp_path / "t.h5", slices, header=make_header((96, 40), SHAPE))
+    done = reconstruct_file(tmp_path / "t.h5", tmp_path / "o.h5", settings("rss"))
+    assert "the sampling differs between slices" in done.report.remarks[0]
+    assert done.report.true_acceleration == pytest.approx(masks_of_slices[1].acceleration)
+
+
+def test_tiny_images_are_reconstructed_and_not_scored(tmp_path: Path) -> None:
+    path = simulate(tmp_path / "s.h5", size=(6, 24))
+    done = reconstruct_file(path, tmp_path / "o.h5", settings("rss", kind="random", center_fraction=0.5))
+    assert done.report.metrics is None
+    assert "nothing is scored" in done.report.remarks[-1]
+
+
+def test_one_slice_is_held_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = simulate(tmp_path / "s.h5", size=(16, 16), slices=8, coils=2)
+    alive: list[weakref.ref[torch.Tensor]] = []
+    most = 0
+    read = FastMRIFile.__getitem__
+
+    def watched(self: FastMRIFile, index: int) -> KSpaceSample:
+        nonlocal most
+        sample = read(self, index)
+        alive.append(weakref.ref(sample.kspace))
+        most = max(most, sum(reference() is not None for reference in alive))
+        return sample
+
+    monkeypatch.setattr(FastMRIFile, "__getitem__", watched)
+    reconstruct_file(path, tmp_path / "o.h5", settings("rss", kind="random"))
+    assert len(alive) == 16
+    assert most <= 2
+
+
+def test_memory_grows_with_a_slice_and_not_with_the_file(tmp_path: Path) -> None:
+    code = """
+import resource, sys, torch
+from pathlib import Path
+from medrecon.data.fastmri_header import make_header
+from medrecon.data.writing import write_fastmri
+from medrecon.experiment import reconstruct_file
+from tests.test_experiment import settings
+torch.set_num_threads(1)
+folder, peaks = Path(sys.argv[1]), []
+for count in (4, 40):
+    path = folder / f"{count}.h5"
+    slices = (torch.randn(4, 256, 128, dtype=torch.complex64) for _ in range(count))
+    write_fastmri(path, slices, header=make_header((256, 128), (128, 128)))
+    reconstruct_file(path, folder / f"out.{count}.h5", settings("rss", kind="random"))
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peaks[1] - peaks[0], path.stat().st_size / 2**20)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True, timeout=60
+    )
+    grown, size = map(float, done.stdout.split())
+    assert size > 35
+    assert grown < 12
