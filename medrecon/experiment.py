@@ -58,7 +58,7 @@ from medrecon.reconstructors import (
     ZeroFilled,
 )
 from medrecon.report.summary import Metrics, Reconstruction, Report, SliceResult
-from medrecon.scan import Scan, open_scan
+from medrecon.scan import Scan, open_scan, scaled
 
 __all__ = ["build_mask", "build_reconstructor", "reconstruct_file", "simulate_file"]
 
@@ -191,14 +191,15 @@ def _reconstruct_slice(
 ) -> SliceResult:
     sample, target = scan.read(index)
     start = time.perf_counter()
-    problem = _problem(sample, method, device)
-    image = problem.picture(reconstructor(problem.y, problem.A)).to(torch.float32).cpu()
+    less, scale = scaled(sample)
+    problem = _problem(less, method, device)
+    try:
+        image = problem.picture(reconstructor(problem.y, problem.A)).to(torch.float32).cpu() * scale
+    except ArithmeticError as error:
+        raise InputError(f"{scan.file.path}: slice {index}: {error}; choose another weight or method") from error
     seconds = time.perf_counter() - start
     if not bool(image.isfinite().all()):
-        raise InputError(
-            f"{scan.file.path}: slice {index}: the reconstruction is not finite; k-space is too large or too small for "
-            "float32 (scale it), or the weight is"
-        )
+        raise InputError(f"{scan.file.path}: slice {index}: the image is too bright for float32; scale k-space down")
     return SliceResult(
         index=index,
         image=image,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from medrecon.data.download import Progress, silent
@@ -14,7 +16,7 @@ from medrecon.data.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.problem import full_reconstruction, remove_oversampling, undersample
 
-__all__ = ["Scan", "open_scan"]
+__all__ = ["Scan", "open_scan", "scaled"]
 
 _LEAST_SCORED = 7  # pixels along an axis: SSIM's window
 
@@ -45,7 +47,22 @@ class Scan:
         sample = remove_oversampling(self.file[index])
         if self.mask is None:
             return sample, None if self.peak is None else sample.target
-        return undersample(sample, self.mask), None if self.peak is None else full_reconstruction(sample)
+        return undersample(sample, self.mask), None if self.peak is None else _target(sample)
+
+
+def scaled(sample: KSpaceSample) -> tuple[KSpaceSample, float]:
+    """Divide a sample by a power of two, so that its largest value is near 1; return this number, too.
+
+    That is exact, and keeps what is computed of it within the range of float32, whatever units the scanner used.
+    """
+    peak = float(torch.view_as_real(sample.kspace).abs().max())
+    scale = 2.0 ** max(-120, min(math.frexp(peak)[1], 120))
+    return replace(sample, kspace=sample.kspace / scale), scale
+
+
+def _target(sample: KSpaceSample) -> Tensor:
+    less, scale = scaled(sample)
+    return full_reconstruction(less) * scale
 
 
 def open_scan(
@@ -70,7 +87,7 @@ def open_scan(
         if draw is not None:
             _require_full(sample, file)
             sample = remove_oversampling(sample)
-            target = full_reconstruction(sample)
+            target = _target(sample)
             ky, kx = sample.kspace.shape[-2:]
             mask = mask or draw((ky, kx))
         if target is not None:

@@ -275,6 +275,17 @@ def test_a_full_disk_when_the_picture_is_written(scan: Path, tmp_path: Path, mon
     assert "the disk or the quota is full" in done.complaint
 
 
+def test_an_iteration_that_diverges(scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(*_: object) -> None:
+        raise ArithmeticError("the iteration diverged")
+
+    monkeypatch.setattr("medrecon.reconstructors.Sense.__call__", diverge)
+    done = medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", "sense")
+    assert done.status == 2
+    assert done.complaint == f"{scan}: slice 0: the iteration diverged; choose another weight or method"
+    assert not (tmp_path / "o.h5").exists()
+
+
 def test_interrupted(scan: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

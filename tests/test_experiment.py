@@ -11,7 +11,9 @@ import torch
 from medrecon.config import MaskName, MethodName, ReconstructionSettings, SimulationSettings, settings_from
 from medrecon.data import masks, variable_density
 from medrecon.data.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.fastmri_header import make_header
 from medrecon.data.masks import SamplingMask, mask_seed
+from medrecon.data.writing import write_fastmri
 from medrecon.errors import InputError
 from medrecon.experiment import build_mask, build_reconstructor, reconstruct_file, simulate_file
 from medrecon.problem import coil_problem, full_reconstruction, remove_oversampling, undersample
@@ -22,7 +24,7 @@ from tests.program import simulate
 SHAPE = (48, 40)
 
 
-def settings(method: str = "rss", **mask: object) -> ReconstructionSettings:
+def settings(method: str = "rss", /, **mask: object) -> ReconstructionSettings:
     return settings_from(ReconstructionSettings, {"method": {"kind": method}, "mask": mask or None})
 
 
@@ -124,9 +126,6 @@ def test_points_drawn_after_the_oversampling_are_all_that_is_used(tmp_path: Path
 
 
 def test_a_scan_that_differs_between_slices_is_said_to(tmp_path: Path) -> None:
-    from medrecon.data.fastmri_header import make_header
-    from medrecon.data.writing import write_fastmri
-
     file = FastMRIFile(simulate(tmp_path / "s.h5", slices=2))
     masks_of_slices = [SamplingMask(torch.arange(40) % step != 1, "test") for step in (4, 5)]
     slices = [undersample(s, mask).kspace for s, mask in zip(file, masks_of_slices, strict=True)]
@@ -134,6 +133,21 @@ def test_a_scan_that_differs_between_slices_is_said_to(tmp_path: Path) -> None:
     done = reconstruct_file(tmp_path / "t.h5", tmp_path / "o.h5", settings("rss"))
     assert "the sampling differs between slices" in done.report.remarks[0]
     assert done.report.true_acceleration == pytest.approx(masks_of_slices[1].acceleration)
+
+
+@pytest.mark.parametrize("exponent", [-70, 60])
+@pytest.mark.parametrize("kind", list(MethodName))
+def test_the_scanners_units_do_not_matter(tmp_path: Path, kind: str, exponent: int) -> None:
+    file = FastMRIFile(simulate(tmp_path / "s.h5", size=(32, 32)))
+    header, images = make_header((64, 32), (32, 32)), []
+    for factor in (1.0, 2.0**exponent):
+        write_fastmri(tmp_path / "t.h5", [file.raw(0) * factor], header=header, overwrite=True)
+        chosen = settings(kind, kind="random", center_fraction=0.25)
+        done = reconstruct_file(tmp_path / "t.h5", tmp_path / "o.h5", chosen, overwrite=True)
+        assert done.report.metrics is not None
+        images.append(done.shown.image / factor)
+        images.append(torch.tensor([done.report.metrics.psnr, done.report.metrics.ssim]))
+    torch.testing.assert_close(images[:2], images[2:])
 
 
 def test_tiny_images_are_reconstructed_and_not_scored(tmp_path: Path) -> None:

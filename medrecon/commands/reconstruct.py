@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,12 +88,14 @@ def reconstruct(
         report_file = None if json_path is None else stack.enter_context(_atomic(json_path, overwrite))
         bar = stack.enter_context(progress())
         if several:
-            return _run_batch(jobs, settings, overwrite, report_file, bar)
-        report = _run(jobs[0], settings, overwrite, bar)
-        if report_file is not None:
-            report_file.write_text(json.dumps(report.as_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    for line in _words(report):
-        say(line)
+            results = _run_all(jobs, settings, overwrite, bar)
+            _write_json(report_file, [_values(result) for result in results])
+        else:
+            report = _run(jobs[0], settings, overwrite, bar)
+            _write_json(report_file, report.as_json())
+    if several:
+        return _summarise(results)
+    say("\n".join(_words(report)))
     return 0
 
 
@@ -167,14 +169,13 @@ def _run(job: _Job, settings: ReconstructionSettings, overwrite: bool, bar: Prog
     return done.report
 
 
-def _run_batch(
-    jobs: Sequence[_Job], settings: ReconstructionSettings, overwrite: bool, report_file: Path | None, bar: Progress
-) -> int:
+def _run_all(
+    jobs: Sequence[_Job], settings: ReconstructionSettings, overwrite: bool, bar: Progress
+) -> list[Report | _Job]:
+    """Reconstruct one file after the other; of those that fail the job is returned, with its fault."""
     folders = {folder for job in jobs for folder in (job.output.parent, job.preview and job.preview.parent) if folder}
     made = [folder for folder in folders if not folder.exists()]
-    rows: list[list[str]] = []
-    reports: list[dict[str, object]] = []
-    failed = 0
+    done: list[Report | _Job] = []
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
@@ -182,27 +183,25 @@ def _run_batch(
             try:
                 if job.fault:
                     raise InputError(job.fault)
-                report = _run(job, settings, overwrite, bar)
+                done.append(_run(job, settings, overwrite, bar))
             except Exception as error:
-                reason = _fault(error)
-                failed += 1
-                complain(reason)
-                rows.append([str(job.source), "", "", "", "", "", "", reason])
-                reports.append({"input": str(job.source), "error": reason})
-                continue
-            rows.append([str(job.source), *_cells(report), "done"])
-            reports.append(report.as_json())
+                done.append(replace(job, fault=_fault(error)))
+                complain(_fault(error))
     finally:
         for folder in made:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
-    if report_file is not None:
-        report_file.write_text(json.dumps(reports, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return done
+
+
+def _summarise(results: Sequence[Report | _Job]) -> int:
+    rows = [
+        [str(r.source), *[""] * 6, r.fault] if isinstance(r, _Job) else [r.input, *_cells(r), "done"] for r in results
+    ]
     numbers = ("slices", "acceleration", "PSNR", "SSIM", "NMSE", "seconds")
     print_table(("file", *numbers, "outcome"), rows, right=numbers)
-    say(
-        f"{len(jobs) - failed} of {len(jobs)} files reconstructed by {settings.method.kind} into {jobs[0].output.parent}"
-    )
+    failed = sum(isinstance(result, _Job) for result in results)
+    say(f"{len(results) - failed} of {len(results)} files reconstructed")
     return 2 if failed else 0
 
 
@@ -212,6 +211,15 @@ def _fault(error: Exception) -> str:
     if reason is None and os.environ.get("MEDRECON_DEBUG"):
         raise error
     return one_line(reason or f"unexpected {type(error).__name__}: {error}")
+
+
+def _values(result: Report | _Job) -> dict[str, object]:
+    return {"input": str(result.source), "error": result.fault} if isinstance(result, _Job) else result.as_json()
+
+
+def _write_json(path: Path | None, values: object) -> None:
+    if path is not None:
+        path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _cells(report: Report) -> list[str]:
