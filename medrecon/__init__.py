@@ -1,4 +1,4 @@
-"""From raw MRI and CT measurements to images; names are imported when they are first used."""
+"""From raw MRI measurements to images; names are imported when they are first used."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

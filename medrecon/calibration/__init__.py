@@ -1,5 +1,6 @@
 """Coil sensitivity maps from the fully sampled centre of multi-coil k-space."""
 
+from medrecon.calibration.completed import completed_maps
 from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
@@ -12,6 +13,7 @@ __all__ = [
     "MapsEstimate",
     "SoftCrop",
     "calibration_region",
+    "completed_maps",
     "espirit",
     "estimate_maps",
     "low_resolution_maps",

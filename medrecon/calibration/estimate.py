@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from medrecon.calibration.espirit import espirit
+from medrecon.calibration.completed import completed_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
 from medrecon.calibration.noise import noise_level
 from medrecon.calibration.region import calibration_region
@@ -31,7 +30,8 @@ class MapsEstimate:
 def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
     """Estimate coil maps by ESPIRiT, or from low-resolution images where the calibration region is too small.
 
-    The kernel of ESPIRiT shrinks with the calibration region, and its noise level is taken from the outer k-space.
+    The kernel of ESPIRiT shrinks with the calibration region, its noise level is taken from the outer k-space, and
+    where its eigenvalue says that a pixel holds no signal, maps of low-resolution images take over (see `completed_maps`).
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
     if min(ky, kx) < _FOR_ANY:
         raise InputError(
             f"the fully sampled centre of k-space is {ky} x {kx} (ky x kx); coil maps need at least "
-            f"{_FOR_ANY} x {_FOR_ANY}: sample more central lines, or use a method without coil maps (zero-filled, rss)"
+            f"{_FOR_ANY} x {_FOR_ANY}: sample more central lines, or use a method without coil maps (rss)"
         )
     if min(ky, kx) < _FOR_ESPIRIT:
         message = (
@@ -60,8 +60,9 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         )
         return MapsEstimate(low_resolution_maps(kspace, sampled), "low-resolution", message)
     kernel = min(_KERNEL, min(ky, kx) // 2)
-    maps = espirit(
+    maps = completed_maps(
         kspace,
+        sampled,
         calibration=(min(ky, _LARGEST), min(kx, _LARGEST)),
         kernel=kernel,
         noise=noise_level(kspace, sampled),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import final
 
 import torch
@@ -50,28 +50,13 @@ class CoilMaps(LinearOperator):
     def _coil(self) -> int:
         return -self.ndim - 1
 
-    @cached_property
-    def _kept_conjugates(self) -> tuple[Tensor, ...]:
-        return self.maps.detach().conj().resolve_conj().unbind(self._coil)
-
-    @property
-    def _conjugates(self) -> tuple[Tensor, ...]:
-        if self.maps.requires_grad:  # a training step may change the maps between two calls
-            return self.maps.detach().conj().unbind(self._coil)
-        return self._kept_conjugates
-
     def _forward(self, x: Tensor) -> Tensor:
         return self.maps * x.unsqueeze(self._coil)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         if _needs_graph(y, self.maps) or y.device.type != "cpu":
             return (self.maps.conj() * y).sum(self._coil)
-        # One pass a coil, in place: no second copy of the coil images.
-        first, *others = zip(self._conjugates, y.unbind(self._coil), strict=True)
-        total = first[0] * first[1]
-        for conjugate, image in others:
-            total.addcmul_(conjugate, image)
-        return total
+        return combine(self.maps.detach().unbind(self._coil), (image.conj_physical() for image in y.unbind(self._coil)))
 
     def _gram(self) -> LinearOperator:
         if self.maps.requires_grad:
@@ -116,12 +101,9 @@ class CoilGram(LinearOperator):
         if _needs_graph(x, coils.maps) or x.device.type != "cpu":
             return coils._adjoint(convolution._forward(coils._forward(x)))
         multiplier = convolution.multiplier_like(x).squeeze(coils._coil)
-        total: Tensor | None = None
-        for coil_map, conjugate in zip(coils.maps.unbind(coils._coil), coils._conjugates, strict=True):
-            image = convolve(coil_map * x, multiplier, convolution.dims)
-            total = image.mul_(conjugate) if total is None else total.addcmul_(conjugate, image)
-        assert total is not None  # maps have at least one coil
-        return total
+        maps = coils.maps.detach().unbind(coils._coil)
+        images = (convolve(coil_map * x, multiplier, convolution.dims) for coil_map in maps)
+        return combine(maps, (image.conj_physical_() for image in images))
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._forward(y)
@@ -133,6 +115,14 @@ class CoilGram(LinearOperator):
     def _norm_bound(self) -> float | None:
         bound, multiplier = self.coils.norm_bound, self.convolution.norm_bound
         return None if bound is None or multiplier is None else bound**2 * multiplier
+
+
+def combine(maps: tuple[Tensor, ...], conjugate_images: Iterator[Tensor]) -> Tensor:
+    """`sum_c conj(maps_c) image_c`, from the conjugates of the images: one coil at a time, without a conjugate of the maps."""
+    total = next(conjugate_images) * maps[0]
+    for coil_map, image in zip(maps[1:], conjugate_images, strict=True):
+        total.addcmul_(coil_map, image)
+    return total.conj_physical_()
 
 
 def _needs_graph(x: Tensor, maps: Tensor) -> bool:

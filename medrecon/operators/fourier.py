@@ -217,8 +217,10 @@ def convolve(x: Tensor, multiplier: Tensor, dims: tuple[int, ...]) -> Tensor:
     if not dims:
         return x * multiplier
     spectrum = torch.fft.fftn(x, dim=dims)
-    shape = torch.broadcast_shapes(spectrum.shape, multiplier.shape)  # type: ignore[no-untyped-call]
-    in_place = shape == spectrum.shape  # else the multiplier brings a batch
+    sizes = zip(reversed(multiplier.shape), reversed(spectrum.shape), strict=False)
+    in_place = multiplier.ndim <= spectrum.ndim and all(
+        a in (1, b) for a, b in sizes
+    )  # else the multiplier brings a batch
     spectrum = spectrum.mul_(multiplier) if in_place else spectrum * multiplier
     convolved: Tensor = torch.fft.ifftn(spectrum, dim=dims)
     return convolved

@@ -24,7 +24,7 @@ class Sense:
     """
 
     weight: float = 3.0
-    iterations: int = 30
+    iterations: int = 20
     tolerance: float = 1e-4
 
     def __post_init__(self) -> None:

@@ -23,8 +23,8 @@ class TotalVariation:
     Rudin, Osher & Fatemi, Physica D 60:259 (1992); Block, Uecker & Frahm, Magn Reson Med 57:1086 (2007).
     """
 
-    weight: float = 0.0025
-    iterations: int = 40
+    weight: float = 0.0008
+    iterations: int = 30
     tolerance: float = 0.0
     rho: float = 0.02
     inner_iterations: int = 4

@@ -24,13 +24,14 @@ _MEAN_OF = 8  # iterates, and so shifted bases, that the result is a mean of
 class WaveletSparsity:
     """`argmin |A x - y|^2 / 2 + weight * unit * |W x|_1` by FISTA, its basis shifted at every iteration.
 
-    The shifts (cycle spinning) follow a fixed low-discrepancy sequence, and the result is the mean of the last iterates, so that no
-    position of the wavelets is preferred. `unit` is `sparsity_unit`: one `weight` means the same on every scan. An image whose sizes `2**levels` does not divide is embedded in a larger one of which `A` sees the centre.
+    The shifts (cycle spinning) follow a fixed low-discrepancy sequence, and the result is the mean of the last iterates, so that
+    no position of the wavelets is preferred. `unit` is `sparsity_unit`: one `weight` means the same on every scan. An image whose
+    sizes `2**levels` does not divide is embedded in a larger one of which `A` sees the centre.
 
     Lustig, Donoho & Pauly, Magn Reson Med 58:1182 (2007); Coifman & Donoho, Translation-invariant de-noising (1995).
     """
 
-    weight: float = 0.003
+    weight: float = 0.001
     iterations: int = 100
     tolerance: float = 0.0
     wavelet: str = "haar"

@@ -126,5 +126,5 @@ def test_no_calibration_lines_is_the_users_error(scan, width):
     mask = centre_lines(80, width)
     mask[::7] = True
     mask[40] = width > 0
-    with pytest.raises(InputError, match=r"centre of k-space is \d+ x \d+ .*need at least 4 x 4.*zero-filled"):
+    with pytest.raises(InputError, match=r"centre of k-space is \d+ x \d+ .*need at least 4 x 4.*rss"):
         estimate_maps(scan()[0], mask)

@@ -1,0 +1,100 @@
+"""Write the tables of README.md anew: the methods, and one table for each file in docs/benchmarks.
+
+Run as `python benchmarks/update_readme.py`. A table `NAME` stands between the lines `<!-- begin: NAME -->` and
+`<!-- end: NAME -->`; `NAME` is `methods`, or `docs/benchmarks/NAME.json` holds what `Table` describes.
+"""
+
+import datetime
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from medrecon.config import METHODS
+
+ROOT = Path(__file__).resolve().parent.parent
+README, RESULTS = ROOT / "README.md", ROOT / "docs" / "benchmarks"
+Cell = str | int | float
+
+
+class Table(BaseModel):
+    """What a benchmark measured; cells are shown as they are written, so that numbers are rounded by the benchmark."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: str
+    measured_with: str
+    date: datetime.date
+    machine: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _require_whole_rows(self) -> Self:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row takes {len(self.columns)} cells, one a column; got {list(row)}")
+        return self
+
+
+def render(table: Table) -> str:
+    """Return the Markdown of a table, its notes, and how it was measured."""
+    lines = [f"**{table.title}**", "", markdown_table(table.columns, table.rows), ""]
+    lines += [f"- {note}" for note in table.notes] + [""] * bool(table.notes)
+    return "\n".join([*lines, f"Measured with `{table.measured_with}` on {table.date}, {table.machine}."])
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Return a table; columns of which every cell starts with a digit are aligned to the right."""
+    text = [[_escaped(cell) for cell in row] for row in rows]
+    numbers = [bool(text) and all(re.match(r"[-+<>~]?[.\d]", row[i]) for row in text) for i in range(len(columns))]
+    rule = ["---:" if number else "---" for number in numbers]
+    head = [_escaped(name) for name in columns]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *text])
+
+
+def methods() -> str:
+    """Return the table of the methods, as `medrecon methods` lists them."""
+    rows = []
+    for method in METHODS:
+        options = [f"`--{name}`" for name in ("weight", "iterations") if name in method.model_fields]
+        name = method.model_fields["kind"].default.value
+        rows.append([f"`{name}`", method.summary, method.needs, ", ".join(options)])
+    return markdown_table(("method", "what it does", "needs", "options"), rows)
+
+
+def sections(folder: Path) -> dict[str, str]:
+    """Return what belongs between the markers, by name."""
+    tables = {file.stem: Table.model_validate_json(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))}
+    return {"methods": methods(), **{name: render(table) for name, table in tables.items()}}
+
+
+def filled(readme: str, contents: Mapping[str, str]) -> str:
+    """Return the text with `contents` between its markers.
+
+    Raises
+    ------
+    ValueError
+        If there are markers without content, or content without markers.
+    """
+    pattern = re.compile(r"<!-- begin: (\S+) -->\n.*?<!-- end: \1 -->", re.DOTALL)
+    markers = pattern.findall(readme)
+    if missing := sorted(set(markers) - set(contents)):
+        raise ValueError(
+            f"nothing was measured for the table '{missing[0]}': docs/benchmarks/{missing[0]}.json is missing"
+        )
+    if homeless := sorted(set(contents) - set(markers)):
+        begin, end = f"<!-- begin: {homeless[0]} -->", f"<!-- end: {homeless[0]} -->"
+        raise ValueError(f"README.md has no place for '{homeless[0]}'; add the lines {begin} and {end} to it")
+    return pattern.sub(lambda m: f"<!-- begin: {m[1]} -->\n{contents[m[1]]}\n<!-- end: {m[1]} -->", readme)
+
+
+def _escaped(cell: Cell) -> str:
+    return str(cell).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text("utf-8"), sections(RESULTS)), "utf-8")
+    print(f"{README.name} is up to date")

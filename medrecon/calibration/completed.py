@@ -1,0 +1,54 @@
+"""Coil maps for every pixel: ESPIRiT's where there is signal, those of low-resolution images elsewhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from medrecon.calibration.espirit import espirit
+from medrecon.calibration.low_resolution import low_resolution_maps
+from medrecon.calibration.region import turn
+
+__all__ = ["completed_maps"]
+
+_LEAST = 0.5  # eigenvalues below are not worth solving for
+_INSIDE, _RAMP = (
+    0.9,
+    0.05,
+)  # relative eigenvalue from which a pixel belongs to the object, and the width of the transition
+
+
+def completed_maps(
+    kspace: Tensor, sampled: Tensor, *, calibration: tuple[int, int], kernel: int, noise: Tensor | float
+) -> Tensor:
+    """Estimate coil maps `(..., coil, y, x)` of unit root-sum-of-squares everywhere.
+
+    ESPIRiT's largest eigenvalue tells how well one set of maps explains a pixel. Cropped maps make the background exactly zero, and
+    lose faint tissue, or, where few calibration lines lower all eigenvalues, the object. Uncropped ones point anywhere in the
+    background and let aliased signal be put there. Here the eigenvalue is compared with its mean over the object, weighted by
+    energy; where it falls short, the maps go over to those of the low-resolution images, which are tame.
+
+    Parameters
+    ----------
+    kspace
+        complex `(..., coil, ky, kx)`.
+    sampled
+        bool `(kx,)` or `(ky, kx)`.
+    calibration, kernel, noise
+        as `espirit` takes them.
+    """
+    maps = espirit(kspace, calibration=calibration, kernel=kernel, noise=noise, crop=_eigenvalue)
+    coarse = low_resolution_maps(kspace, sampled)
+    value = torch.linalg.vector_norm(maps, dim=-3, keepdim=True)
+    energy = torch.fft.ifft2(kspace * sampled, norm="ortho").abs().square().sum(-3, keepdim=True)
+    energy = torch.fft.fftshift(energy, dim=(-2, -1))  # of the magnitude only: centring in k-space is a phase
+    mean = (value * energy).sum((-2, -1), keepdim=True) / energy.sum((-2, -1), keepdim=True).clamp_min(1e-30)
+    share = ((value / mean.clamp_min(1e-30) - _INSIDE) / _RAMP).clamp(0, 1)
+    overlap = (maps.conj() * coarse).sum(-3, keepdim=True)
+    blend = share * maps / value.clamp_min(1e-30) + (1 - share) * coarse * turn(overlap)
+    unit: Tensor = blend / torch.linalg.vector_norm(blend, dim=-3, keepdim=True).clamp_min(1e-30)
+    return unit
+
+
+def _eigenvalue(values: Tensor) -> Tensor:
+    return torch.where(values > _LEAST, values, 0.0)

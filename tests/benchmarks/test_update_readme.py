@@ -1,0 +1,88 @@
+"""README.md: its tables are those of their sources, and what it tells a user to type works."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from benchmarks.update_readme import README, RESULTS, ROOT, Table, filled, markdown_table, methods, render, sections
+from medrecon.config import MethodName
+from tests.program import medrecon, simulate
+
+TEXT = README.read_text("utf-8")
+MADE = {
+    "title": "SENSE",
+    "measured_with": "python benchmarks/x.py",
+    "date": "2026-01-31",
+    "machine": "two cores",
+    "columns": ["who", "seconds"],
+    "rows": [["a|b", 0.5], ["c", "~2"]],
+    "notes": ["A note."],
+}
+
+
+def test_the_tables_are_up_to_date() -> None:
+    assert filled(TEXT, sections(RESULTS)) == TEXT, "run `make readme`"
+
+
+def test_pictures_and_links_are_there_and_small() -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in link]
+    assert "docs/images/demo.png" in links
+    for link in links:
+        assert (ROOT / link).is_file(), link
+        assert (ROOT / link).stat().st_size < 300_000, link
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    simulate(tmp_path / "scan.h5", size=(48, 96))
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), {})
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)).replace("\\\n", " ")
+    commands = [shlex.split(line, comments=True)[1:] for line in shell.splitlines() if line.startswith("medrecon ")]
+    assert {"simulate", "reconstruct", "inspect", "data"} <= {command[0] for command in commands}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDRECON_DATA", str(tmp_path / "cache"))
+    monkeypatch.setattr("medrecon.data.fetch.fetch", lambda _name, _progress: tmp_path)
+    (tmp_path / "scans").mkdir()
+    simulate(tmp_path / "scans" / "a.h5")
+    for command in commands:
+        done = medrecon(*command)
+        assert (done.status, done.err) == (0, ""), command
+
+
+def test_a_benchmark_is_shown_with_its_circumstances() -> None:
+    assert render(Table.model_validate_json(json.dumps(MADE))) == (
+        "**SENSE**\n\n| who | seconds |\n| --- | ---: |\n| a\\|b | 0.5 |\n| c | ~2 |\n\n- A note.\n\n"
+        "Measured with `python benchmarks/x.py` on 2026-01-31, two cores."
+    )
+
+
+@pytest.mark.parametrize("fault", [{"rows": [["a"]]}, {"extra": 1}, {"date": "soon"}, {"columns": ["who"]}])
+def test_a_benchmark_that_is_not_whole_is_refused(fault: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Table.model_validate_json(json.dumps(MADE | fault))
+
+
+def test_markers_and_contents_must_match() -> None:
+    text = "<!-- begin: a -->\nold\n<!-- end: a -->\nkept\n<!-- begin: b -->\n<!-- end: b -->\n"
+    assert filled(text, {"a": "new \\1", "b": "more"}) == (
+        "<!-- begin: a -->\nnew \\1\n<!-- end: a -->\nkept\n<!-- begin: b -->\nmore\n<!-- end: b -->\n"
+    )
+    with pytest.raises(ValueError, match=r"docs/benchmarks/b\.json is missing"):
+        filled(text, {"a": "new"})
+    with pytest.raises(ValueError, match="no place for 'c'; add the lines <!-- begin: c -->"):
+        filled(text, {"a": "", "b": "", "c": ""})
+
+
+def test_every_method_has_a_row() -> None:
+    assert [row.split("`")[1] for row in methods().splitlines()[2:]] == list(MethodName)
+    assert markdown_table(("x",), []) == "| x |\n| --- |"
