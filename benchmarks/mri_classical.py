@@ -140,12 +140,19 @@ def peak_mebibytes() -> float:
 def memory_of(package: str, size: tuple[int, int, int], method: str, weight: float, iterations: int) -> float:
     """MiB that one call takes beside its input, in a process of its own (for `bart`, all that it takes)."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_memory, ((package, size, method, weight, iterations),))
+        mebibytes: float = pool.apply(_memory, ((package, size, method, weight, iterations),))
+        return mebibytes
 
 
 def _memory(task: tuple[str, tuple[int, int, int], str, float, int]) -> float:
     package, size, method, weight, iterations = task
-    call = {"medrecon": run_medrecon, "sigpy": run_sigpy, "bart": run_bart, "espirit": run_espirit}[package]
+    calls: dict[str, Callable[[Scan, str, float, int], object]] = {
+        "medrecon": run_medrecon,
+        "sigpy": run_sigpy,
+        "bart": run_bart,
+        "espirit": run_espirit,
+    }
+    call = calls[package]
     acceleration = 1.0 if package == "espirit" else 4.0
     call(simulate((4, 64, 64), 0, acceleration=acceleration), method, weight, 2)
     scan = simulate(size, 0, acceleration=acceleration)
