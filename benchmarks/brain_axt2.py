@@ -28,7 +28,7 @@ from medrecon.problem import Problem, coil_problem, full_reconstruction, sense_p
 from medrecon.reconstructors import RootSumOfSquares, Sense, TotalVariation, WaveletSparsity, ZeroFilled
 
 MASKS = {"equispaced fraction": equispaced_fraction_mask, "random": random_mask}
-FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of medrecon's default weight, and of SigPy's middle one
+FACTORS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # of medrecon's default weight, and of SigPy's middle one
 SIGPY_MIDDLE = {"sense": 0.003, "wavelet": 1e-4, "tv": 1e-4}  # times the maximum of the zero-filled image
 SIGPY_ITERATIONS = {"sense": 20, "wavelet": 100, "tv": 300}
 METHODS: dict[str, Sense | WaveletSparsity | TotalVariation] = {

@@ -18,7 +18,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ from medrecon.spaces import Space
 SIZES = [(8, 256, 256), (16, 640, 320)]
 METHODS = ("sense", "wavelet", "tv")
 STEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20, 25, 30, 35, 40, 50, 60, 80, 100)
-WEIGHTS = {
+WEIGHTS: dict[str, dict[str, tuple[float, ...]]] = {
     "medrecon": {
         "sense": (0.0, 1.0, 3.0, 10.0),
         "wavelet": (0.001, 0.002, 0.004, 0.006),
@@ -122,6 +122,7 @@ def errors(package: str, scan: Scan, method: str, weight: float) -> dict[int, fl
     return {n: scan.error(run_medrecon(scan, method, weight, n)) for n in STEPS}
 
 
+@cache
 def searched_weight(package: str, method: str, size: tuple[int, int, int]) -> float:
     """The weight with the least error at any iteration, on a scan that is not timed."""
     scan = simulate(size, seed=1)

@@ -10,6 +10,7 @@ from torch import Tensor
 __all__ = ["noise_level"]
 
 _OUTERMOST = 0.2  # share of the acquired samples, those of highest frequency, that is taken for noise
+_SAMPLES = 8192  # a coil, which are enough for the median
 _BINS = 256  # of the squared radius, which is at most 3 / 4
 
 
@@ -39,7 +40,8 @@ def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
         return kspace.real.new_zeros(kspace.shape[: -len(shape) - 1])
     counts = torch.histc(radii, _BINS, 0.0, 0.75)
     inner = int((counts.cumsum(0) < (1 - _OUTERMOST) * len(radii)).sum())
-    outer = acquired & (radius >= 0.75 * inner / _BINS)
-    energy = kspace[..., outer].abs().square().flatten(-2)
+    outer = (acquired & (radius >= 0.75 * inner / _BINS)).flatten().nonzero()[:, 0]
+    outer = outer[:: -(-len(outer) // _SAMPLES)]
+    energy = kspace.flatten(-len(shape))[..., outer].abs().square().flatten(-2)
     median = torch.where(energy > 0, energy, torch.nan).nanmedian(-1).values
     return (torch.nan_to_num(median) / math.log(2)).sqrt()
