@@ -119,7 +119,7 @@ class L1:
         return self.weight * x.abs().sum(self.space.dims)
 
     def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
-        return x * _shrinkage(x.abs(), self.space.expand(self.weight * step))
+        return x * _shrinkage(_modulus((x,)), self.space.expand(self.weight * step))
 
 
 @final
@@ -132,14 +132,25 @@ class GroupL1:
     axis: str = "direction"
 
     def _modulus(self, x: Tensor) -> Tensor:
-        modulus: Tensor = torch.linalg.vector_norm(x, dim=self.space.dim(self.axis), keepdim=True)
-        return modulus
+        axis = self.space.dim(self.axis)
+        return _modulus(x.unbind(axis)).unsqueeze(axis)
 
     def __call__(self, x: Tensor, /) -> Tensor:
         return self.weight * self._modulus(x).sum(self.space.dims)
 
     def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
         return x * _shrinkage(self._modulus(x), self.space.expand(self.weight * step))
+
+
+def _modulus(components: tuple[Tensor, ...]) -> Tensor:
+    """`sqrt(sum |x|^2)` over the components, with a gradient of 0 at 0."""
+    if torch.is_grad_enabled() and components[0].requires_grad:
+        return torch.linalg.vector_norm(torch.stack(components), dim=0)  # type: ignore[no-any-return]
+    parts = [part for x in components for part in ((x.real, x.imag) if x.is_complex() else (x,))]
+    squares = parts[0].square()
+    for part in parts[1:]:
+        squares.addcmul_(part, part)
+    return squares.sqrt_()
 
 
 def _shrinkage(modulus: Tensor, threshold: Scalar) -> Tensor:

@@ -84,7 +84,10 @@ class Space:
 
     def norm(self, x: Tensor) -> Tensor:
         """The Euclidean norm of each batch element, of shape `batch`."""
-        norm: Tensor = torch.linalg.vector_norm(x, dim=self.dims)
+        dims = self.dims
+        if x.is_complex():  # torch reduces pairs of reals a hundred times faster than complex numbers
+            x, dims = torch.view_as_real(x.resolve_conj()), tuple(range(-self.ndim - 1, 0))
+        norm: Tensor = torch.linalg.vector_norm(x, dim=dims)
         return norm
 
     def expand(self, scalars: Tensor | float) -> Tensor | float:

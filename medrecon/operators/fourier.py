@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import final
 
 import torch
@@ -92,6 +92,7 @@ class Fourier(LinearOperator):
         return 1.0
 
 
+@lru_cache(maxsize=16)
 def _centring(space: Space, dims: tuple[int, ...]) -> Tensor:
     """The diagonal `d` with `centred DFT = d . DFT . d`, real where every size allows it.
 

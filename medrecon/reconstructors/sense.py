@@ -16,7 +16,7 @@ __all__ = ["Sense"]
 
 @dataclass(frozen=True)
 class Sense:
-    """`argmin |A x - y|^2 + weight * noise^2 |x|^2` by conjugate gradients from 0.
+    """`argmin |A x - y|^2 + weight * noise^2 |x|^2` by conjugate gradients from `A.H y`.
 
     `noise` is that of the scan over the intensity of its image, so that a `weight` of 1 is the maximum a posteriori estimate of an
     image of independent pixels of that intensity; 0 is plain least squares, which stopping early regularises.
@@ -37,5 +37,5 @@ class Sense:
         if self.weight > 0:
             ridge = self.weight * relative_noise(y, A, intensity(b, A)).square()
             normal = normal + Diagonal(torch.as_tensor(A.domain.expand(ridge)), A.domain)
-        states = conjugate_gradient(normal, b, torch.zeros_like(b))
+        states = conjugate_gradient(normal, b, b)
         return run(states, max_iterations=self.iterations, tolerance=self.tolerance).x

@@ -179,7 +179,7 @@ def test_residuals_are_those_stated(name: str, generator: torch.Generator) -> No
         else:
             want = (state.x - x).norm(dim=-1) / state.x.norm(dim=-1)
         if name.startswith(("primal-dual", "admm")):
-            assert bool((state.residual >= want).all()), "what the move leaves out only adds"
+            assert bool((state.residual >= (1 - 1e-12) * want).all()), "what the move leaves out only adds"
             x = state.x
             continue
         torch.testing.assert_close(state.residual, want, rtol=1e-9, atol=1e-12)
