@@ -186,6 +186,17 @@ def test_a_folder_is_where_outputs_go_by_the_names_of_their_inputs(tmp_path: Pat
     assert (pictures / "a.h5").is_file()
 
 
+def test_remarks_are_told_for_each_of_several_files(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in "ab":
+        simulate(scans / f"{name}.h5")
+    mask = ("--mask", "random", "--center-fraction", 0.12, "--seed", 8)
+    done = medrecon("reconstruct", scans, "-o", tmp_path / "out", "--method", "sense", *mask)
+    for name in "ab":
+        assert done.out.count(f"note: {scans / name}.h5: the fully sampled centre of k-space is") == 1
+
+
 def test_simulate_then_inspect(tmp_path: Path) -> None:
     path = tmp_path / "phantom.h5"
     done = medrecon(

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -98,8 +100,7 @@ def test_picks_the_method_that_the_lines_allow(scan, width, method, words):
     if words is None:
         assert estimate.message is None
     else:
-        with pytest.raises(AssertionError, match=words):
-            raise AssertionError(estimate.message)
+        assert re.search(words, estimate.message)
     assert distance(estimate.maps, truth)[body].mean() < (0.05 if method == "espirit" else 0.3)
 
 

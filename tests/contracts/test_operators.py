@@ -53,7 +53,6 @@ def test_dot_product_identity_at_real_sizes(name: str, generator: torch.Generato
     batch = tuple(A.range.batch_shape(A(A.domain.random(generator=generator))))
     x, y = A.domain.random(batch, generator=generator), A.range.random(batch, generator=generator)
     Ax, AHy = A(x), A.H(y)
-    assert not Ax.dtype.to_real().is_complex
     assert Ax.dtype == y.dtype
     assert AHy.dtype == x.dtype
     difference = (A.range.inner(Ax, y) - A.domain.inner(x, AHy)).abs()

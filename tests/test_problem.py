@@ -1,0 +1,92 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from medrecon.data.fastmri import KSpaceSample
+from medrecon.data.masks import SamplingMask, equispaced_fraction_mask
+from medrecon.errors import InputError
+from medrecon.metrics import psnr
+from medrecon.operators import Fourier, Mask, find
+from medrecon.problem import coil_problem, full_reconstruction, remove_oversampling, sense_problem, undersample
+from medrecon.reconstructors import RootSumOfSquares, Sense
+from medrecon.spaces import Space
+from tests.scans import simulated_scan
+
+SHAPE = (64, 56)
+
+
+def oversampled(n_coils: int = 6, *, snr: float | None = 60.0) -> KSpaceSample:
+    """A scan of a (64, 56) image whose readout, along ky, is oversampled twice."""
+    scan = simulated_scan(SHAPE, acceleration=1, snr=snr, n_coils=n_coils)
+    image = Fourier(Space(("coil", "y", "x"), tuple(scan.kspace.shape), is_complex=True)).H(scan.kspace)
+    padded = torch.nn.functional.pad(image, (0, 0, SHAPE[0] // 2, SHAPE[0] // 2))
+    kspace = Fourier(Space(("coil", "y", "x"), tuple(padded.shape), is_complex=True))(padded)
+    lines = torch.ones(SHAPE[1], dtype=torch.bool)
+    return KSpaceSample(kspace, lines, None, SHAPE, "scan.h5", 0, None, 2.0, (0, SHAPE[1]))
+
+
+def test_the_full_reconstruction_is_the_image_at_its_place() -> None:
+    truth = simulated_scan(SHAPE, acceleration=1, snr=None).truth.abs()
+    image = full_reconstruction(oversampled(snr=None))
+    assert tuple(image.shape) == SHAPE
+    torch.testing.assert_close(image, truth, rtol=0, atol=1e-5)
+
+
+def test_removing_the_oversampling_keeps_what_is_shown() -> None:
+    sample = oversampled()
+    less = remove_oversampling(sample)
+    assert tuple(less.kspace.shape[-2:]) == SHAPE
+    assert less.oversampling == pytest.approx(1.0)
+    torch.testing.assert_close(full_reconstruction(less), full_reconstruction(sample), rtol=0, atol=1e-5)
+
+
+def test_undersampling_keeps_the_lines_of_the_mask() -> None:
+    sample = remove_oversampling(oversampled())
+    mask = equispaced_fraction_mask(SHAPE[1], 4, 0.1, 0)
+    less = undersample(sample, mask)
+    assert torch.equal(less.kspace[..., mask.sampled], sample.kspace[..., mask.sampled])
+    assert not less.kspace[..., ~mask.sampled].any()
+    assert less.true_acceleration == pytest.approx(mask.acceleration)
+
+
+def test_points_are_undersampled_on_the_whole_grid(generator: torch.Generator) -> None:
+    sample = remove_oversampling(oversampled())
+    points = torch.rand(SHAPE, generator=generator) < 0.4
+    points[24:40, 20:36] = True
+    less = undersample(sample, SamplingMask(points, "points"))
+    problem = sense_problem(less)
+    assert torch.equal(find(problem.A, Mask, "test").pattern, points)
+
+
+def test_a_mask_of_another_width_is_refused() -> None:
+    with pytest.raises(InputError, match=r"scan.h5: the mask is \(50,\), but k-space is"):
+        undersample(oversampled(), equispaced_fraction_mask(50, 4, 0.1, 0))
+
+
+def test_sense_on_maps_from_the_calibration_lines() -> None:
+    sample = oversampled()
+    less = undersample(sample, equispaced_fraction_mask(SHAPE[1], 3, 0.25, 0))
+    problem, coils = sense_problem(less), coil_problem(less)
+    target = full_reconstruction(sample)
+    image = problem.picture(Sense()(problem.y, problem.A))
+    zero_filled = coils.picture(RootSumOfSquares()(coils.y, coils.A))
+    peak = float(target.max())
+    assert psnr(image, target, data_range=peak) > psnr(zero_filled, target, data_range=peak) + 1
+
+
+def test_one_coil_needs_no_calibration() -> None:
+    sample = oversampled(n_coils=1)
+    lines = torch.zeros(SHAPE[1], dtype=torch.bool)
+    lines[::2] = True
+    problem = sense_problem(undersample(sample, SamplingMask(lines, "no centre")))
+    assert problem.maps == "uniform"
+    assert problem.A.domain.shape == SHAPE
+
+
+def test_several_coils_without_calibration_lines_are_refused_with_the_place() -> None:
+    sample = replace(oversampled(), slice_index=7)
+    lines = torch.zeros(SHAPE[1], dtype=torch.bool)
+    lines[1::2] = True
+    with pytest.raises(InputError, match=r"scan.h5, slice 7: .*sample more central lines, or use .*rss"):
+        sense_problem(undersample(sample, SamplingMask(lines, "no centre")))
