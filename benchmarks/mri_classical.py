@@ -161,7 +161,7 @@ def _memory(task: tuple[str, tuple[int, int, int], str, float, int]) -> float:
     Path("/proc/self/clear_refs").write_text("5")
     before = peak_mebibytes()
     call(scan, method, weight, iterations)
-    if package == "bart":
+    if "bart" in (package, method):
         return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return peak_mebibytes() - before
 

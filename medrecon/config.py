@@ -1,6 +1,6 @@
 """What a user can ask for, as frozen values: a reconstruction's method, its mask, its slices.
 
-The fields are those of the command line and of configuration files; `medrecon.experiment` turns them into objects.
+The fields are options of the command line, and a tolerance; `medrecon.experiment` turns them into objects.
 Importing this module imports no torch.
 """
 

@@ -11,7 +11,7 @@ from medrecon.metrics import ssim
 
 __all__ = ["PROTOCOL", "VolumeScore"]
 
-#: PSNR and NMSE over all slices together, SSIM as the mean over slices, `data_range` the maximum of the volume's target.
+#: PSNR and NMSE over all slices together, SSIM as the mean over slices, `data_range` the maximum of their target.
 PROTOCOL = "fastmri-v1"
 
 

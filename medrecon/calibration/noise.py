@@ -17,6 +17,8 @@ _BINS = 256  # of the squared radius, which is at most 3 / 4
 def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
     """Estimate the standard deviation of the complex noise, `sqrt(E|n|^2)`, of `(..., coil, ky, kx)`: one number a batch element.
 
+    That is `sqrt(2)` times the sigma of `medrecon.data.noise`, which is of one part, real or imaginary.
+
     The squared magnitude of complex Gaussian noise has the median `sigma^2 log 2`; it is read from the fifth of the acquired
     samples that lies farthest out, over all coils. What signal reaches there raises the estimate: by up to a fifth at a
     signal-to-noise ratio of 50, more above. Samples that are exactly zero do not count; without any other, the level is zero.

@@ -74,10 +74,10 @@ def expected(error: Exception) -> str | None:
         case OSError(strerror=str(reason)):
             return f"{error.filename}: {reason.lower()}" if error.filename else reason
         case MemoryError():
-            return "there is not enough memory; choose fewer threads, or a machine with more"
+            return "there is not enough memory; close other programs, or take a machine with more"
         case RuntimeError() if type(error).__name__ == "OutOfMemoryError":
             return "there is not enough memory on the GPU; use --device cpu"
         case RuntimeError() if "can't allocate memory" in str(error):
-            return "there is not enough memory"
+            return "there is not enough memory; close other programs, or take a machine with more"
         case _:
             return None

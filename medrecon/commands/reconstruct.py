@@ -55,10 +55,12 @@ def reconstruct(
     ] = None,
     acceleration: Annotated[float | None, typer.Option(help="Of the mask; 4 unless given.")] = None,
     center_fraction: Annotated[
-        float | None, typer.Option(help="Share kept around the centre; 0.32 / acceleration unless given.")
+        float | None, typer.Option(help="Share of the lines kept around the centre; 0.32 / acceleration unless given.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the mask; made of the file's name unless given.")] = None,
-    slices: Annotated[str | None, typer.Option(help="a:b (b not included), a:, :b or a, counted from 0.")] = None,
+    slices: Annotated[
+        str | None, typer.Option(help="a:b (b not included), a:, :b or a, counted from 0; scores are of these alone.")
+    ] = None,
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = DeviceName.CPU,
     preview: Annotated[
         Path | None, typer.Option(help="Write a PNG of the middle slice; a folder for several inputs.")
@@ -185,8 +187,9 @@ def _run_all(
                     raise InputError(job.fault)
                 done.append(_run(job, settings, overwrite, bar))
             except Exception as error:
-                done.append(replace(job, fault=_fault(error)))
-                complain(_fault(error))
+                fault = _fault(error)
+                done.append(replace(job, fault=fault))
+                complain(fault)
     finally:
         for folder in made:
             with suppress(OSError):  # it is not empty
@@ -200,6 +203,10 @@ def _summarise(results: Sequence[Report | _Job]) -> int:
     ]
     numbers = ("slices", "acceleration", "PSNR", "SSIM", "NMSE", "seconds")
     print_table(("file", *numbers, "outcome"), rows, right=numbers)
+    for result in results:
+        if not isinstance(result, _Job):
+            for remark in result.remarks:
+                say(f"note: {result.input}: {remark}")
     failed = sum(isinstance(result, _Job) for result in results)
     say(f"{len(results) - failed} of {len(results)} files reconstructed")
     return 2 if failed else 0

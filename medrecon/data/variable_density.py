@@ -198,23 +198,23 @@ def _throw_darts(radius: NDArray[np.float64], center: Samples, ranks: NDArray[np
     free = free[~sampled[free]]
     while free.size:
         thrown = free[: max(64, math.ceil(free.size / (0.5 * discs[free].mean())))]
-        points, sizes = _disc_points(cells[thrown], discs[thrown], offsets)
+        points = _disc_points(cells[thrown], discs[thrown], offsets)
         lowest[points] = thrown.size
-        lowest[points[::-1]] = np.repeat(np.arange(thrown.size), sizes)[::-1]  # the last write, of lowest rank, stays
+        # The last write, of lowest rank, stays.
+        lowest[points[::-1]] = np.repeat(np.arange(thrown.size), discs[thrown])[::-1]
         accepted = thrown[lowest[cells[thrown]] == np.arange(thrown.size)]
         sampled[accepted] = True
-        blocked[_disc_points(cells[accepted], discs[accepted], offsets)[0]] = True
+        blocked[_disc_points(cells[accepted], discs[accepted], offsets)] = True
         free = free[~blocked[cells[free]]]
     return sampled.reshape(ny, nx)
 
 
-def _disc_points(
-    cells: NDArray[np.int64], sizes: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat indices of all points of the discs around `cells`, one disc after the other, and the discs' sizes."""
+def _disc_points(cells: NDArray[np.int64], sizes: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Flat indices of all points of the discs around `cells`, one disc after the other."""
     starts = np.cumsum(sizes) - sizes
     within = np.arange(int(sizes.sum())) - np.repeat(starts, sizes)
-    return np.repeat(cells, sizes) + offsets[within], sizes
+    points: NDArray[np.int64] = np.repeat(cells, sizes) + offsets[within]
+    return points
 
 
 def _spoke(shape: tuple[int, int], angle: float) -> NDArray[np.int64]:
