@@ -116,7 +116,7 @@ class RootSumOfSquaresSettings(_Method):
 class SenseSettings(_Iterative):
     """SENSE."""
 
-    summary = "least squares over all coils, by conjugate gradients"
+    summary = "regularised least squares over all coils, by conjugate gradients"
     needs = "calibration lines, where there are several coils"
     kind: Literal[MethodName.SENSE] = MethodName.SENSE
 

@@ -9,7 +9,7 @@ from importlib import metadata
 __all__ = ["examine"]
 
 _REQUIRED = (
-    *("torch", "numpy", "scipy", "h5py", "PyWavelets", "matplotlib", "typer", "rich", "pydantic", "PyYAML"),
+    *("torch", "numpy", "h5py", "PyWavelets", "matplotlib", "typer", "rich", "pydantic", "PyYAML"),
     "platformdirs",
 )
 _OPTIONAL = (("sigpy", "compared with in tests and benchmarks"), ("fastmri", "compared with in tests and benchmarks"))

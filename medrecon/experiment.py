@@ -151,7 +151,7 @@ def reconstruct_file(
             progress(f"{source.name}: {settings.method.kind}", place + 1, len(indices))
         metrics = None if score is None else Metrics(score.psnr, score.ssim, score.nmse)
         report = _report(source, output, settings, indices, shown)
-        report = replace(report, seconds=seconds, metrics=metrics, remarks=tuple(remarks))
+        report = replace(report, seconds=seconds, metrics=metrics, data_range=scan.peak, remarks=tuple(remarks))
         written.describe(report.attributes())
     return Reconstruction(report, shown, scan.peak)
 

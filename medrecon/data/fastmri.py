@@ -65,17 +65,14 @@ class KSpaceSample:
     @property
     def true_acceleration(self) -> float:
         """Samples the scanner could have acquired, padding left aside, over those it did; 1 for a full scan."""
-        reachable = self._reachable()
+        reachable = self.sampled[..., self.padding[0] : self.padding[1]]
         return reachable.numel() / int(reachable.sum())
 
     @property
     def fully_sampled(self) -> bool:
-        """Whether nothing but padding is missing."""
-        return bool(self._reachable().all())
-
-    def _reachable(self) -> torch.Tensor:
+        """Whether nothing but padding, and the end of an asymmetric readout, is missing."""
         lines = self.sampled[..., self.padding[0] : self.padding[1]]
-        return lines if lines.ndim == 1 else lines[lines.any(dim=1)]
+        return bool(lines.all() if lines.ndim == 1 else lines[lines.any(dim=1)].all())
 
 
 class FastMRIFile:

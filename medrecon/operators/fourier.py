@@ -92,7 +92,6 @@ class Fourier(LinearOperator):
         return 1.0
 
 
-@lru_cache(maxsize=16)
 def _centring(space: Space, dims: tuple[int, ...]) -> Tensor:
     """The diagonal `d` with `centred DFT = d . DFT . d`, real where every size allows it.
 
@@ -101,15 +100,19 @@ def _centring(space: Space, dims: tuple[int, ...]) -> Tensor:
     phases = torch.ones((), dtype=torch.complex128)
     for dim in dims:
         size = space.shape[dim]
-        centre = size // 2
-        n = torch.arange(size, dtype=torch.float64)
-        # Reduced modulo one turn in integers (twice the exponent), so that even sizes give exact quarter turns.
-        turns = (2 * centre * n - centre * centre) % (2 * size) / (2 * size)
-        shape = (size,) + (1,) * (-dim - 1)
-        phases = phases * _exact_cis(turns).reshape(shape)
+        phases = phases * _axis_phases(size).reshape((size,) + (1,) * (-dim - 1))
     if bool((phases.imag == 0).all()):
         return phases.real.clone()
     return phases
+
+
+@lru_cache(maxsize=64)
+def _axis_phases(size: int) -> Tensor:
+    centre = size // 2
+    n = torch.arange(size, dtype=torch.float64)
+    # Reduced modulo one turn in integers (twice the exponent), so that even sizes give exact quarter turns.
+    turns = (2 * centre * n - centre * centre) % (2 * size) / (2 * size)
+    return _exact_cis(turns)
 
 
 def _exact_cis(turns: Tensor) -> Tensor:

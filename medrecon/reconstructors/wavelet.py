@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -69,7 +70,11 @@ def _shifts(ndim: int, period: int) -> Iterator[tuple[int, ...]]:
 
 def _running_mean(states: Iterator[State]) -> Iterator[State]:
     """The states, each with the mean of the last iterates in place of its own."""
-    recent: list[Tensor] = []
+    recent: deque[Tensor] = deque()
+    total: Tensor | None = None
     for state in states:
-        recent = [*recent[1 - _MEAN_OF :], state.x]
-        yield replace(state, x=sum(recent[1:], start=recent[0]) / len(recent))
+        recent.append(state.x)
+        total = state.x if total is None else total + state.x
+        if len(recent) > _MEAN_OF:
+            total = total - recent.popleft()
+        yield replace(state, x=total / len(recent))

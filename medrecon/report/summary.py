@@ -28,7 +28,8 @@ class Report:
     """What was done to a file, in plain values.
 
     `seconds` is the time of coil maps and reconstruction, reading and writing left aside; `slices` how many there are, and
-    `first_slice` the place of the first in the input; `shape` is `(y, x)`.
+    `first_slice` the place of the first in the input; `shape` is `(y, x)`; `data_range` is the maximum of the
+    target over these slices, which the metrics refer to.
     """
 
     input: str
@@ -47,6 +48,7 @@ class Report:
     threads: int
     seconds: float = 0.0
     metrics: Metrics | None = None
+    data_range: float | None = None
     remarks: tuple[str, ...] = ()
     version: str = __version__
 
@@ -54,7 +56,7 @@ class Report:
         """Return what `json.dumps` takes; `metrics` only where there is a target, and null for an infinite PSNR."""
         values = asdict(self)
         if self.metrics is None:
-            del values["metrics"]
+            del values["metrics"], values["data_range"]
         else:
             values["metrics"] = {k: v if math.isfinite(v) else None for k, v in asdict(self.metrics).items()}
             values["protocol"] = PROTOCOL
@@ -71,6 +73,8 @@ class Report:
             "first_slice": self.first_slice,
             "version": self.version,
         }
+        if self.mask is not None:
+            values |= {f"mask_{name}": value for name, value in self.mask.items()}
         if self.weight is not None and self.iterations is not None:
             values |= {"weight": self.weight, "iterations": self.iterations}
         return values
