@@ -42,15 +42,15 @@ STEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20, 25, 30, 35, 40, 50, 60, 80
 WEIGHTS: dict[str, dict[str, tuple[float, ...]]] = {
     "medrecon": {
         "sense": (0.0, 1.0, 3.0, 10.0),
-        "wavelet": (0.001, 0.002, 0.004, 0.006),
-        "tv": (0.001, 0.002, 0.003, 0.005),
+        "wavelet": (0.0005, 0.001, 0.002, 0.004),
+        "tv": (0.0005, 0.001, 0.002, 0.004),
     },
     "sigpy": {
         "sense": (0.0, 1e-3, 1e-2),
         "wavelet": (3e-4, 1e-3, 3e-3, 1e-2),
         "tv": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
     },
-    "bart": {"sense": (0.0, 1e-3, 1e-2), "wavelet": (5e-4, 1e-3, 3e-3, 1e-2), "tv": (5e-4, 1e-3, 3e-3, 1e-2)},
+    "bart": {"sense": (0.0, 1e-3, 1e-2), "wavelet": (5e-4, 1e-3, 2e-3), "tv": (1e-2, 3e-2, 1e-1)},
 }
 
 
@@ -69,7 +69,7 @@ class Scan:
         return float(np.linalg.norm(np.asarray(x).reshape(truth.shape) - truth) / np.linalg.norm(truth))
 
 
-def simulate(size: tuple[int, int, int], seed: int, *, acceleration: float = 4.0, sigma: float = 0.01) -> Scan:
+def simulate(size: tuple[int, int, int], seed: int, *, acceleration: float = 4.0, sigma: float = 0.002) -> Scan:
     """A scan with complex noise of standard deviation `sigma`, the phantom's maximum being 1."""
     generator = torch.Generator().manual_seed(seed)
     image = shepp_logan().image(size[1:])
