@@ -308,7 +308,7 @@ def main() -> None:
     publish(
         "mri_classical",
         "Classical MRI methods at the same error",
-        "python benchmarks/mri_classical.py --keep",
+        f"python benchmarks/mri_classical.py --repeats {options.repeats} --keep",
         columns,
         rows,
         notes,
