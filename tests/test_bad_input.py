@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -291,13 +292,19 @@ def test_interrupted(scan: Path, tmp_path: Path) -> None:
     out.mkdir()
     command = [sys.executable, "-m", "medrecon", "reconstruct", scan, "-o", out, "--method", "tv"]
     command += ["--iterations", "10000000", "--preview", out, "--json", out / "r.json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A shell that runs the tests in the background lets its children ignore SIGINT.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=listening) as process:
         deadline = time.monotonic() + 30
         while not list(out.glob(".scan.h5.*")) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        written, error = process.communicate(timeout=30)
+        try:
+            written, error = process.communicate(timeout=15)
+        finally:
+            process.kill()
     assert process.returncode == 130, error
     assert written == ""
     assert len(error.splitlines()) == 1
