@@ -11,8 +11,7 @@ from torch import Tensor
 from medrecon.functionals import LeastSquares, Proximable
 from medrecon.operators.linear import LinearOperator
 from medrecon.solvers.conjugate_gradient import conjugate_gradient
-from medrecon.solvers.state import State
-from medrecon.spaces import Space
+from medrecon.solvers.state import State, relative
 
 __all__ = ["admm"]
 
@@ -54,8 +53,4 @@ def _iterate(
         v = K(x) + u  # not in place: K(x) may be x itself
         z = g.prox(v, 1 / rho)
         u, gap = v - z, v - z - u
-        yield State(x, torch.maximum(_relative(space, move, x), _relative(K.range, gap, v)))
-
-
-def _relative(space: Space, change: Tensor, x: Tensor) -> Tensor:
-    return space.norm(change) / space.norm(x).clamp_min(torch.finfo(x.dtype).tiny)
+        yield State(x, torch.maximum(relative(space, space.norm(move), x), relative(K.range, K.range.norm(gap), v)))

@@ -10,7 +10,7 @@ from torch import Tensor
 from medrecon.functionals import Proximable, Smooth, conjugate
 from medrecon.operators.linear import LinearOperator
 from medrecon.operators.norm import operator_norm
-from medrecon.solvers.state import State
+from medrecon.solvers.state import State, relative
 
 __all__ = ["primal_dual"]
 
@@ -72,4 +72,4 @@ def _iterate(
         p = f_conjugate.prox(torch.add(p, K(new + move), alpha=sigma), sigma)
         x, previous, pull = new, pull, K.H(p)
         change = torch.hypot(space.norm(move), tau * space.norm(pull - previous))
-        yield State(x, change / space.norm(x).clamp_min(torch.finfo(move.dtype).tiny))
+        yield State(x, relative(space, change, x))

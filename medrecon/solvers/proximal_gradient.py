@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medrecon.functionals import Proximable, Smooth
-from medrecon.solvers.state import State
+from medrecon.solvers.state import State, relative
 
 __all__ = ["accelerated_proximal_gradient", "proximal_gradient", "scheduled_proximal_gradient"]
 
@@ -32,7 +32,7 @@ def proximal_gradient(f: Smooth, g: Proximable, x: Tensor, *, step: float | None
 def _descend(f: Smooth, g: Proximable, x: Tensor, step: float) -> Iterator[State]:
     while True:
         new = g.prox(x - step * f.gradient(x), step)
-        yield State(new, _change(f, new, x))
+        yield State(new, relative(f.space, f.space.norm(new - x), new))
         x = new
 
 
@@ -78,11 +78,7 @@ def _accelerate(f: Smooth, schedule: Iterable[Proximable], x: Tensor, step: floa
         weight = ((momentum - 1) / grown).to(x.dtype)
         extrapolated = torch.addcmul(new, weight.reshape(weight.shape + (1,) * f.space.ndim), move)
         x, momentum = new, grown
-        yield State(x, f.space.norm(move) / f.space.norm(x).clamp_min(torch.finfo(move.dtype).tiny))
-
-
-def _change(f: Smooth, new: Tensor, old: Tensor) -> Tensor:
-    return f.space.norm(new - old) / f.space.norm(new).clamp_min(torch.finfo(new.dtype).tiny)
+        yield State(x, relative(f.space, f.space.norm(move), x))
 
 
 def _checked(step: float | None, limit: float, f: Smooth, who: str) -> float:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Solution", "State", "run"]
+from medrecon.spaces import Space
+
+__all__ = ["Solution", "State", "relative", "run"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Solution:
     x: Tensor
     iterations: Tensor
     converged: Tensor
+
+
+def relative(space: Space, change: Tensor, x: Tensor) -> Tensor:
+    """`change`, of shape `batch`, over the norm of `x` in `space`; large, not infinite, where `x` is 0."""
+    norm = space.norm(x)
+    return change / norm.clamp_min(torch.finfo(norm.dtype).tiny)
 
 
 def run(
