@@ -1,0 +1,362 @@
+"""How a CT scan lies in space: the grid of the image and the rays of the scanner, as frozen values.
+
+Lengths are millimetres, angles radians. The image `(y, x)` has its pixel `(i, j)` at `y = (i - (ny - 1) / 2) dy`, `x` likewise,
+so that y grows downwards in a picture. The ray at the signed distance s from the centre whose normal lies at the angle phi is
+`x cos(phi) + y sin(phi) = s`: a parallel beam at angle theta measures `phi = theta` at all s. `repr` of every value is code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Arc", "FanBeam", "Geometry", "Grid", "ParallelBeam", "Rays", "lodopab", "lodopab_grid", "require_outside"]
+
+_LARGEST_ANGLE = 4 * math.pi  # two turns: what lies beyond was given in degrees
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid of pixels about the centre of rotation.
+
+    >>> Grid((362, 362), 0.5)
+    Grid(shape=(362, 362), spacing=(0.5, 0.5))
+
+    Parameters
+    ----------
+    shape
+        `(y, x)`.
+    spacing
+        `(dy, dx)` in millimetres; one number for square pixels.
+
+    Raises
+    ------
+    ValueError
+        if there is no pixel, or a spacing is not above zero.
+    """
+
+    shape: tuple[int, int]
+    spacing: tuple[float, float]
+
+    def __init__(self, shape: Sequence[int], spacing: float | Sequence[float]) -> None:
+        pixel = (spacing, spacing) if isinstance(spacing, int | float) else tuple(spacing)
+        if len(tuple(shape)) != 2 or len(pixel) != 2:
+            raise ValueError(f"Grid takes (y, x) sizes and spacings, got shape {shape} and spacing {spacing}")
+        object.__setattr__(self, "shape", tuple(int(size) for size in shape))
+        object.__setattr__(self, "spacing", tuple(float(step) for step in pixel))
+        if min(self.shape) < 1:
+            raise ValueError(f"Grid takes at least one pixel an axis, got shape {self.shape}")
+        for step in self.spacing:
+            _require_length("Grid", "spacing", step)
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Sizes `(y, x)` of the image in millimetres, outer edges of the pixels included."""
+        return self.shape[0] * self.spacing[0], self.shape[1] * self.spacing[1]
+
+    @property
+    def radius(self) -> float:
+        """Radius in millimetres of the circle around the image."""
+        return math.hypot(*self.extent) / 2
+
+    def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The pixels' `y` and `x` in millimetres."""
+        (ny, nx), (dy, dx) = self.shape, self.spacing
+        return _positions(ny, dy, 0.0), _positions(nx, dx, 0.0)
+
+
+@dataclass(frozen=True)
+class Arc:
+    """Evenly spaced angles `first + k * step`, `k < count`, in radians: a sequence whose slices are arcs again.
+
+    >>> Arc.half_turn(4)[::2]
+    Arc(first=0.0, step=1.5707963267948966, count=2)
+    """
+
+    first: float
+    step: float
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not (math.isfinite(self.first) and math.isfinite(self.step)):
+            raise ValueError(f"Arc takes finite angles and a count of at least 1, got {self}")
+
+    @classmethod
+    def half_turn(cls, count: int) -> Arc:
+        """`k pi / count`: what a parallel beam needs."""
+        return cls(0.0, math.pi / count, count)
+
+    @classmethod
+    def full_turn(cls, count: int) -> Arc:
+        """`2 k pi / count`: a whole turn."""
+        return cls(0.0, 2 * math.pi / count, count)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[float]:
+        return (self.first + k * self.step for k in range(self.count))
+
+    @overload
+    def __getitem__(self, key: int) -> float: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Arc: ...
+
+    def __getitem__(self, key: int | slice) -> float | Arc:
+        chosen = range(self.count)[key]
+        if isinstance(chosen, int):
+            return self.first + chosen * self.step
+        return Arc(self.first + chosen.start * self.step, self.step * chosen.step, len(chosen))
+
+
+@dataclass(frozen=True, eq=False)
+class Rays:
+    """The rays of a scan in numbers, float64: that of view i and bin k has the normal `phi = angle_i + turn_k`.
+
+    Parameters
+    ----------
+    views
+        `(n_angles, 2)`: cosine and sine of each view's angle.
+    bins
+        `(n_bins, 3)`: cosine and sine of the turn of a bin's ray from the view's, and its signed distance s in millimetres.
+    """
+
+    views: NDArray[np.float64]
+    bins: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ParallelBeam:
+    """Parallel rays: bin k of the view at angle theta measures along `x cos(theta) + y sin(theta) = s_k`.
+
+    `s_k = (k - (n_bins - 1) / 2) * spacing + offset`.
+
+    >>> ParallelBeam(Arc.half_turn(180), n_bins=64, spacing=1.5)[::4].shape
+    (45, 64)
+
+    Parameters
+    ----------
+    angles
+        of the views, radians: an `Arc`, or any numbers.
+    n_bins
+        number of detector elements.
+    spacing
+        distance between them in millimetres.
+    offset
+        shift of the detector's centre along itself in millimetres.
+
+    Raises
+    ------
+    ValueError
+        if a length or an angle cannot be.
+    """
+
+    angles: Arc | tuple[float, ...]
+    n_bins: int
+    spacing: float
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "angles", _angles(type(self).__name__, self.angles))
+        _require_detector(type(self).__name__, self.n_bins, self.spacing, self.offset)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(angle, detector)` of its sinogram."""
+        return len(self.angles), self.n_bins
+
+    def positions(self) -> NDArray[np.float64]:
+        """Places of the bins on the detector, millimetres."""
+        return _positions(self.n_bins, self.spacing, self.offset)
+
+    def rays(self) -> Rays:
+        """Every ray of the scan."""
+        zero = np.zeros(self.n_bins)
+        return Rays(_directions(self.angles), np.stack([zero + 1, zero, self.positions()], axis=1))
+
+    @property
+    def field_radius(self) -> float:
+        """Radius in millimetres of the circle that every view sees whole."""
+        return float(min(abs(self.positions()[[0, -1]])) + self.spacing / 2)
+
+    def __getitem__(self, key: slice | Sequence[int]) -> Self:
+        """Keep some views: `geometry[::4]`, `geometry[10:90]` or `geometry[[0, 5, 7]]`."""
+        return replace(self, angles=_chosen(self.angles, key))
+
+
+@dataclass(frozen=True)
+class FanBeam:
+    """Rays that start in one point: at angle beta the source is at `R (x, y) = R (sin(beta), -cos(beta))`.
+
+    The middle of the detector lies opposite, `detector_distance` beyond the centre of rotation; its axis points along
+    `(x, y) = (cos(beta), sin(beta))`, so that a far source gives the parallel beam of the same angles.
+
+    Parameters
+    ----------
+    angles
+        of the views, radians: an `Arc`, or any numbers.
+    n_bins
+        number of detector elements.
+    spacing
+        distance between them in millimetres, along the detector; along the arc where it is curved.
+    source_distance, detector_distance
+        from the centre of rotation to the source, and to the detector, millimetres.
+    curved
+        whether the detector is an arc about the source, or flat.
+    offset
+        shift of the detector's centre along itself in millimetres.
+
+    Raises
+    ------
+    ValueError
+        if a length or an angle cannot be, or a ray would leave the source backwards.
+    """
+
+    angles: Arc | tuple[float, ...]
+    n_bins: int
+    spacing: float
+    source_distance: float
+    detector_distance: float
+    curved: bool = False
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        who = type(self).__name__
+        object.__setattr__(self, "angles", _angles(who, self.angles))
+        _require_detector(who, self.n_bins, self.spacing, self.offset)
+        _require_length(who, "source_distance", self.source_distance)
+        if not (math.isfinite(self.detector_distance) and self.detector_distance >= 0):
+            raise ValueError(
+                f"{who} takes a detector_distance of at least 0 mm from the centre, got {self.detector_distance}"
+            )
+        widest = float(abs(self.fan_angles()[[0, -1]]).max())
+        if widest >= math.pi / 2:
+            raise ValueError(
+                f"{who}: the detector's edge lies {math.degrees(widest):.0f} degrees from the central ray, and less than 90 "
+                "is possible; check spacing and distances, which are millimetres"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(angle, detector)` of its sinogram."""
+        return len(self.angles), self.n_bins
+
+    @property
+    def source_to_detector(self) -> float:
+        """Distance of source and detector in millimetres."""
+        return self.source_distance + self.detector_distance
+
+    def positions(self) -> NDArray[np.float64]:
+        """Places of the bins along the detector, millimetres."""
+        return _positions(self.n_bins, self.spacing, self.offset)
+
+    def fan_angles(self) -> NDArray[np.float64]:
+        """Angle of each bin's ray from the central one, radians, positive where the position is."""
+        ratio = self.positions() / self.source_to_detector
+        return ratio if self.curved else np.arctan(ratio)
+
+    def rays(self) -> Rays:
+        """Every ray of the scan."""
+        fan = self.fan_angles()
+        return Rays(
+            _directions(self.angles), np.stack([np.cos(fan), -np.sin(fan), self.source_distance * np.sin(fan)], axis=1)
+        )
+
+    @property
+    def field_radius(self) -> float:
+        """Radius in millimetres of the circle that every view sees whole."""
+        half = self.spacing / 2 / self.source_to_detector
+        edge = float(min(abs(self.positions()[[0, -1]]))) / self.source_to_detector
+        angle = edge + half if self.curved else math.atan(edge + half)
+        return self.source_distance * math.sin(angle)
+
+    def __getitem__(self, key: slice | Sequence[int]) -> Self:
+        """Keep some views: `geometry[::4]`, `geometry[10:90]` or `geometry[[0, 5, 7]]`."""
+        return replace(self, angles=_chosen(self.angles, key))
+
+
+Geometry = ParallelBeam | FanBeam
+
+
+def lodopab() -> ParallelBeam:
+    """The rays of LoDoPaB-CT: 1000 angles `(k + 1/2) pi / 1000`, 513 bins over 367.7 mm.
+
+    Leuschner et al., Scientific Data 8:109 (2021).
+    """
+    return ParallelBeam(Arc(math.pi / 2000, math.pi / 1000, 1000), n_bins=513, spacing=2 * 183.84776 / 513)
+
+
+def lodopab_grid() -> Grid:
+    """The grid of LoDoPaB-CT: 362 x 362 pixels over 260 mm x 260 mm. The files hold its images transposed, `(x, y)`."""
+    return Grid((362, 362), 260 / 362)
+
+
+def require_outside(geometry: Geometry, grid: Grid) -> None:
+    """Refuse a source that lies within the image.
+
+    Raises
+    ------
+    ValueError
+        saying where source and image are.
+    """
+    if isinstance(geometry, ParallelBeam) or geometry.source_distance > grid.radius:
+        return
+    half_y, half_x = (side / 2 for side in grid.extent)
+    for cosine, sine in geometry.rays().views:
+        x, y = geometry.source_distance * sine, -geometry.source_distance * cosine
+        if abs(x) <= half_x and abs(y) <= half_y:
+            raise ValueError(
+                f"the source, {geometry.source_distance:g} mm from the centre, lies inside the image of {grid.extent[0]:g} x "
+                f"{grid.extent[1]:g} mm; take a smaller image, or check that all lengths are millimetres"
+            )
+
+
+def _angles(who: str, angles: Iterable[float]) -> Arc | tuple[float, ...]:
+    kept = angles if isinstance(angles, Arc) else tuple(float(angle) for angle in angles)
+    if not kept:
+        raise ValueError(f"{who} takes at least one angle, got none")
+    numbers = np.fromiter(kept, dtype=np.float64, count=len(kept))
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{who}: angle {int(np.argmin(np.isfinite(numbers)))} is not a finite number")
+    largest = float(abs(numbers).max())
+    if largest > _LARGEST_ANGLE:
+        raise ValueError(
+            f"{who} takes angles in radians, got up to {largest:g}, which looks like degrees; multiply them by pi / 180"
+        )
+    return kept
+
+
+def _chosen(angles: Arc | tuple[float, ...], key: slice | Sequence[int]) -> Arc | tuple[float, ...]:
+    if isinstance(key, slice):
+        if not range(len(angles))[key]:
+            raise ValueError(f"no view is left of {len(angles)} by {key}")
+        return angles[key]
+    return tuple(angles[index] for index in key)
+
+
+def _directions(angles: Arc | tuple[float, ...]) -> NDArray[np.float64]:
+    numbers = np.fromiter(angles, dtype=np.float64, count=len(angles))
+    return np.stack([np.cos(numbers), np.sin(numbers)], axis=1)
+
+
+def _positions(n_bins: int, spacing: float, offset: float) -> NDArray[np.float64]:
+    return (np.arange(n_bins, dtype=np.float64) - (n_bins - 1) / 2) * np.float64(spacing) + np.float64(offset)
+
+
+def _require_length(who: str, name: str, length: float) -> None:
+    if not (math.isfinite(length) and length > 0):
+        raise ValueError(f"{who} takes a {name} above 0 mm, got {length}")
+
+
+def _require_detector(who: str, n_bins: int, spacing: float, offset: float) -> None:
+    if n_bins < 1:
+        raise ValueError(f"{who} takes at least one detector bin, got {n_bins}")
+    _require_length(who, "spacing", spacing)
+    if not math.isfinite(offset):
+        raise ValueError(f"{who} takes a finite offset in millimetres, got {offset}")
