@@ -6,11 +6,13 @@ from medrecon.operators.differences import Crop, Gradient, Roll
 from medrecon.operators.fourier import Convolution, Fourier
 from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Multiple, Sum, find
 from medrecon.operators.norm import operator_norm
+from medrecon.operators.radon import Backprojection, Radon
 from medrecon.operators.sampling import Mask
 from medrecon.operators.wavelets import Wavelet
 
 __all__ = [
     "Adjoint",
+    "Backprojection",
     "CoilMaps",
     "Composition",
     "Convolution",
@@ -22,6 +24,7 @@ __all__ = [
     "LinearOperator",
     "Mask",
     "Multiple",
+    "Radon",
     "Roll",
     "Sum",
     "Wavelet",

@@ -1,0 +1,172 @@
+"""Backprojection on the CPU, pixel by pixel with interpolation along the detector, and its transpose.
+
+As in Joseph's projector, a batch and the symmetries of the scan lie innermost. Where a half turn gives the lower half of the
+image, only the upper half is computed. A thread owns rows of the image in the backprojection, and views in its transpose.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrecon.operators.kernels.compiled import compiled
+from medrecon.operators.kernels.orbits import Orbits, find_orbits
+from medrecon.operators.kernels.stacks import batches, folded, lanes_of, row_stride, spread, stacked
+from medrecon.operators.kernels.threads import ranges, run_all
+from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
+
+__all__ = ["adjoint", "forward"]
+
+Floats = NDArray[Any]
+Detector = tuple[float, ...]  # see `operations.detector_line`
+
+_ROWS, _VIEWS = 16, 8  # that a thread takes at a time
+
+
+def forward(
+    sinogram: Floats,
+    views: Floats,
+    bins: Floats,
+    shape: tuple[int, int],
+    spacing: tuple[float, float],
+    detector: Detector,
+) -> Floats:
+    """Image `(batch, *shape)` of `sinogram (batch, angle, detector)`."""
+    ny, nx = shape
+    n_bins, orbits = sinogram.shape[2], _orbits(views, bins, shape, spacing)
+    n_rows = (ny + 1) // 2 if orbits.halved else ny
+    box, image = (ny, nx, *spacing), np.empty((sinogram.shape[0], ny, nx), sinogram.dtype)
+    size = min(_ROWS, -(-n_rows // (2 * torch.get_num_threads())))
+    for start, stop in batches(sinogram.shape[0], orbits, sinogram.dtype):
+        lanes = lanes_of(stop - start, orbits, sinogram.dtype)
+        rays = spread(sinogram[start:stop], orbits, lanes, n_bins, border=1)
+        stack = np.zeros((n_rows + 2) * row_stride(nx, len(lanes)), sinogram.dtype)
+
+        work = partial(_interpolate, stack, rays, orbits.directions, n_bins, detector, box, lanes)
+        run_all(work, ranges(n_rows, size))
+        folded(stack, orbits, n_rows, image[start:stop])
+    return image
+
+
+def adjoint(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, float], detector: Detector) -> Floats:
+    """Sinogram `(batch, angle, detector)` of `image (batch, y, x)`."""
+    ny, nx = image.shape[1:]
+    n_bins, orbits = len(bins), _orbits(views, bins, (ny, nx), spacing)
+    n_rows = (ny + 1) // 2 if orbits.halved else ny
+    box, sinogram = (ny, nx, *spacing), np.zeros((image.shape[0], len(views), n_bins), image.dtype)
+    for start, stop in batches(image.shape[0], orbits, image.dtype):
+        lanes = lanes_of(stop - start, orbits, image.dtype)
+        stack = stacked(image[start:stop], orbits, lanes, n_rows)
+        rays = np.zeros(len(orbits.directions) * (n_bins + 2) * len(lanes), image.dtype)
+
+        work = partial(_scatter, stack, rays, orbits.directions, n_bins, detector, box, lanes, n_rows)
+        run_all(work, ranges(len(orbits.directions), _VIEWS))
+        _collect(rays, sinogram[start:stop], orbits.views, orbits.flipped)
+    return sinogram
+
+
+def _orbits(views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, float]) -> Orbits:
+    return find_orbits(views, bins, square=shape[0] == shape[1] and spacing[0] == spacing[1])
+
+
+@compiled
+def _seen(x: Any, y: Any, direction: Any, detector: Any) -> Any:
+    """Where a point falls on the detector, in bins of which the first is 1, and its weight."""
+    kind, first, spacing, radius, distance = detector
+    across = x * direction[0] + y * direction[1]
+    if kind == 0:
+        return (across - first) / spacing + 1.0, 1.0
+    depth = radius + y * direction[0] - x * direction[1]
+    if kind == 1:
+        inverse = 1.0 / depth
+        return (distance * across * inverse - first) / spacing + 1.0, (radius * inverse) ** 2
+    angle = math.atan2(across, depth)
+    return (distance * angle - first) / spacing + 1.0, radius**2 / (depth**2 + across**2)
+
+
+@compiled
+def _interpolate(
+    stack: Any,
+    rays: Any,
+    directions: Any,
+    n_bins: Any,
+    detector: Any,
+    box: Any,
+    lanes: Any,
+    start: Any,
+    stop: Any,
+) -> None:
+    """Add what the pixels of the rows `start <= r < stop` find in all views."""
+    ny, nx, dy, dx = box
+    n_lanes = len(lanes)
+    for orbit in range(directions.shape[0]):
+        direction = directions[orbit]
+        view = orbit * (n_bins + 2) * n_lanes
+        for r in range(start, stop):
+            y = (r - 0.5 * (ny - 1)) * dy
+            row = ((r + 1) * (nx + 2) + 1) * n_lanes
+            for c in range(nx):
+                p, weight = _seen((c - 0.5 * (nx - 1)) * dx, y, direction, detector)
+                if not 0 < p < n_bins + 1:
+                    continue
+                i = int(p)
+                at, place = view + i * n_lanes, row + c * n_lanes
+                total = multiply_add((1.0 - (p - i)) * weight, load(rays, at, lanes), load(stack, place, lanes))
+                total = multiply_add((p - i) * weight, load(rays, at + n_lanes, lanes), total)
+                store(stack, place, total)
+
+
+@compiled
+def _scatter(
+    stack: Any,
+    rays: Any,
+    directions: Any,
+    n_bins: Any,
+    detector: Any,
+    box: Any,
+    lanes: Any,
+    n_rows: Any,
+    start: Any,
+    stop: Any,
+) -> None:
+    """Lay all pixels on the detector in the orbits `start <= o < stop`."""
+    ny, nx, dy, dx = box
+    n_lanes = len(lanes)
+    for r in range(n_rows):
+        y = (r - 0.5 * (ny - 1)) * dy
+        row = ((r + 1) * (nx + 2) + 1) * n_lanes
+        for orbit in range(start, stop):
+            direction = directions[orbit]
+            view = orbit * (n_bins + 2) * n_lanes
+            for c in range(nx):
+                p, weight = _seen((c - 0.5 * (nx - 1)) * dx, y, direction, detector)
+                if not 0 < p < n_bins + 1:
+                    continue
+                i = int(p)
+                at = view + i * n_lanes
+                value = multiply_add(weight, load(stack, row + c * n_lanes, lanes), zeros(lanes))
+                store(rays, at, multiply_add(1.0 - (p - i), value, load(rays, at, lanes)))
+                store(rays, at + n_lanes, multiply_add(p - i, value, load(rays, at + n_lanes, lanes)))
+
+
+@compiled
+def _collect(rays: Any, sinogram: Any, views: Any, flipped: Any) -> None:
+    """Add up what the lanes hold of each view."""
+    n_batch, _, n_bins = sinogram.shape
+    n_orbits, n_symmetries = views.shape
+    n_lanes = n_batch * n_symmetries
+    for orbit in range(n_orbits):
+        for symmetry in range(n_symmetries):
+            view, flip = views[orbit, symmetry], flipped[orbit, symmetry]
+            if view < 0:
+                continue
+            for batch in range(n_batch):
+                place = (orbit * (n_bins + 2) + 1) * n_lanes + symmetry * n_batch + batch
+                for k in range(n_bins):
+                    target = n_bins - 1 - k if flip else k
+                    sinogram[batch, view, target] += rays[place + k * n_lanes]

@@ -1,0 +1,269 @@
+"""Joseph's projector on the CPU: one loop over rays for all images of a batch and all symmetries of the scan, and its transpose.
+
+The images, turned and mirrored by the symmetries, lie innermost, so that a sample of a ray is two loads and two multiply-adds of
+a whole vector. A thread owns views in the projector, and rows (then columns) of the image in its transpose: nothing is written
+twice, and every run gives the same bits.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrecon.operators.kernels.compiled import compiled
+from medrecon.operators.kernels.orbits import Orbits, find_orbits
+from medrecon.operators.kernels.stacks import batches, folded, lanes_of, row_stride, spread, stacked
+from medrecon.operators.kernels.threads import ranges, run_all
+from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
+
+__all__ = ["adjoint", "forward"]
+
+Floats = NDArray[Any]
+Box = tuple[int, int, float, float]  # ny, nx, dy, dx
+
+_VIEWS = 8  # orbits that a thread computes at a time
+_BAND_BYTES = 1 << 18  # of the images: what stays in the cache while the rays of these views pass
+_LEAST_ROWS = 32
+
+
+def forward(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, float]) -> Floats:
+    """Sinogram `(batch, angle, detector)` of `image (batch, y, x)`."""
+    ny, nx = image.shape[1:]
+    box, orbits = (ny, nx, *spacing), _orbits(views, bins, (ny, nx), spacing)
+    sinogram = np.empty((image.shape[0], len(views), len(bins)), image.dtype)
+    for start, stop in batches(image.shape[0], orbits, image.dtype):
+        part, lanes = sinogram[start:stop], lanes_of(stop - start, orbits, image.dtype)
+        stack = stacked(image[start:stop], orbits, lanes, ny)
+        band = _rows(nx, len(lanes), image.dtype)
+
+        work = partial(_project, stack, part, orbits.table, bins, orbits.n_bins, box, lanes, band)
+        run_all(work, ranges(len(orbits.directions), _VIEWS))
+    return sinogram
+
+
+def adjoint(
+    sinogram: Floats, views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, float]
+) -> Floats:
+    """Image `(batch, *shape)` of `sinogram (batch, angle, detector)`."""
+    ny, nx = shape
+    box, orbits = (ny, nx, *spacing), _orbits(views, bins, shape, spacing)
+    image = np.empty((sinogram.shape[0], ny, nx), sinogram.dtype)
+    for start, stop in batches(sinogram.shape[0], orbits, sinogram.dtype):
+        lanes = lanes_of(stop - start, orbits, sinogram.dtype)
+        rays = spread(sinogram[start:stop], orbits, lanes, orbits.n_bins, border=0)
+        stack = np.zeros((ny + 2) * row_stride(nx, len(lanes)), sinogram.dtype)
+
+        work = partial(_backproject, stack, rays, orbits.directions, bins, orbits.n_bins, box, lanes)
+        size = _rows(nx, len(lanes), sinogram.dtype)
+        run_all(partial(work, False), ranges(ny, min(size, -(-ny // (2 * torch.get_num_threads())))))
+        if _any_lies(orbits.directions, bins, orbits.n_bins, box):
+            run_all(partial(work, True), ranges(nx, min(size, -(-nx // (2 * torch.get_num_threads())))))
+        folded(stack, orbits, ny, image[start:stop])
+    return image
+
+
+def _orbits(views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, float]) -> Orbits:
+    return find_orbits(views, bins, square=shape[0] == shape[1] and spacing[0] == spacing[1])
+
+
+def _rows(nx: int, n_lanes: int, dtype: Any) -> int:
+    row_bytes = row_stride(nx, n_lanes) * int(np.dtype(dtype).itemsize)
+    return max(_LEAST_ROWS, _BAND_BYTES // row_bytes)
+
+
+@compiled
+def _normal(direction: Any, turn: Any) -> Any:
+    cosine = direction[0] * turn[0] - direction[1] * turn[1]
+    sine = direction[1] * turn[0] + direction[0] * turn[1]
+    return cosine, sine
+
+
+@compiled
+def _lies(cosine: Any, sine: Any, box: Any) -> Any:
+    """Whether a ray passes more columns than rows, so that columns drive it."""
+    return abs(cosine) * box[2] < abs(sine) * box[3]
+
+
+@compiled
+def _any_lies(directions: Any, bins: Any, n_bins: Any, box: Any) -> Any:
+    for orbit in range(directions.shape[0]):
+        for k in range(n_bins):
+            cosine, sine = _normal(directions[orbit], bins[k])
+            if _lies(cosine, sine, box):
+                return True
+    return False
+
+
+@compiled
+def _line(cosine: Any, sine: Any, distance: Any, box: Any, lies: Any) -> Any:
+    """Where a ray crosses row (or column) r: at `base + slope r` of the padded other axis; and its length from row to row."""
+    ny, nx, dy, dx = box
+    if lies:
+        ny, nx, dy, dx, cosine, sine = nx, ny, dx, dy, sine, cosine
+    inverse = 1.0 / (cosine * dx)
+    slope = -sine * dy * inverse
+    base = distance * inverse + 0.5 * (nx + 1) - slope * (0.5 * (ny - 1))
+    return base, slope, dy / abs(cosine), nx + 1.0
+
+
+@compiled
+def _clip(base: Any, slope: Any, limit: Any, first: Any, last: Any) -> Any:
+    """The r of `first <= r < last` with `0 < base + slope r < limit`."""
+    if slope != 0:
+        inverse = 1.0 / slope
+        low, high = -base * inverse, (limit - base) * inverse
+        if low > high:
+            low, high = high, low
+        # One too many at either end, for rounding; the loops below have the last word.
+        first, last = max(first, int(min(max(low, first), last))), min(last, int(min(max(high, first), last)) + 2)
+    while first < last and not 0 < base + slope * first < limit:
+        first += 1
+    while first < last and not 0 < base + slope * (last - 1) < limit:
+        last -= 1
+    return first, last
+
+
+@compiled
+def _project(
+    stack: Any,
+    sinogram: Any,
+    table: Any,
+    bins: Any,
+    n_bins: Any,
+    box: Any,
+    lanes: Any,
+    band: Any,
+    start: Any,
+    stop: Any,
+) -> None:
+    """The views of the orbits `start <= o < stop`, band by band of the image."""
+    directions, views, flipped = table
+    n_lanes = len(lanes)
+    strides = (box[1] + 2) * n_lanes, n_lanes
+    sums = np.zeros((stop - start) * n_bins * n_lanes, stack.dtype)
+    for lies in (False, True):
+        if lies and not _any_lies(directions[start:stop], bins, n_bins, box):
+            continue
+        along, across = (strides[1], strides[0]) if lies else strides
+        origin = along  # the first row of pixels is the second of the padded stack
+        count = box[1] if lies else box[0]
+        for first in range(0, count, band):
+            last = min(first + band, count)
+            for orbit in range(start, stop):
+                for k in range(n_bins):
+                    cosine, sine = _normal(directions[orbit], bins[k])
+                    if _lies(cosine, sine, box) != lies:
+                        continue
+                    base, slope, _, limit = _line(cosine, sine, bins[k, 2], box, lies)
+                    low, high = _clip(base, slope, limit, first, last)
+                    place = ((orbit - start) * n_bins + k) * n_lanes
+                    _gather(stack, sums, place, base, slope, low, high, origin, along, across, lanes)
+    _give(sums, sinogram, directions, views, flipped, bins, n_bins, box, n_lanes, start, stop)
+
+
+@compiled
+def _gather(
+    stack: Any,
+    sums: Any,
+    place: Any,
+    base: Any,
+    slope: Any,
+    low: Any,
+    high: Any,
+    origin: Any,
+    along: Any,
+    across: Any,
+    lanes: Any,
+) -> None:
+    """Add the samples of a ray at the rows `low <= r < high`; two rows at a time, so that no addition waits for the one before."""
+    a, b, c, d = load(sums, place, lanes), zeros(lanes), zeros(lanes), zeros(lanes)
+    r = low
+    while r + 1 < high:
+        p, q = base + slope * r, base + slope * (r + 1)
+        i, j = int(p), int(q)
+        at, beside = origin + r * along + i * across, origin + (r + 1) * along + j * across
+        v, w = p - i, q - j
+        a = multiply_add(1.0 - v, load(stack, at, lanes), a)
+        b = multiply_add(v, load(stack, at + across, lanes), b)
+        c = multiply_add(1.0 - w, load(stack, beside, lanes), c)
+        d = multiply_add(w, load(stack, beside + across, lanes), d)
+        r += 2
+    if r < high:
+        p = base + slope * r
+        i = int(p)
+        at = origin + r * along + i * across
+        a = multiply_add(1.0 - (p - i), load(stack, at, lanes), a)
+        b = multiply_add(p - i, load(stack, at + across, lanes), b)
+    store(sums, place, multiply_add(1.0, multiply_add(1.0, a, b), multiply_add(1.0, c, d)))
+
+
+@compiled
+def _give(
+    sums: Any,
+    sinogram: Any,
+    directions: Any,
+    views: Any,
+    flipped: Any,
+    bins: Any,
+    n_bins: Any,
+    box: Any,
+    n_lanes: Any,
+    start: Any,
+    stop: Any,
+) -> None:
+    """Scale the sums by the length of the ray between rows, and lay them where they belong."""
+    n_batch, n_symmetries, n_all = sinogram.shape[0], views.shape[1], bins.shape[0]
+    lengths = np.empty(n_bins, sums.dtype)
+    for orbit in range(start, stop):
+        for k in range(n_bins):
+            cosine, sine = _normal(directions[orbit], bins[k])
+            lengths[k] = box[3] / abs(sine) if _lies(cosine, sine, box) else box[2] / abs(cosine)
+        for symmetry in range(n_symmetries):
+            view, flip = views[orbit, symmetry], flipped[orbit, symmetry]
+            if view < 0:
+                continue
+            # The middle of halved bins is given by the half that is not flipped.
+            count = n_all // 2 if flip and n_bins < n_all else n_bins
+            for batch in range(n_batch):
+                place = (orbit - start) * n_bins * n_lanes + symmetry * n_batch + batch
+                for k in range(count):
+                    target = n_all - 1 - k if flip else k
+                    sinogram[batch, view, target] = sums[place + k * n_lanes] * lengths[k]
+
+
+@compiled
+def _backproject(
+    stack: Any,
+    rays: Any,
+    directions: Any,
+    bins: Any,
+    n_bins: Any,
+    box: Any,
+    lanes: Any,
+    lies: Any,
+    first: Any,
+    last: Any,
+) -> None:
+    """Lay all rays that rows (or columns) drive over the rows (or columns) `first <= r < last`."""
+    n_lanes = len(lanes)
+    strides = (box[1] + 2) * n_lanes, n_lanes
+    along, across = (strides[1], strides[0]) if lies else strides
+    for orbit in range(directions.shape[0]):
+        for k in range(n_bins):
+            cosine, sine = _normal(directions[orbit], bins[k])
+            if _lies(cosine, sine, box) != lies:
+                continue
+            base, slope, length, limit = _line(cosine, sine, bins[k, 2], box, lies)
+            low, high = _clip(base, slope, limit, first, last)
+            value = load(rays, (orbit * n_bins + k) * n_lanes, lanes)
+            value = multiply_add(length, value, zeros(lanes))
+            for r in range(low, high):
+                p = base + slope * r
+                i = int(p)
+                at = along + r * along + i * across
+                store(stack, at, multiply_add(1.0 - (p - i), value, load(stack, at, lanes)))
+                store(stack, at + across, multiply_add(p - i, value, load(stack, at + across, lanes)))
