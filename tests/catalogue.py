@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from medrecon.functionals import L1, Box, GroupL1, Proximable, Rotated, SquaredDistance, Zero, conjugate
+from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import (
+    Backprojection,
     CoilMaps,
     Convolution,
     Crop,
@@ -23,6 +25,7 @@ from medrecon.operators import (
     Identity,
     LinearOperator,
     Mask,
+    Radon,
     Roll,
     Wavelet,
     sense,
@@ -82,6 +85,21 @@ class Sizes:
         return self.complex_numbers(*shape, batch=(*batch, 2))
 
 
+SCANS: dict[str, Callable[[Sizes], tuple[Grid, Geometry]]] = {
+    "half turn": lambda s: (Grid(s(6, 6), 1.0), ParallelBeam(Arc.half_turn(8), *s(9), spacing=1.0)),
+    "half turn, odd": lambda s: (Grid(s(5, 5), 0.8), ParallelBeam(Arc(0.1, math.pi / 7, 7), *s(8), spacing=1.1)),
+    "full turn, offset": lambda s: (Grid(s(4, 4), 2.0), ParallelBeam(Arc.full_turn(4), *s(7), spacing=1.7, offset=0.6)),
+    "any views": lambda s: (Grid(s(6, 5), (1.0, 0.7)), ParallelBeam((0.3, 2.0, math.pi / 4), *s(6), spacing=0.9)),
+    "fan, full turn": lambda s: (
+        Grid(s(5, 5), 1.0),
+        FanBeam(Arc.full_turn(8), *s(9), spacing=1.5, source_distance=20.0 * s.factor, detector_distance=9.0),
+    ),
+    "fan, curved, offset": lambda s: (
+        Grid(s(5, 6), (1.0, 0.8)),
+        FanBeam(Arc(0.2, 0.7, 5), *s(8), 1.5, 12.0 * s.factor, 12.0 * s.factor, curved=True, offset=0.4),
+    ),
+}
+
 OPERATORS: dict[str, Callable[[Sizes], LinearOperator]] = {
     "identity": lambda s: Identity(s.image(6, 5)),
     "identity, real": lambda s: Identity(s.real_image(6, 5)),
@@ -137,6 +155,9 @@ OPERATORS: dict[str, Callable[[Sizes], LinearOperator]] = {
     "coil gram, 2-D": lambda s: sense(s.sampled(6, 5), s.maps(6, 5)).gram,
     "coil gram, 3-D": lambda s: sense(s.sampled(3, 4, 1), s.maps(3, 4, 5), ndim=3).gram,
     "coil gram, batch": lambda s: sense(s.sampled(1, 5, batch=(3,)), s.maps(6, 5, batch=(3,))).gram,
+    **{f"radon, {name}": (lambda s, scan=scan: Radon(*scan(s))) for name, scan in SCANS.items()},
+    **{f"backprojection, {name}": (lambda s, scan=scan: Backprojection(*scan(s))) for name, scan in SCANS.items()},
+    "radon @ crop.H": lambda s: Radon(*SCANS["half turn"](s)) @ Crop(Radon(*SCANS["half turn"](s)).domain, s(3, 2)).H,
     "sense, lines": lambda s: sense(s.sampled(5), s.maps(6, 5)),
     "sense, 2-D mask": lambda s: sense(s.sampled(4, 8), s.maps(4, 8)),
     "sense, all sampled": lambda s: sense(s.sampled(5) | True, s.maps(6, 5)),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from medrecon.operators.linear import LinearOperator
 from medrecon.spaces import Space
 
 __all__ = ["Backprojection", "Radon"]
+
+_Rays = tuple[Tensor, Tensor, tuple[float, ...]]
 
 
 @final
@@ -41,9 +43,15 @@ class Radon(LinearOperator):
 
     grid: Grid
     geometry: Geometry
+    _rays: ClassVar[_Rays]  # of each instance: no field of the value
 
     def __post_init__(self) -> None:
         require_outside(self.geometry, self.grid)
+        _keep_rays(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _keep_rays(self)
 
     @property
     def domain(self) -> Space:
@@ -54,16 +62,19 @@ class Radon(LinearOperator):
         return Space(("angle", "detector"), self.geometry.shape, is_complex=False)
 
     def _forward(self, x: Tensor) -> Tensor:
-        views, bins = _rays(self.geometry, x.device)
-        detector = operations.detector_line(self.geometry)
-        y: Tensor = operations.joseph(_batched(x), views, bins, self.grid.spacing, detector)
+        views, bins, detector = self._rays
+        y: Tensor = operations.joseph(_batched(x, type(self).__name__), views, bins, self.grid.spacing, detector)
         return y.reshape(*self.domain.batch_shape(x), *self.range.shape)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        views, bins = _rays(self.geometry, y.device)
-        detector = operations.detector_line(self.geometry)
-        x: Tensor = operations.joseph_adjoint(_batched(y), views, bins, self.grid.shape, self.grid.spacing, detector)
+        views, bins, detector = self._rays
+        x: Tensor = operations.joseph_adjoint(
+            _batched(y, type(self).__name__), views, bins, self.grid.shape, self.grid.spacing, detector
+        )
         return x.reshape(*self.range.batch_shape(y), *self.domain.shape)
+
+    def _norm_bound(self) -> float | None:
+        return _bound(self)
 
 
 @final
@@ -92,9 +103,15 @@ class Backprojection(LinearOperator):
 
     grid: Grid
     geometry: Geometry
+    _rays: ClassVar[_Rays]  # of each instance: no field of the value
 
     def __post_init__(self) -> None:
         require_outside(self.geometry, self.grid)
+        _keep_rays(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _keep_rays(self)
 
     @property
     def domain(self) -> Space:
@@ -105,23 +122,37 @@ class Backprojection(LinearOperator):
         return Space(("y", "x"), self.grid.shape, is_complex=False)
 
     def _forward(self, x: Tensor) -> Tensor:
-        views, bins = _rays(self.geometry, x.device)
-        detector = operations.detector_line(self.geometry)
-        y: Tensor = operations.backproject(_batched(x), views, bins, self.grid.shape, self.grid.spacing, detector)
+        views, bins, detector = self._rays
+        y: Tensor = operations.backproject(
+            _batched(x, type(self).__name__), views, bins, self.grid.shape, self.grid.spacing, detector
+        )
         return y.reshape(*self.domain.batch_shape(x), *self.range.shape)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        views, bins = _rays(self.geometry, y.device)
-        detector = operations.detector_line(self.geometry)
-        x: Tensor = operations.backproject_adjoint(_batched(y), views, bins, self.grid.spacing, detector)
+        views, bins, detector = self._rays
+        x: Tensor = operations.backproject_adjoint(
+            _batched(y, type(self).__name__), views, bins, self.grid.spacing, detector
+        )
         return x.reshape(*self.range.batch_shape(y), *self.domain.shape)
 
-
-@lru_cache(maxsize=16)
-def _rays(geometry: Geometry, device: torch.device) -> tuple[Tensor, Tensor]:
-    rays = geometry.rays()
-    return torch.from_numpy(rays.views).to(device), torch.from_numpy(rays.bins).to(device)
+    def _norm_bound(self) -> float | None:
+        return _bound(self)
 
 
-def _batched(x: Tensor) -> Tensor:
+def _bound(A: LinearOperator) -> float:
+    """`sqrt(|A|_1 |A|_inf)` of a matrix without negative entries: at least its norm, and near it where rows are alike."""
+    rows, columns = A._forward(torch.ones(A.domain.shape)), A._adjoint(torch.ones(A.range.shape))
+    return math.sqrt(float(rows.max()) * float(columns.max())) * (1 + 1e-5)
+
+
+def _keep_rays(A: Radon | Backprojection) -> None:
+    """Hold the rays as the operations take them: what `torch.compile` finds when it looks at the operator."""
+    rays = A.geometry.rays()
+    kept = torch.from_numpy(rays.views), torch.from_numpy(rays.bins), operations.detector_line(A.geometry)
+    object.__setattr__(A, "_rays", kept)
+
+
+def _batched(x: Tensor, who: str) -> Tensor:
+    if x.dtype not in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f"{who} takes float32 or float64, got {x.dtype}; convert it, or call under torch.autocast")
     return x.reshape(-1, *x.shape[-2:])

@@ -21,13 +21,13 @@ __all__ = ["load", "multiply_add", "store", "zeros"]
 intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = extending.intrinsic
 
 
-class _Vector(types.Type):  # type: ignore[misc]
+class _Vector(types.Type):
     def __init__(self, dtype: Any, count: int) -> None:
         self.dtype, self.count = dtype, count
         super().__init__(name=f"lanes({dtype} x {count})")
 
 
-@register_model(_Vector)  # type: ignore[untyped-decorator]
+@register_model(_Vector)
 class _VectorModel(PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: _Vector) -> None:
         super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), kind.count))
