@@ -76,12 +76,14 @@ def _orbits(views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[
 
 @compiled
 def _seen(x: Any, y: Any, direction: Any, detector: Any) -> Any:
-    """Where a point falls on the detector, in bins of which the first is 1, and its weight."""
+    """Where a point falls on the detector, in bins of which the first is 1, and its weight; -1 for nowhere."""
     kind, first, spacing, radius, distance = detector
     across = x * direction[0] + y * direction[1]
     if kind == 0:
         return (across - first) / spacing + 1.0, 1.0
     depth = radius + y * direction[0] - x * direction[1]
+    if depth <= 0:
+        return -1.0, 0.0  # behind the source
     if kind == 1:
         inverse = 1.0 / depth
         return (distance * across * inverse - first) / spacing + 1.0, (radius * inverse) ** 2

@@ -232,9 +232,7 @@ def _add(
 ) -> tl.tensor:
     """Add to the pixels `(r, c)` what they get from one bin each of a view."""
     there = inside & (bin < n_bins)
-    base, slope, scale = _line(
-        lines, beam, view, bin if PARALLEL else tl.minimum(bin, n_bins - 1), n_views, n_bins, PARALLEL
-    )
+    base, slope, scale = _line(lines, beam, view, tl.minimum(bin, n_bins - 1), n_views, n_bins, PARALLEL)
     by_rows = scale > 0
     p = tl.fma(slope, tl.where(by_rows, r, c), base)
     weight = tl.maximum(1 - tl.abs(p - tl.where(by_rows, c, r)), 0.0) * tl.abs(scale)
@@ -278,6 +276,7 @@ def _steps_inside(base: tl.tensor, slope: tl.tensor, steps: tl.tensor, cells: tl
     low, high = -1.001 - cells // 2, 0.001 + cells - cells // 2
     one, other = (low - base) / slope, (high - base) / slope
     middle = steps // 2
-    first = tl.maximum(tl.minimum(one, other) - 1, -middle.to(base.dtype))
-    last = tl.minimum(tl.maximum(one, other) + 2, (steps - middle).to(base.dtype))
-    return tl.minimum(tl.floor(first).to(tl.int32) + middle, steps), tl.ceil(last).to(tl.int32) + middle
+    start, end = -middle.to(base.dtype), (steps - middle).to(base.dtype)
+    first = tl.minimum(tl.maximum(tl.minimum(one, other) - 1, start), end)
+    last = tl.minimum(tl.maximum(tl.maximum(one, other) + 2, start), end)
+    return tl.floor(first).to(tl.int32) + middle, tl.ceil(last).to(tl.int32) + middle

@@ -76,6 +76,49 @@ def backproject_adjoint(
     return _tensor(cpu.adjoint(_array(image), _array(views), _array(bins), _pair(spacing), tuple(detector)))
 
 
+@joseph.register_kernel("cuda")
+def _(image: Tensor, views: Tensor, bins: Tensor, spacing: Sequence[float], detector: Sequence[float]) -> Tensor:
+    from medrecon.operators.kernels import joseph_triton as cuda
+
+    return cuda.forward(image, views.to(image.device), bins.to(image.device), _pair(spacing), detector)
+
+
+@joseph_adjoint.register_kernel("cuda")
+def _(
+    sinogram: Tensor,
+    views: Tensor,
+    bins: Tensor,
+    shape: Sequence[int],
+    spacing: Sequence[float],
+    detector: Sequence[float],
+) -> Tensor:
+    from medrecon.operators.kernels import joseph_triton as cuda
+
+    device = sinogram.device
+    return cuda.adjoint(sinogram, views.to(device), bins.to(device), shape, _pair(spacing), detector)
+
+
+@backproject.register_kernel("cuda")
+def _(
+    sinogram: Tensor,
+    views: Tensor,
+    bins: Tensor,
+    shape: Sequence[int],
+    spacing: Sequence[float],
+    detector: Sequence[float],
+) -> Tensor:
+    from medrecon.operators.kernels import interpolated_triton as cuda
+
+    return cuda.forward(sinogram, views.to(sinogram.device), shape, _pair(spacing), detector)
+
+
+@backproject_adjoint.register_kernel("cuda")
+def _(image: Tensor, views: Tensor, bins: Tensor, spacing: Sequence[float], detector: Sequence[float]) -> Tensor:
+    from medrecon.operators.kernels import interpolated_triton as cuda
+
+    return cuda.adjoint(image, views.to(image.device), bins.shape[0], _pair(spacing), detector)
+
+
 def _array(x: Tensor) -> Any:
     return x.detach().contiguous().numpy()
 
