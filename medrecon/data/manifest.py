@@ -1,5 +1,6 @@
 """What a data set is: its files, licence and origin, as written in ``data_manifests/NAME.yaml``."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ __all__ = [
     "Registration",
     "RemoteFile",
     "Split",
+    "Stack",
     "UrlSource",
     "load_manifest",
     "manifest_folder",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 SafeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -39,18 +42,41 @@ class DataFile(_Model):
 
 
 class RemoteFile(DataFile):
-    """A file that can be downloaded from ``url``."""
+    """A file that can be downloaded from ``url``; if ``unpack`` is set, a zip archive of which the files are wanted."""
 
     url: str = Field(pattern=r"^https?://")
+    md5: Md5 | None = None
+    unpack: bool = False
+
+
+class Stack(_Model):
+    """``samples`` arrays of ``shape``, ``per_file`` in each of the numbered files of a split but the last."""
+
+    samples: int = Field(gt=0)
+    per_file: int = Field(gt=0)
+    shape: tuple[int, ...] = Field(min_length=1)
+
+    @property
+    def files(self) -> int:
+        """The number of files."""
+        return math.ceil(self.samples / self.per_file)
+
+    def length(self, number: int) -> int:
+        """Samples in the file of this number."""
+        return min(self.per_file, self.samples - number * self.per_file)
 
 
 class Split(_Model):
-    """The volumes of one part: ``count`` HDF5 files that match ``pattern``, each holding ``datasets``."""
+    """The volumes of one part: ``count`` HDF5 files that match ``pattern``, each holding ``datasets``.
+
+    With a ``stack``, the ``*`` of ``pattern`` stands for the files' number, 000 and on, and each data set is a stack.
+    """
 
     name: SafeName
     pattern: str
     count: int | None = Field(default=None, gt=0)
-    datasets: tuple[str, ...]
+    datasets: tuple[str, ...] = Field(min_length=1)
+    stack: Stack | None = None
 
 
 class Registration(_Model):
@@ -84,12 +110,12 @@ class PackageSource(_Model):
 
     kind: Literal["package"]
     archives: tuple[PackageArchive, ...] = Field(min_length=1)
-    converter: Literal["brain-axt2"]
+    converter: Literal["brain-axt2", "lodopab-small"]
     revision: int = Field(default=1, ge=1)
 
 
 class UrlSource(_Model):
-    """Files that anyone may download; they are the data set as they are."""
+    """Files that anyone may download; they, or what they unpack to, are the data set as they are."""
 
     kind: Literal["url"]
     files: tuple[RemoteFile, ...] = Field(min_length=1)

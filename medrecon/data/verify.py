@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from medrecon.data.cache import dataset_folder, dataset_home, sha256_of
 from medrecon.data.fetch import RECORD, path, read_record
-from medrecon.data.manifest import Manifest, Registration, Split, load_manifest
+from medrecon.data.manifest import Manifest, Registration, Split, Stack, load_manifest
 from medrecon.errors import InputError
 
 __all__ = ["verify"]
@@ -17,7 +18,8 @@ def verify(name: str, folder: Path | None = None) -> list[str]:
     """Return what is wrong with the data set `name`, a line for each file; an empty list if nothing is.
 
     The files of a fetched set must have the sha256 that they had when they were made. Every HDF5 file must open and
-    hold the data sets of its split, of the right kind. Splits of which no file is there were not obtained, and are
+    hold the data sets of its split, of the right kind; of a stack, every file must be there, with as many arrays of the
+    shape as it should have, of which the first and the last are read. Splits of which no file is there were not obtained, and are
     passed over.
 
     Parameters
@@ -64,8 +66,11 @@ def _record_problems(folder: Path) -> Iterator[str]:
 def _split_problems(manifest: Manifest, folder: Path) -> Iterator[str]:
     found = False
     for split in manifest.splits:
-        files = sorted(folder.glob(split.pattern))
+        files = sorted(folder.glob(split.pattern)) or sorted(folder.glob(f"*/{split.pattern}"))
         found = found or bool(files)
+        if files and split.stack is not None:
+            yield from _stack_problems(files, split, split.stack)
+            continue
         if files and split.count is not None and len(files) != split.count:
             remedy = "are all its archives unpacked?" if len(files) < split.count else "what else is there?"
             yield f"{folder / split.pattern}: {len(files)} files, and {split.name} has {split.count}; {remedy}"
@@ -76,6 +81,36 @@ def _split_problems(manifest: Manifest, folder: Path) -> Iterator[str]:
         archives = [file.name for file in manifest.files if (folder / file.name).is_file()]
         hint = f"unpack {', '.join(archives)}" if archives else f"the files are expected as {_patterns(manifest)}"
         yield f"{folder}: holds no file of {manifest.name}; {hint}"
+
+
+def _stack_problems(files: list[Path], split: Split, stack: Stack) -> Iterator[str]:
+    """Say what is wrong with the numbered files of a split, which hold so many arrays each."""
+    folder, there = files[0].parent, {file.name: file for file in files}
+    for number in range(stack.files):
+        name = split.pattern.replace("*", f"{number:03d}")
+        if name not in there:
+            yield f"{folder / name}: missing; unpack or fetch {split.name} again"
+            continue
+        file = there.pop(name)
+        if problem := _file_problem(file, split) or _stack_problem(file, split, (stack.length(number), *stack.shape)):
+            yield f"{file}: {problem}"
+    for stray in there.values():
+        yield f"{stray}: is none of the {stack.files} files of {split.name}; move it elsewhere"
+
+
+def _stack_problem(file: Path, split: Split, shape: tuple[int, ...]) -> str | None:
+    """Look at the shapes in a file, and at its first and last array."""
+    try:
+        with h5py.File(file, "r") as opened:
+            for name in split.datasets:
+                data = opened[name]
+                if data.shape != shape or data.dtype.kind != "f":
+                    return f"{name} is {data.shape} {data.dtype}, not {shape} float32; fetch the file again"
+                if not all(np.isfinite(data[index]).all() for index in (0, -1)):
+                    return f"{name} holds NaN or infinite values; fetch the file again"
+    except (OSError, RuntimeError) as error:
+        return f"is damaged ({' '.join(str(error).split())}); fetch it again"
+    return None
 
 
 def _file_problem(file: Path, split: Split) -> str | None:

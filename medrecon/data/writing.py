@@ -16,7 +16,14 @@ import torch
 from medrecon.data.fastmri_header import FastMRIHeader, write_header
 from medrecon.errors import InputError
 
-__all__ = ["ReconstructionOutput", "atomic_file", "write_fastmri", "write_reconstruction"]
+__all__ = [
+    "HDF5Output",
+    "ReconstructionOutput",
+    "atomic_file",
+    "hdf5_file",
+    "write_fastmri",
+    "write_reconstruction",
+]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SLACK = 1 << 20  # bytes reserved for what HDF5 writes beside the data: names, attributes, indices
@@ -75,7 +82,7 @@ def write_fastmri(
     ValueError
         If a slice or a target is of the wrong kind or shape, or there is none, or not as many targets as slices.
     """
-    with atomic_file(path, overwrite=overwrite) as temporary, _hdf5(temporary) as output:
+    with atomic_file(path, overwrite=overwrite) as temporary, hdf5_file(temporary) as output:
         norm, largest = 0.0, -math.inf
         pairs = ((k, None) for k in slices) if targets is None else zip(slices, targets, strict=True)
         for kspace, target in pairs:
@@ -103,12 +110,16 @@ def write_fastmri(
 class ReconstructionOutput:
     """The open end of `write_reconstruction`: slices are appended, attributes set."""
 
-    def __init__(self, output: "_HDF5Output") -> None:
+    def __init__(self, output: "HDF5Output") -> None:
         self._output = output
 
     def append(self, image: torch.Tensor) -> None:
         """Write the next slice `(y, x)`, real, as float32."""
         self._output.append("reconstruction", _image(image))
+
+    def link(self, name: str) -> None:
+        """Let the images, once there are any, be found by another name, too; they are stored once."""
+        self._output.file[name] = self._output.file["reconstruction"]
 
     def describe(self, attributes: Mapping[str, str | int | float]) -> None:
         """Set attributes of the file, such as the method and its weight."""
@@ -129,13 +140,13 @@ def write_reconstruction(path: str | os.PathLike[str], *, overwrite: bool = Fals
     ValueError
         If no slice was appended, or one is not a real image of the size of the first.
     """
-    with atomic_file(path, overwrite=overwrite) as temporary, _hdf5(temporary) as output:
+    with atomic_file(path, overwrite=overwrite) as temporary, hdf5_file(temporary) as output:
         yield ReconstructionOutput(output)
         if "reconstruction" not in output.file:
             raise ValueError(f"write_reconstruction takes at least one slice, got none for {path}")
 
 
-class _HDF5Output:
+class HDF5Output:
     """An HDF5 file under construction, whose space on the disk is reserved before HDF5 writes to it.
 
     HDF5 crashes the interpreter when one of its deferred writes fails, as on a full disk: it must never meet one.
@@ -153,6 +164,7 @@ class _HDF5Output:
         self._reserved += size
 
     def append(self, name: str, values: torch.Tensor) -> None:
+        """Write the next `values` of the data set `name`, which is made when the first come."""
         array = values.detach().cpu().resolve_conj().resolve_neg().numpy()
         shape = array.shape
         self.reserve(array.nbytes + 1024 * array[..., 0, 0].size)  # and its share of the index of chunks
@@ -167,11 +179,12 @@ class _HDF5Output:
 
 
 @contextmanager
-def _hdf5(path: Path) -> Iterator[_HDF5Output]:
+def hdf5_file(path: Path) -> Iterator[HDF5Output]:
+    """Open a file that exists and is empty, as `atomic_file` gives it, to write HDF5."""
     with path.open("r+b") as raw:
         _reserve(raw, 0, SLACK)
         with h5py.File(path, "w") as file:
-            yield _HDF5Output(file, raw)
+            yield HDF5Output(file, raw)
             file.flush()
             size = file.id.get_filesize()
         raw.truncate(size)

@@ -1,0 +1,74 @@
+"""NRRD volumes of CT."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medrecon.data.nrrd import read_nrrd
+from medrecon.errors import InputError
+
+SHAPE = (3, 4, 5)  # z, y, x
+VALUES = (np.arange(60).reshape(SHAPE) * 20 - 1000).astype("<i2")
+HEADER = """NRRD0004
+# a comment: with a colon
+type: {type}
+dimension: 3
+space: {space}
+sizes: 5 4 3
+space directions: ({x},0,0) (0,{y},0) (0,0,2.5)
+endian: little
+encoding: {encoding}
+space origin: (0,0,0)
+"""
+
+
+def _write(path: Path, content: bytes = VALUES.tobytes(), **fields: object) -> Path:
+    stated = {"type": "short", "space": "left-posterior-superior", "encoding": "raw", "x": 0.5, "y": 0.75} | fields
+    path.write_bytes(HEADER.format(**stated).encode() + b"\n" + content)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+def test_a_volume_is_read(tmp_path: Path, encoding: str) -> None:
+    content = gzip.compress(VALUES.tobytes()) if encoding == "gzip" else VALUES.tobytes()
+    volume = read_nrrd(_write(tmp_path / "a.nrrd", content, encoding=encoding))
+    assert torch.equal(volume.hounsfield, torch.from_numpy(VALUES.astype(np.float32)))
+    assert volume.spacing == (2.5, 0.75, 0.5)
+
+
+def test_another_orientation_is_turned(tmp_path: Path) -> None:
+    volume = read_nrrd(_write(tmp_path / "a.nrrd", space="right-anterior-superior", y=-0.75))
+    assert torch.equal(volume.hounsfield, torch.from_numpy(VALUES[:, :, ::-1].astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "says"),
+    [
+        (VALUES.tobytes()[:-2], {}, r"59 values, and sizes \[5, 4, 3\]"),
+        (gzip.compress(VALUES.tobytes())[:-12], {"encoding": "gzip"}, "cut short"),
+        (b"", {"encoding": "hex"}, "encoding hex"),
+        (VALUES.tobytes(), {"type": "block"}, "type block"),
+        (VALUES.tobytes(), {"space": "scanner-xyz"}, "space scanner-xyz"),
+        (VALUES.tobytes(), {"x": 0}, "do not span space"),
+        (np.full(60, np.nan, "<f4").tobytes(), {"type": "float"}, "NaN or infinite"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, content: bytes, fields: dict[str, object], says: str) -> None:
+    path = _write(tmp_path / "a.nrrd", content, **fields)
+    with pytest.raises(InputError, match=rf"a\.nrrd: is cut short, or of a kind not known here .*{says}|{says}"):
+        read_nrrd(path)
+
+
+def test_what_is_not_nrrd_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.nrrd").write_text("words")
+    with pytest.raises(InputError, match=r"a\.nrrd: is not an NRRD file"):
+        read_nrrd(tmp_path / "a.nrrd")
+    with pytest.raises(InputError, match=r"b\.nrrd: cannot be read \(no such file"):
+        read_nrrd(tmp_path / "b.nrrd")
+    lacking = _write(tmp_path / "c.nrrd").read_bytes().replace(b"sizes: 5 4 3\n", b"")
+    (tmp_path / "c.nrrd").write_bytes(lacking)
+    with pytest.raises(InputError, match="lacks the field 'sizes'"):
+        read_nrrd(tmp_path / "c.nrrd")
