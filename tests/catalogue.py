@@ -19,6 +19,7 @@ from medrecon.operators import (
     CoilMaps,
     Convolution,
     Crop,
+    DetectorFilter,
     Diagonal,
     Fourier,
     Gradient,
@@ -68,6 +69,9 @@ class Sizes:
     def real_image(self, *shape: int) -> Space:
         image = self.image(*shape)
         return Space(image.axes, image.shape, is_complex=False)
+
+    def sinogram(self, *shape: int) -> Space:
+        return Space(("angle", "detector"), self(*shape), is_complex=False)
 
     def numbers(self, *shape: int, batch: tuple[int, ...] = ()) -> Tensor:
         return torch.randn((*batch, *self(*shape)), generator=self.generator, dtype=self.dtype)
@@ -157,6 +161,9 @@ OPERATORS: dict[str, Callable[[Sizes], LinearOperator]] = {
     "coil gram, batch": lambda s: sense(s.sampled(1, 5, batch=(3,)), s.maps(6, 5, batch=(3,))).gram,
     **{f"radon, {name}": (lambda s, scan=scan: Radon(*scan(s))) for name, scan in SCANS.items()},
     **{f"backprojection, {name}": (lambda s, scan=scan: Backprojection(*scan(s))) for name, scan in SCANS.items()},
+    "detector filter": lambda s: DetectorFilter(s.numbers(8), s.sinogram(3, 7)),
+    "detector filter, extended": lambda s: DetectorFilter(s.numbers(10), s.sinogram(3, 7), 2, 3),
+    "adjoint, detector filter": lambda s: DetectorFilter(s.numbers(9), s.sinogram(3, 7), 0, 2).H,
     "radon @ crop.H": lambda s: Radon(*SCANS["half turn"](s)) @ Crop(Radon(*SCANS["half turn"](s)).domain, s(3, 2)).H,
     "sense, lines": lambda s: sense(s.sampled(5), s.maps(6, 5)),
     "sense, 2-D mask": lambda s: sense(s.sampled(4, 8), s.maps(4, 8)),

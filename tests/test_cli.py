@@ -11,7 +11,7 @@ import torch
 
 from medrecon import __version__, metrics
 from medrecon.config import MethodName
-from medrecon.data import fetch, manifest
+from medrecon.data import manifest
 from medrecon.data.fastmri import FastMRIFile
 from medrecon.data.fastmri_header import make_header
 from medrecon.data.masks import equispaced_fraction_mask, mask_seed
@@ -253,7 +253,7 @@ def test_data_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (checked.status, checked.err) == (2, "")
     assert str(tmp_path) in checked.out
 
-    monkeypatch.setattr(fetch, "fetch", lambda _name, _progress: tmp_path / "there")
+    monkeypatch.setattr("medrecon.preparation.prepare", lambda _name, _progress: tmp_path / "there")
     got = medrecon("data", "fetch", "brain-axt2")
     licence = " ".join(manifest.load_manifest("brain-axt2").licence.split())
     assert got.out.index(licence) < got.out.index(f"lies in {tmp_path / 'there'}")

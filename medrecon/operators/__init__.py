@@ -3,6 +3,7 @@
 from medrecon.operators.coils import CoilMaps, sense
 from medrecon.operators.diagonal import Diagonal
 from medrecon.operators.differences import Crop, Gradient, Roll
+from medrecon.operators.filtering import DetectorFilter
 from medrecon.operators.fourier import Convolution, Fourier
 from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Multiple, Sum, find
 from medrecon.operators.norm import operator_norm
@@ -17,6 +18,7 @@ __all__ = [
     "Composition",
     "Convolution",
     "Crop",
+    "DetectorFilter",
     "Diagonal",
     "Fourier",
     "Gradient",

@@ -27,6 +27,8 @@ SCANS: dict[str, tuple[Grid, Geometry]] = {
     "fan": (Grid((12, 12), 1.0), FanBeam(Arc.full_turn(12), 17, 1.5, 20.0, 10.0)),
     "wide fan": (Grid((12, 12), 1.0), FanBeam(Arc.full_turn(7), 30, 1.5, 10.0, 10.0)),
     "curved, offset": (Grid((12, 11), 1.0), FanBeam(Arc(0.1, 0.2, 13), 17, 1.5, 20.0, 10.0, curved=True, offset=0.4)),
+    "repeated views": (Grid((6, 6), 1.0), ParallelBeam(tuple(Arc.half_turn(4)) * 2 + (0.3,) * 3, 9, 1.0)),
+    "two turns": (Grid((6, 6), 1.0), FanBeam(Arc(0.0, math.pi / 4, 16), 9, 1.5, 20.0, 10.0)),
     "one of each": (Grid((1, 1), 1.0), ParallelBeam(Arc.half_turn(8), 1, 1.0)),
     "tall": (Grid((40, 3), 1.0), ParallelBeam((math.pi / 2, 1.5, 0.0, 0.01), 40, 1.0)),
 }

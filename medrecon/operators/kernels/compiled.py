@@ -48,7 +48,11 @@ def _ours(occurrence: Any) -> bool:
 
 
 def _tell() -> None:
-    print("medrecon: compiling the projector for this processor; it is kept for the next time", file=sys.stderr, flush=True)
+    print(
+        "medrecon: compiling the projector for this processor; it is kept for the next time",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 event.register("numba:compile", _Notice())

@@ -122,6 +122,8 @@ class _Directions:
 
     def images(self, symmetry: Symmetry, parallel: bool, symmetric: bool) -> list[tuple[NDArray[np.int64], bool]]:
         """For each view the view that a symmetry makes of it, or -1; and whether its bins come in reverse order."""
+        if symmetry == _IDENTITY:
+            return [(np.arange(len(self._views)), False)]  # and no other of the same direction
         return [
             (self._find(vectors), flip) for vectors, flip in self._turned(symmetry, parallel) if symmetric or not flip
         ]
