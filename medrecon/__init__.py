@@ -1,4 +1,4 @@
-"""From raw MRI measurements to images; names are imported when they are first used."""
+"""From raw MRI and CT measurements to images; names are imported when they are first used."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -6,16 +6,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medrecon.calibration import espirit, estimate_maps, low_resolution_maps
     from medrecon.data.fastmri import FastMRIFile, KSpaceSample
+    from medrecon.data.lodopab import LoDoPaB
     from medrecon.data.masks import SamplingMask
+    from medrecon.data.sinograms import SinogramSample
     from medrecon.errors import InputError
     from medrecon.evaluation import VolumeScore
+    from medrecon.geometry import Arc, FanBeam, Grid, ParallelBeam, lodopab, lodopab_grid
     from medrecon.metrics import nmse, psnr, ssim
-    from medrecon.operators import CoilMaps, Fourier, Gradient, LinearOperator, Mask, Wavelet, operator_norm, sense
+    from medrecon.operators import (
+        CoilMaps,
+        Fourier,
+        Gradient,
+        LinearOperator,
+        Mask,
+        Radon,
+        Wavelet,
+        operator_norm,
+        sense,
+    )
     from medrecon.problem import Problem, coil_problem, full_reconstruction, sense_problem, undersample
     from medrecon.reconstructors import (
+        Cgls,
+        FilteredBackprojection,
+        NonnegativeTotalVariation,
+        PoissonTotalVariation,
         Reconstructor,
         RootSumOfSquares,
         Sense,
+        Sirt,
         TotalVariation,
         WaveletSparsity,
         ZeroFilled,
@@ -25,19 +43,31 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Arc",
+    "Cgls",
     "CoilMaps",
+    "FanBeam",
     "FastMRIFile",
+    "FilteredBackprojection",
     "Fourier",
     "Gradient",
+    "Grid",
     "InputError",
     "KSpaceSample",
     "LinearOperator",
+    "LoDoPaB",
     "Mask",
+    "NonnegativeTotalVariation",
+    "ParallelBeam",
+    "PoissonTotalVariation",
     "Problem",
+    "Radon",
     "Reconstructor",
     "RootSumOfSquares",
     "SamplingMask",
     "Sense",
+    "SinogramSample",
+    "Sirt",
     "Space",
     "TotalVariation",
     "VolumeScore",
@@ -48,6 +78,8 @@ __all__ = [
     "espirit",
     "estimate_maps",
     "full_reconstruction",
+    "lodopab",
+    "lodopab_grid",
     "low_resolution_maps",
     "nmse",
     "operator_norm",
@@ -61,9 +93,12 @@ __all__ = [
 _MODULES = {
     "medrecon.calibration": ("espirit", "estimate_maps", "low_resolution_maps"),
     "medrecon.data.fastmri": ("FastMRIFile", "KSpaceSample"),
+    "medrecon.data.lodopab": ("LoDoPaB",),
     "medrecon.data.masks": ("SamplingMask",),
+    "medrecon.data.sinograms": ("SinogramSample",),
     "medrecon.errors": ("InputError",),
     "medrecon.evaluation": ("VolumeScore",),
+    "medrecon.geometry": ("Arc", "FanBeam", "Grid", "ParallelBeam", "lodopab", "lodopab_grid"),
     "medrecon.metrics": ("nmse", "psnr", "ssim"),
     "medrecon.operators": (
         "CoilMaps",
@@ -71,15 +106,21 @@ _MODULES = {
         "Gradient",
         "LinearOperator",
         "Mask",
+        "Radon",
         "Wavelet",
         "operator_norm",
         "sense",
     ),
     "medrecon.problem": ("Problem", "coil_problem", "full_reconstruction", "sense_problem", "undersample"),
     "medrecon.reconstructors": (
+        "Cgls",
+        "FilteredBackprojection",
+        "NonnegativeTotalVariation",
+        "PoissonTotalVariation",
         "Reconstructor",
         "RootSumOfSquares",
         "Sense",
+        "Sirt",
         "TotalVariation",
         "WaveletSparsity",
         "ZeroFilled",

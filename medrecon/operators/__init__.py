@@ -1,4 +1,4 @@
-"""Linear operators: the algebra, and the physics of MRI written in it."""
+"""Linear operators: the algebra, and the physics of MRI and CT written in it."""
 
 from medrecon.operators.coils import CoilMaps, sense
 from medrecon.operators.diagonal import Diagonal
