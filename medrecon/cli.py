@@ -30,7 +30,7 @@ def _root(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Turn raw measurements of MRI scanners into images."""
+    """Turn raw measurements of MRI and CT scanners into images."""
 
 
 def _app(callback: Callable[..., None] | None = None, *, help: str | None = None) -> typer.Typer:

@@ -1,4 +1,4 @@
-"""Scores of volumes that are seen one slice at a time."""
+"""Scores of volumes and of sets of images that are seen one at a time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from medrecon.metrics import ssim
+from medrecon.metrics import psnr, ssim
 
-__all__ = ["PROTOCOL", "VolumeScore"]
+__all__ = ["LODOPAB_FR_PROTOCOL", "LODOPAB_PROTOCOL", "PROTOCOL", "MeanScore", "VolumeScore", "image_range"]
 
 #: PSNR and NMSE over all slices together, SSIM as the mean over slices, `data_range` the maximum of their target.
 PROTOCOL = "fastmri-v1"
+#: PSNR and SSIM of each image, `data_range` the maximum less the minimum of its target; means over the images.
+LODOPAB_PROTOCOL = "lodopab"
+#: The same with a `data_range` of 1, the whole range of LoDoPaB's normalised images.
+LODOPAB_FR_PROTOCOL = "lodopab-fr"
 
 
 @dataclass(frozen=True)
@@ -81,3 +85,50 @@ class VolumeScore:
     def _require_slices(self) -> None:
         if not self.slices:
             raise ValueError("VolumeScore has no slices yet; add() takes them in")
+
+
+@dataclass(frozen=True)
+class MeanScore:
+    """Image quality by LoDoPaB's protocol: the means over images of PSNR and SSIM; `score = score.add(...)` takes one in.
+
+    Leuschner et al., LoDoPaB-CT, Scientific Data 8:109 (2021).
+    """
+
+    images: int = 0
+    psnr_sum: float = 0.0
+    ssim_sum: float = 0.0
+
+    def add(self, prediction: Tensor, target: Tensor, *, data_range: float) -> MeanScore:
+        """Return the score with one more image, real `(y, x)` both; `image_range(target)` is LoDoPaB's range.
+
+        Raises
+        ------
+        ValueError
+            if the shapes differ, a value is complex, an image is smaller than SSIM's window, or the range is not positive.
+        """
+        return MeanScore(
+            self.images + 1,
+            self.psnr_sum + psnr(prediction, target, data_range=data_range),
+            self.ssim_sum + ssim(prediction, target, data_range=data_range),
+        )
+
+    @property
+    def psnr(self) -> float:
+        """The mean over the images, in decibels; infinite where one is equal to its target."""
+        return self.psnr_sum / self._counted
+
+    @property
+    def ssim(self) -> float:
+        """The mean over the images."""
+        return self.ssim_sum / self._counted
+
+    @property
+    def _counted(self) -> int:
+        if not self.images:
+            raise ValueError("MeanScore has no images yet; add() takes them in")
+        return self.images
+
+
+def image_range(target: Tensor) -> float:
+    """The maximum less the minimum of an image: the range of LoDoPaB's protocol."""
+    return float(target.max() - target.min())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,11 +11,23 @@ from torch import Tensor
 from medrecon.calibration import estimate_maps
 from medrecon.data.fastmri import KSpaceSample
 from medrecon.data.masks import SamplingMask
+from medrecon.data.photons import count_photons
+from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
-from medrecon.operators import Crop, Fourier, LinearOperator, Mask, sense
+from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, sense
 from medrecon.spaces import image_space, kspace_space
 
-__all__ = ["Problem", "coil_problem", "full_reconstruction", "remove_oversampling", "sense_problem", "undersample"]
+__all__ = [
+    "Problem",
+    "coil_problem",
+    "ct_problem",
+    "full_reconstruction",
+    "keep_views",
+    "lower_dose",
+    "remove_oversampling",
+    "sense_problem",
+    "undersample",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +58,7 @@ class Problem:
     maps: str = "none"
 
     def picture(self, x: Tensor) -> Tensor:
-        """The magnitude of an image `(..., y, x)`, its centre cut out to `shape`."""
+        """The image `(..., y, x)`, of a complex one its magnitude, its centre cut out to `shape`."""
         space = image_space(tuple(x.shape[-2:]))
         return Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
 
@@ -127,3 +140,55 @@ def sense_problem(sample: KSpaceSample, *, maps: Tensor | None = None, device: t
         remarks = () if estimate.message is None else (estimate.message,)
     A = sense(sample.sampled.to(device), maps.to(device))
     return Problem(kspace, A, sample.matrix, sample.target, remarks, origin)
+
+
+def keep_views(sample: SinogramSample, count: int) -> SinogramSample:
+    """The sample as if only `count` of its views, evenly spaced, had been measured: those of indices `k n // count`.
+
+    Raises
+    ------
+    InputError
+        if there are not so many.
+    """
+    n = sample.geometry.shape[0]
+    if not 1 <= count <= n:
+        raise InputError(f"{sample.name}: has {n} views, and {count} are to be kept; take 1 to {n}")
+    if n % count == 0:
+        step = n // count
+        return replace(sample, sinogram=sample.sinogram[::step], geometry=sample.geometry[::step])
+    kept = [k * n // count for k in range(count)]
+    return replace(sample, sinogram=sample.sinogram[kept], geometry=sample.geometry[kept])
+
+
+def lower_dose(sample: SinogramSample, photons: float, generator: torch.Generator) -> SinogramSample:
+    """The sample with the noise of so many photons a ray on top of what it holds.
+
+    Where its own photons are known, those it then has are `1 / (1 / own + 1 / photons)`: the variances add.
+
+    Raises
+    ------
+    ValueError
+        if `photons` is not above zero.
+    """
+    sinogram = count_photons(sample.sinogram, photons, generator)
+    together = photons if sample.photons is None else 1 / (1 / sample.photons + 1 / photons)
+    return replace(sample, sinogram=sinogram, photons=together)
+
+
+def ct_problem(samples: Sequence[SinogramSample], *, device: torch.device | str = "cpu") -> Problem:
+    """`y = Radon x` for images `x` in 1/mm, `(batch, y, x)`, of samples of one geometry and grid.
+
+    Raises
+    ------
+    ValueError
+        if there is no sample, or they differ in geometry or grid, or some alone have a target.
+    """
+    if not samples or len({(sample.geometry, sample.grid, sample.target is None) for sample in samples}) > 1:
+        raise ValueError(
+            f"ct_problem takes samples of one geometry and grid, with or without targets; got {len(samples)}"
+        )
+    first = samples[0]
+    y = torch.stack([sample.sinogram for sample in samples]).to(device)
+    targets = [sample.target for sample in samples if sample.target is not None]
+    A = Radon(first.grid, first.geometry)
+    return Problem(y, A, first.grid.shape, torch.stack(targets) if targets else None)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,9 +17,18 @@ from medrecon.data.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.problem import full_reconstruction, remove_oversampling, undersample
 
-__all__ = ["Scan", "open_scan", "scaled"]
+__all__ = ["Scan", "open_scan", "scaled", "sound_slices"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _LEAST_SCORED = 7  # pixels along an axis: SSIM's window
+
+
+class _Readable(Protocol[T_co]):
+    """A file that is read one slice at a time."""
+
+    def __getitem__(self, index: int, /) -> T_co: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +92,7 @@ def open_scan(
         If a slice cannot be used, or is undersampled already and a mask is to be drawn.
     """
     mask, peak, varies, last = None, None, False, None
-    for place, sample in enumerate(_sound_slices(file, indices)):
+    for place, sample in enumerate(sound_slices(file, indices)):
         target = sample.target
         if draw is not None:
             _require_full(sample, file)
@@ -104,8 +114,14 @@ def open_scan(
     return Scan(file, mask, peak, remarks)
 
 
-def _sound_slices(file: FastMRIFile, indices: range) -> Iterator[KSpaceSample]:
-    """Read all, and complain in the end of those that cannot be used, with the longest run of those that can."""
+def sound_slices(file: _Readable[T], indices: range) -> Iterator[T]:
+    """Read all, and complain in the end of those that cannot be used, with the longest run of those that can.
+
+    Raises
+    ------
+    InputError
+        If a slice cannot be used.
+    """
     faults: dict[int, str] = {}
     for index in indices:
         try:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from medrecon.commands.console import print_table
-from medrecon.config import METHODS
+from medrecon.config import CT_METHODS, METHODS
 
 __all__ = ["doctor", "methods"]
 
 
 def methods() -> int:
-    """List the methods of reconstruction, and what they need.
+    """List the methods of reconstruction, for which modality they are, and what they need.
 
     Example: medrecon methods
     """
     rows = []
-    for method in METHODS:
-        chooses = [name for name in ("weight", "iterations") if name in method.model_fields]
-        options = " ".join(f"--{name}" for name in chooses)
-        rows.append([method.model_fields["kind"].default.value, method.summary, method.needs, options])
-    print_table(("method", "what it does", "needs", "options"), rows)
+    for modality, kinds in (("MRI", METHODS), ("CT", CT_METHODS)):
+        for method in kinds:
+            fields = method.model_fields
+            chooses = [name for name in ("weight", "iterations", "window", "frequency_scaling") if name in fields]
+            options = " ".join(f"--{name.replace('_', '-')}" for name in chooses)
+            rows.append([modality, fields["kind"].default.value, method.summary, method.needs, options])
+    print_table(("for", "method", "what it does", "needs", "options"), rows)
     return 0
 
 

@@ -1,70 +1,77 @@
-"""`medrecon reconstruct`: files of raw k-space to files of images."""
+"""`medrecon reconstruct`: files of raw k-space or sinograms to files of images."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medrecon.commands.choices import AnyMethodName, Choices
 from medrecon.commands.console import complain, expected, one_line, print_table, progress, say
-from medrecon.config import (
-    DeviceName,
-    MaskName,
-    MethodName,
-    ReconstructionSettings,
-    SliceSettings,
-    settings_from,
-)
+from medrecon.commands.jobs import Job, batch_jobs, require_distinct, single_job
+from medrecon.commands.reports import COLUMNS, cells, words
+from medrecon.config import CTReconstructionSettings, DeviceName, FilterName, MaskName, ReconstructionSettings
 from medrecon.errors import InputError
 
 if TYPE_CHECKING:
     from medrecon.data.download import Progress
+    from medrecon.report.ct_summary import CTReport
     from medrecon.report.summary import Report
 
 __all__ = ["reconstruct"]
 
-_SUFFIXES = (".h5", ".hdf5")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One file to reconstruct, and where its output and picture go; `fault` says why it cannot be."""
-
-    source: Path
-    output: Path
-    preview: Path | None = None
-    fault: str = ""
+_Settings = ReconstructionSettings | CTReconstructionSettings
+_Plan = tuple[Job, _Settings | None]
 
 
 def reconstruct(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT", help="Files in the format of fastMRI, or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="INPUT", help="Files of k-space in the format of fastMRI, or of CT sinograms; or folders of them."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .h5 file to write; a folder for several inputs.")],
-    method: Annotated[MethodName, typer.Option(help="See `medrecon methods`.")] = MethodName.WAVELET,
-    weight: Annotated[
-        float | None,
-        typer.Option(help="Of the regularisation: 3 for sense, 0.001 for wavelet, 0.0008 for tv unless given."),
+    method: Annotated[
+        AnyMethodName | None, typer.Option(help="See `medrecon methods`; wavelet for MRI and fbp for CT unless given.")
     ] = None,
+    weight: Annotated[float | None, typer.Option(help="Of the regularisation; else the method's own.")] = None,
     iterations: Annotated[int | None, typer.Option(help="At most; else the method's own.")] = None,
-    mask: Annotated[
-        MaskName | None, typer.Option(help="Undersample a full scan; without it data are taken as they are.")
-    ] = None,
-    acceleration: Annotated[float | None, typer.Option(help="Of the mask; 4 unless given.")] = None,
-    center_fraction: Annotated[
-        float | None, typer.Option(help="Share of the lines kept around the centre; 0.32 / acceleration unless given.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the mask; made of the file's name unless given.")] = None,
     slices: Annotated[
         str | None, typer.Option(help="a:b (b not included), a:, :b or a, counted from 0; scores are of these alone.")
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the mask, or the added noise; made of the file's name unless given.")
+    ] = None,
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = DeviceName.CPU,
+    mask: Annotated[
+        MaskName | None, typer.Option(help="MRI: undersample a full scan; without it data are taken as they are.")
+    ] = None,
+    acceleration: Annotated[float | None, typer.Option(help="MRI: of the mask; 4 unless given.")] = None,
+    center_fraction: Annotated[
+        float | None,
+        typer.Option(help="MRI: share of the lines kept around the centre; 0.32 / acceleration unless given."),
+    ] = None,
+    geometry: Annotated[
+        Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
+    ] = None,
+    views: Annotated[int | None, typer.Option(help="CT: keep so many evenly spaced views; else all.")] = None,
+    photons: Annotated[float | None, typer.Option(help="CT: add the noise of so many photons per ray.")] = None,
+    window: Annotated[FilterName | None, typer.Option(help="CT: on the ramp filter of fbp.")] = None,
+    frequency_scaling: Annotated[
+        float | None, typer.Option(help="CT: share of the frequencies that pass the filter of fbp.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="N or YxX", help="CT: pixels of the image, such as 512 or 320x400.")
+    ] = None,
+    pixel: Annotated[float | None, typer.Option(help="CT: width of a pixel in mm.")] = None,
+    hu: Annotated[bool, typer.Option("--hu", help="CT: write images in Hounsfield units.")] = False,
     preview: Annotated[
         Path | None, typer.Option(help="Write a PNG of the middle slice; a folder for several inputs.")
     ] = None,
@@ -73,121 +80,105 @@ def reconstruct(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> int:
-    """Reconstruct images from raw k-space.
+    """Reconstruct images from raw k-space of MRI, or from sinograms of CT.
+
+    What a file holds is told by its content. Images are written as `reconstruction` (slice, y, x); of CT in 1/mm, of LoDoPaB's
+    files in LoDoPaB's unit and orientation.
 
     Example: medrecon reconstruct scan.h5 --output image.h5 --method tv --mask equispaced-fraction --acceleration 4
+
+    Example: medrecon reconstruct sinogram.npy --geometry scanner.yaml --output image.h5 --method tv --views 60
     """
-    given = {"kind": method, "weight": weight, "iterations": iterations}
-    sampling = {"acceleration": acceleration, "center_fraction": center_fraction, "seed": seed}
-    fields = {
-        "method": _chosen(given),
-        "mask": _mask_fields(mask, _chosen(sampling)),
-        "slices": SliceSettings() if slices is None else SliceSettings.parse(slices),
-        "device": device,
-    }
-    settings = settings_from(ReconstructionSettings, fields)
+    choices = Choices(
+        method=method,
+        weight=weight,
+        iterations=iterations,
+        seed=seed,
+        slices=slices,
+        device=device,
+        mask=mask,
+        acceleration=acceleration,
+        center_fraction=center_fraction,
+        geometry=geometry,
+        views=views,
+        photons=photons,
+        window=window,
+        frequency_scaling=frequency_scaling,
+        size=size,
+        pixel=pixel,
+        hu=hu,
+    )
     several = len(inputs) > 1 or inputs[0].is_dir()
-    jobs = _batch_jobs(inputs, output, preview) if several else [_single_job(inputs[0], output, preview)]
-    _require_distinct(jobs, json_path)
+    arrays = geometry is not None
+    jobs = batch_jobs(inputs, output, preview, arrays=arrays) if several else [single_job(inputs[0], output, preview)]
+    require_distinct(jobs, json_path)
+    plans = [_plan(job, choices) for job in jobs]
+    if not several and plans[0][0].fault:
+        raise InputError(plans[0][0].fault)
     with ExitStack() as stack:
         report_file = None if json_path is None else stack.enter_context(_atomic(json_path, overwrite))
         bar = stack.enter_context(progress())
         if several:
-            results = _run_all(jobs, settings, overwrite, bar)
+            results = _run_all(plans, overwrite, bar)
             _write_json(report_file, [_values(result) for result in results])
         else:
-            report = _run(jobs[0], settings, overwrite, bar)
+            report = _run(*plans[0], overwrite, bar)
             _write_json(report_file, report.as_json())
     if several:
         return _summarise(results)
-    say("\n".join(_words(report)))
+    say("\n".join(words(report)))
     return 0
 
 
-def _chosen(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}
+def _plan(job: Job, choices: Choices) -> _Plan:
+    """Look what the file holds, and make the settings for it; a file that cannot be opened is a job with a fault.
+
+    Options that do not belong to its modality, or are out of range, end the call.
+    """
+    from medrecon.data.modality import Format, find_format
+
+    try:
+        found = None if job.fault else find_format(job.source)
+    except InputError as error:
+        job, found = replace(job, fault=str(error)), None
+    if found is None:
+        return job, None
+    return job, choices.mri(str(job.source)) if found is Format.FASTMRI else choices.ct(str(job.source))
 
 
-def _mask_fields(mask: MaskName | None, fields: dict[str, object]) -> dict[str, object] | None:
-    if mask is not None:
-        return {"kind": mask, **fields}
-    if fields:
-        option = next(iter(fields)).replace("_", "-")
-        raise InputError(f"--{option} belongs to a mask; give --mask, or leave --{option} out to take data as they are")
-    return None
-
-
-def _single_job(source: Path, output: Path, preview: Path | None) -> _Job:
-    if output.is_dir():
-        output = output / f"{source.stem}.h5"
-    elif output.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"{output}: the output is an HDF5 file; name it *.h5, or give a folder that exists")
-    if preview is not None and preview.is_dir():
-        preview = preview / f"{source.stem}.png"
-    elif preview is not None and preview.suffix.lower() != ".png":
-        raise InputError(f"{preview}: the picture is a PNG file; name it *.png, or give a folder that exists")
-    return _Job(source, output, preview)
-
-
-def _batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None) -> list[_Job]:
-    from medrecon.data.fastmri import find_fastmri_files
-
-    found: dict[Path, str] = {}
-    for path in inputs:
-        try:
-            found |= dict.fromkeys(find_fastmri_files([path]), "")
-        except InputError as error:
-            found[path] = str(error)
-    for folder in (output, preview):
-        if folder is not None and (folder.exists() and not folder.is_dir()):
-            raise InputError(f"{folder}: is a file; several inputs take a folder")
-        if folder is not None and folder.suffix.lower() in (*_SUFFIXES, ".png") and not folder.exists():
-            raise InputError(f"{folder}: several inputs take a folder; leave out {folder.suffix}")
-    return [
-        _Job(path, output / f"{path.stem}.h5", None if preview is None else preview / f"{path.stem}.png", fault)
-        for path, fault in found.items()
-    ]
-
-
-def _require_distinct(jobs: Sequence[_Job], json_path: Path | None) -> None:
-    """Refuse to write over an input, or twice to one file."""
-    taken = {job.source.resolve(): "an input" for job in jobs}
-    targets = [path for job in jobs for path in (job.output, job.preview)]
-    for path in (*targets, json_path):
-        if path is None:
-            continue
-        if (who := taken.get(path.resolve())) is not None:
-            raise InputError(f"{path}: is {who} of this call, too; give another name or folder")
-        taken[path.resolve()] = "another output"
-
-
-def _run(job: _Job, settings: ReconstructionSettings, overwrite: bool, bar: Progress) -> Report:
+def _run(job: Job, settings: _Settings | None, overwrite: bool, bar: Progress) -> Report | CTReport:
     from medrecon.experiment import reconstruct_file
 
+    if job.fault or settings is None:
+        raise InputError(job.fault)
     with ExitStack() as stack:
         picture = None if job.preview is None else stack.enter_context(_atomic(job.preview, overwrite))
+        if isinstance(settings, CTReconstructionSettings):
+            made = reconstruct_file(job.source, job.output, settings, overwrite=overwrite, progress=bar)
+            if picture is not None:
+                from medrecon.report.ct_figures import ct_preview
+
+                ct_preview(picture, made)
+            return made.report
         done = reconstruct_file(job.source, job.output, settings, overwrite=overwrite, progress=bar)
         if picture is not None:
             from medrecon.report.figures import preview
 
             preview(picture, done)
-    return done.report
+        return done.report
 
 
-def _run_all(
-    jobs: Sequence[_Job], settings: ReconstructionSettings, overwrite: bool, bar: Progress
-) -> list[Report | _Job]:
+def _run_all(plans: Sequence[_Plan], overwrite: bool, bar: Progress) -> list[Report | CTReport | Job]:
     """Reconstruct one file after the other; of those that fail the job is returned, with its fault."""
+    jobs = [job for job, _ in plans]
     folders = {folder for job in jobs for folder in (job.output.parent, job.preview and job.preview.parent) if folder}
     made = [folder for folder in folders if not folder.exists()]
-    done: list[Report | _Job] = []
+    done: list[Report | CTReport | Job] = []
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-        for job in jobs:
+        for job, settings in plans:
             try:
-                if job.fault:
-                    raise InputError(job.fault)
                 done.append(_run(job, settings, overwrite, bar))
             except Exception as error:
                 fault = _fault(error)
@@ -200,17 +191,17 @@ def _run_all(
     return done
 
 
-def _summarise(results: Sequence[Report | _Job]) -> int:
+def _summarise(results: Sequence[Report | CTReport | Job]) -> int:
     rows = [
-        [str(r.source), *[""] * 6, r.fault] if isinstance(r, _Job) else [r.input, *_cells(r), "done"] for r in results
+        [str(r.source), *[""] * len(COLUMNS), r.fault] if isinstance(r, Job) else [r.input, *cells(r), "done"]
+        for r in results
     ]
-    numbers = ("slices", "acceleration", "PSNR", "SSIM", "NMSE", "seconds")
-    print_table(("file", *numbers, "outcome"), rows, right=numbers)
+    print_table(("file", *COLUMNS, "outcome"), rows, right=COLUMNS)
     for result in results:
-        if not isinstance(result, _Job):
+        if not isinstance(result, Job):
             for remark in result.remarks:
                 say(f"note: {result.input}: {remark}")
-    failed = sum(isinstance(result, _Job) for result in results)
+    failed = sum(isinstance(result, Job) for result in results)
     say(f"{len(results) - failed} of {len(results)} files reconstructed")
     return 2 if failed else 0
 
@@ -223,34 +214,13 @@ def _fault(error: Exception) -> str:
     return one_line(reason or f"unexpected {type(error).__name__}: {error}")
 
 
-def _values(result: Report | _Job) -> dict[str, object]:
-    return {"input": str(result.source), "error": result.fault} if isinstance(result, _Job) else result.as_json()
+def _values(result: Report | CTReport | Job) -> dict[str, object]:
+    return {"input": str(result.source), "error": result.fault} if isinstance(result, Job) else result.as_json()
 
 
 def _write_json(path: Path | None, values: object) -> None:
     if path is not None:
         path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _cells(report: Report) -> list[str]:
-    quality = ["", "", ""]
-    if report.metrics is not None:
-        quality = [f"{report.metrics.psnr:.2f}", f"{report.metrics.ssim:.4f}", f"{report.metrics.nmse:.5f}"]
-    return [str(report.slices), f"{report.true_acceleration:.2f}", *quality, f"{report.seconds:.2f}"]
-
-
-def _words(report: Report) -> list[str]:
-    count = "1 slice" if report.slices == 1 else f"{report.slices} slices"
-    chosen = "" if report.weight is None else f" (weight {report.weight:g}, at most {report.iterations} iterations)"
-    lines = [
-        f"{report.output}: {count} of {report.shape[0]} x {report.shape[1]}",
-        f"method {report.method}{chosen}, {report.seconds:.2f} s",
-        f"sampling {report.sampling}",
-    ]
-    if report.metrics is not None:
-        m = report.metrics
-        lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f}, NMSE {m.nmse:.5f}")
-    return lines + [f"note: {remark}" for remark in report.remarks]
 
 
 def _atomic(path: Path, overwrite: bool) -> AbstractContextManager[Path]:

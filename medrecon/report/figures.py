@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 from torch import Tensor
 
 from medrecon.metrics import psnr, ssim
+from medrecon.report.layout import LARGE, SMALL, Layout, array_of, show
 from medrecon.report.summary import Reconstruction
 
 __all__ = ["ERROR_GAIN", "compare", "preview"]
@@ -23,49 +19,6 @@ __all__ = ["ERROR_GAIN", "compare", "preview"]
 #: How many times brighter than the images errors are shown in `preview`.
 ERROR_GAIN = 5
 _BRIGHTEST = 0.998  # this quantile of the target is white
-_PANEL = 3.2  # inches
-_GAP, _HEAD, _LINE, _MARGIN = 0.12, 0.42, 0.27, 0.12
-_DPI = 150
-_SMALL, _LARGE = 9.5, 11.5
-
-Picture = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """A grid of panels of `(y, x)` pixels, each under a line of text, below a heading; lengths in inches."""
-
-    rows: int
-    columns: int
-    shape: tuple[int, int]
-    right: float = _MARGIN
-
-    @property
-    def panel(self) -> tuple[float, float]:
-        longest = max(self.shape)
-        return _PANEL * self.shape[0] / longest, _PANEL * self.shape[1] / longest
-
-    def figure(self, heading: str) -> Figure:
-        height, width = self.panel
-        size = (
-            _MARGIN + self.columns * (width + _GAP) - _GAP + self.right,
-            _HEAD + self.rows * (_LINE + height) + _MARGIN,
-        )
-        figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
-        FigureCanvasAgg(figure)
-        figure.text(_MARGIN / size[0], 1 - 0.5 * _HEAD / size[1], heading, fontsize=_LARGE, va="center")
-        return figure
-
-    def axes(self, figure: Figure, row: int, column: int, title: str) -> Axes:
-        height, width = self.panel
-        total_width, total_height = figure.get_size_inches()
-        left = _MARGIN + column * (width + _GAP)
-        bottom = total_height - _HEAD - (row + 1) * (_LINE + height)
-        place = (left / total_width, bottom / total_height, width / total_width, height / total_height)
-        axes: Axes = figure.add_axes(place)
-        axes.set_axis_off()
-        axes.set_title(title, fontsize=_SMALL, loc="left", pad=4)
-        return axes
 
 
 def preview(path: Path, reconstruction: Reconstruction) -> None:
@@ -84,19 +37,25 @@ def preview(path: Path, reconstruction: Reconstruction) -> None:
         scores = f"   PSNR {quality[0]:.2f} dB, SSIM {quality[1]:.3f}"
         error = (shown.image - shown.target).abs()
         panels = [("target", shown.target, white), *panels, (f"|difference| x {ERROR_GAIN}", error, white / ERROR_GAIN)]
-    layout = _Layout(1, len(panels) + 1, report.shape)
+    layout = Layout(1, len(panels) + 1, report.shape)
     name = f"{Path(report.input).name}, slice {shown.index}"
     figure = layout.figure(f"{report.method}, {shown.true_acceleration:.2f}x{scores}   ({name})")
     for column, (title, image, top) in enumerate(panels):
-        _show(layout.axes(figure, 0, column, title), image, top)
+        show(layout.axes(figure, 0, column, title), image, 0.0, top)
     mask_axes = layout.axes(figure, 0, len(panels), "sampling (ky down, kx right)")
-    _show(mask_axes, _mask_picture(shown.sampled, report.shape), 1.0)
+    show(mask_axes, _mask_picture(shown.sampled, report.shape), 0.0, 1.0)
     mask_axes.add_patch(_frame(mask_axes))
     figure.savefig(path, format="png")
 
 
 def compare(
-    path: Path, images: Mapping[str, Tensor], target: Tensor, scores: Mapping[str, str], *, heading: str
+    path: Path,
+    images: Mapping[str, Tensor],
+    target: Tensor,
+    scores: Mapping[str, str],
+    *,
+    heading: str,
+    window: tuple[float, float] | None = None,
 ) -> None:
     """Write a PNG with the target and images `(y, x)` in a row, and below each its difference, all on one scale with a bar.
 
@@ -112,32 +71,30 @@ def compare(
         a few words for each name, shown over its difference.
     heading
         over the whole.
+    window
+        the values shown as black and white; from 0 to the 99.8th percentile of the target unless given.
     """
-    white = _white(target)
+    black, white = window or (0.0, _white(target))
     errors = {name: (image - target).abs() for name, image in images.items()}
-    top = max(float(torch.quantile(error.flatten().double(), _BRIGHTEST)) for error in errors.values()) or white
+    top = max(float(torch.quantile(error.flatten().double(), _BRIGHTEST)) for error in errors.values()) or 1.0
     shape = (target.shape[-2], target.shape[-1])
-    layout = _Layout(2, len(images) + 1, shape, right=0.75)
+    layout = Layout(2, len(images) + 1, shape, right=0.75)
     figure = layout.figure(heading)
-    _show(layout.axes(figure, 0, 0, "target"), target, white)
+    show(layout.axes(figure, 0, 0, "target"), target, black, white)
     for column, (name, image) in enumerate(images.items(), start=1):
-        _show(layout.axes(figure, 0, column, name), image, white)
+        show(layout.axes(figure, 0, column, name), image, black, white)
         shown = layout.axes(figure, 1, column, scores.get(name, ""))
-        mappable = shown.imshow(_array(errors[name]), cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+        mappable = shown.imshow(array_of(errors[name]), cmap="magma", vmin=0, vmax=top, interpolation="nearest")
     note = layout.axes(figure, 1, 0, "")
     note.text(
-        0.98, 0.5, "|difference|\nfrom the target", fontsize=_LARGE, ha="right", va="center", transform=note.transAxes
+        0.98, 0.5, "|difference|\nfrom the target", fontsize=LARGE, ha="right", va="center", transform=note.transAxes
     )
     total_width = float(figure.get_size_inches()[0])
     place = shown.get_position()
     bar = figure.add_axes((place.x1 + 0.1 / total_width, place.y0, 0.12 / total_width, place.height))
     figure.colorbar(mappable, cax=bar)
-    bar.tick_params(labelsize=_SMALL - 2)
+    bar.tick_params(labelsize=SMALL - 2)
     figure.savefig(path, format="png")
-
-
-def _show(axes: Axes, image: Tensor, white: float) -> None:
-    axes.imshow(_array(image), cmap="gray", vmin=0, vmax=white, interpolation="nearest", aspect="auto")
 
 
 def _frame(axes: Axes) -> Rectangle:
@@ -150,8 +107,3 @@ def _white(image: Tensor) -> float:
 
 def _mask_picture(sampled: Tensor, shape: tuple[int, int]) -> Tensor:
     return sampled.expand(shape[0], sampled.shape[-1]) if sampled.ndim == 1 else sampled
-
-
-def _array(image: Tensor) -> Picture:
-    array: Picture = image.detach().cpu().numpy().astype(np.float32)
-    return array

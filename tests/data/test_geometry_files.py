@@ -73,7 +73,10 @@ def test_a_wide_detector_gets_no_endless_image() -> None:
         ("beam: cone", "`beam` is parallel or fan; got 'cone'"),
         ("spacing: 1", "`beam` is parallel or fan; there is none"),
         ("beam: parallel", "the key `angles` is missing; needed are beam, angles, n_bins, spacing"),
-        (PARALLEL + "spacng: 2", "unknown key `spacng`; there are beam, angles, n_bins, spacing, offset, grid, photons"),
+        (
+            PARALLEL + "spacng: 2",
+            "unknown key `spacng`; there are beam, angles, n_bins, spacing, offset, grid, photons",
+        ),
         (PARALLEL + "source_distance: 2", "unknown key `source_distance`"),
         (FAN.replace("degrees}", "degrees, x: 1}"), "unknown key `angles.x`; there are first, step, count, unit"),
         (PARALLEL + "grid: {shape: 5}", "the key `grid.spacing` is missing; needed are shape, spacing"),
@@ -89,7 +92,10 @@ def test_a_wide_detector_gets_no_endless_image() -> None:
         (PARALLEL.replace(", unit: degrees", "").replace("step: 1", "step: 90"), "which looks like degrees"),
         (PARALLEL.replace(", unit: degrees", "").replace("step: 1", "step: 90"), "unit: degrees}"),
         ("beam: parallel\nangles: 5\nn_bins: 5\nspacing: 1", "`angles` is a list in radians"),
-        (FAN + "grid: {shape: 100, spacing: 9}", "the source, 400 mm from the centre, lies inside the image of 900 x 900 mm"),
+        (
+            FAN + "grid: {shape: 100, spacing: 9}",
+            "the source, 400 mm from the centre, lies inside the image of 900 x 900 mm",
+        ),
         (FAN.replace("source_distance: 400", "source_distance: -400"), "takes a source_distance above 0 mm"),
         (FAN.replace("n_bins: 5", "n_bins: 0"), "takes at least one detector bin, got 0"),
     ],

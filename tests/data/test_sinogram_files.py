@@ -53,7 +53,9 @@ def test_the_geometry_is_found(tmp_path: Path, beside: str) -> None:
         given = tmp_path / "g.yaml"
         given.write_text(geometry_text(SCAN))
     geometry = SinogramFile(path, given).scan.geometry
-    assert geometry == (replace(GEOMETRY, angles=tuple(GEOMETRY.angles)) if given is None and beside[0] in "ad" else GEOMETRY)
+    assert geometry == (
+        replace(GEOMETRY, angles=tuple(GEOMETRY.angles)) if given is None and beside[0] in "ad" else GEOMETRY
+    )
 
 
 def test_arrays_of_numpy_of_two_and_three_axes(tmp_path: Path) -> None:
@@ -118,7 +120,9 @@ def test_line_integrals_that_cannot_be(tmp_path: Path, value: float, words: str)
 
 def test_targets_that_do_not_fit(tmp_path: Path) -> None:
     values = np.zeros((2, 60, 64))
-    with pytest.raises(InputError, match=r"`target` is \(2, 48, 40\), and the sinograms and their grid take \(2, 40, 48\)"):
+    with pytest.raises(
+        InputError, match=r"`target` is \(2, 48, 40\), and the sinograms and their grid take \(2, 40, 48\)"
+    ):
         SinogramFile(spoiled(tmp_path / "s.h5", values, np.zeros((2, 48, 40))))
     file = SinogramFile(spoiled(tmp_path / "s.h5", values, np.full((2, 40, 48), np.nan)))
     with pytest.raises(InputError, match="`target` holds NaN"):
@@ -136,14 +140,14 @@ def test_a_sinogram_without_a_geometry(tmp_path: Path) -> None:
 def test_damaged_files(tmp_path: Path) -> None:
     path = write_scan(tmp_path / "s.h5", slices=2)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(InputError, match="is truncated: .* bytes of"):
+    with pytest.raises(InputError, match=r"is truncated: .* bytes of"):
         find_format(path)
     np.save(tmp_path / "s.npy", np.zeros((60, 64)))
     (tmp_path / "s.yaml").write_text(geometry_text(SCAN))
     whole = (tmp_path / "s.npy").read_bytes()
     for content in (whole[:-100], whole[:20], b"", b"text"):
         (tmp_path / "s.npy").write_bytes(content)
-        with pytest.raises(InputError, match="is no .npy file of numbers, or cut short"):
+        with pytest.raises(InputError, match=r"is no .npy file of numbers, or cut short"):
             SinogramFile(tmp_path / "s.npy")
     with pytest.raises(InputError, match="does not exist"):
         SinogramFile(tmp_path / "absent.npy")
@@ -175,7 +179,9 @@ def test_formats_are_told_by_their_content(tmp_path: Path) -> None:
         open_sinograms(tmp_path / "mri.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["pictures"] = [1]
-    with pytest.raises(InputError, match="no data set `kspace`, it holds pictures; give a file in the format of fastMRI"):
+    with pytest.raises(
+        InputError, match="no data set `kspace`, it holds pictures; give a file in the format of fastMRI"
+    ):
         find_format(tmp_path / "other.h5")
 
 

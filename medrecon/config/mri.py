@@ -1,21 +1,14 @@
-"""What a user can ask for, as frozen values: a reconstruction's method, its mask, its slices.
+"""What a user can ask of an MRI scan: a reconstruction's method, its mask, its slices."""
 
-The fields are options of the command line, and a tolerance; `medrecon.experiment` turns them into objects.
-Importing this module imports no torch.
-"""
-
-import re
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from medrecon.errors import InputError
+from medrecon.config.settings import DeviceName, Method, Settings, Size, SliceSettings
 
 __all__ = [
     "METHODS",
-    "DeviceName",
     "LineMaskSettings",
     "MaskName",
     "MaskSettings",
@@ -28,15 +21,11 @@ __all__ = [
     "RootSumOfSquaresSettings",
     "SenseSettings",
     "SimulationSettings",
-    "SliceSettings",
     "TotalVariationSettings",
     "WaveletSettings",
     "WholeLineMaskSettings",
     "ZeroFilledSettings",
-    "settings_from",
 ]
-
-T = TypeVar("T", bound=BaseModel)
 
 
 class MethodName(StrEnum):
@@ -62,13 +51,6 @@ class MaskName(StrEnum):
     RADIAL = "radial"
 
 
-class DeviceName(StrEnum):
-    """Where the computing is done."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
 class PhantomName(StrEnum):
     """What is simulated."""
 
@@ -76,20 +58,7 @@ class PhantomName(StrEnum):
     SHEPP_LOGAN = "shepp-logan"
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Method(_Settings):
-    summary: ClassVar[str]
-    needs: ClassVar[str]
-
-    def chosen(self) -> dict[str, Any]:
-        """Return the fields that were given; the method's own defaults hold for the others."""
-        return self.model_dump(exclude={"kind"}, exclude_none=True)
-
-
-class _Iterative(_Method):
+class _Iterative(Method):
     """Fields that are None stand for the method's own defaults."""
 
     weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -97,7 +66,7 @@ class _Iterative(_Method):
     tolerance: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class ZeroFilledSettings(_Method):
+class ZeroFilledSettings(Method):
     """Zero filling."""
 
     summary = "the adjoint: what was not measured is zero, coils are combined by their maps"
@@ -105,7 +74,7 @@ class ZeroFilledSettings(_Method):
     kind: Literal[MethodName.ZERO_FILLED] = MethodName.ZERO_FILLED
 
 
-class RootSumOfSquaresSettings(_Method):
+class RootSumOfSquaresSettings(Method):
     """Root sum of squares."""
 
     summary = "the root sum of squares of the zero-filled coil images"
@@ -144,7 +113,7 @@ MethodSettings = Annotated[
 ]
 
 
-class _Mask(_Settings):
+class _Mask(Settings):
     """The seed is made of the file's name, as fastMRI does, where none is given."""
 
     acceleration: float = Field(default=4.0, ge=1, allow_inf_nan=False)
@@ -198,46 +167,7 @@ MaskSettings = Annotated[
 ]
 
 
-class SliceSettings(_Settings):
-    """The slices `start <= i < stop` of a file, counted from 0; None stands for its first or its end."""
-
-    start: int | None = Field(default=None, ge=0)
-    stop: int | None = Field(default=None, ge=0)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `a:b`, `a:`, `:b` or a single `a`.
-
-        Raises
-        ------
-        InputError
-            If the text is none of these.
-        """
-        match = re.fullmatch(r"\s*(\d*)\s*(:?)\s*(\d*)\s*", text, re.ASCII)
-        if match is None or not (match[1] or match[2]):
-            raise InputError(f"--slices takes a:b, a:, :b or a single a, counted from 0; got '{text}'")
-        start = int(match[1]) if match[1] else None
-        if not match[2]:
-            return cls(start=start, stop=int(match[1]) + 1)
-        return cls(start=start, stop=int(match[3]) if match[3] else None)
-
-    def of(self, count: int, name: str) -> range:
-        """Return the indices among `count` slices.
-
-        Raises
-        ------
-        InputError
-            If they are not all there, or there are none.
-        """
-        start = 0 if self.start is None else self.start
-        stop = count if self.stop is None else self.stop
-        if not 0 <= start < stop <= count:
-            there = "one slice, 0" if count == 1 else f"{count} slices, 0 to {count - 1}"
-            raise InputError(f"{name}: has {there}; --slices asks for {start}:{stop} (the end is not included)")
-        return range(start, stop)
-
-
-class ReconstructionSettings(_Settings):
+class ReconstructionSettings(Settings):
     """How k-space becomes images; without a mask the data are taken as they are."""
 
     method: MethodSettings = WaveletSettings()
@@ -246,35 +176,12 @@ class ReconstructionSettings(_Settings):
     device: DeviceName = DeviceName.CPU
 
 
-class SimulationSettings(_Settings):
+class SimulationSettings(Settings):
     """A scan of a phantom; `size` is (y, x)."""
 
     phantom: PhantomName = PhantomName.BRAIN
-    size: tuple[Annotated[int, Field(ge=8, le=4096)], Annotated[int, Field(ge=8, le=4096)]] = (256, 256)
+    size: tuple[Size, Size] = (256, 256)
     slices: int = Field(default=1, ge=1)
     coils: int = Field(default=8, ge=1, le=256)
     snr: float = Field(default=40.0, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)
-
-
-def settings_from(kind: type[T], fields: Mapping[str, object]) -> T:
-    """Make settings of plain values.
-
-    Raises
-    ------
-    InputError
-        If a value is out of its range; the text names the option.
-    """
-    try:
-        return kind.model_validate(dict(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "")
-        if first["type"] == "value_error" or not name:
-            raise InputError(message) from error
-        option = f"--{name.replace('_', '-')}"
-        if first["type"] == "extra_forbidden":
-            where = " ".join(str(part) for part in first["loc"][:-1])  # such as "method rss"
-            raise InputError(f"{option}: the {where} has no {name.replace('_', ' ')}") from error
-        raise InputError(f"{option} {message.removeprefix('Input ')}, got {first['input']}") from error

@@ -1,4 +1,4 @@
-"""From settings to objects, and from files to files: what the commands call."""
+"""MRI: from settings to objects, and from files of k-space to files of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from medrecon.config import (
-    DeviceName,
     LineMaskSettings,
     MaskName,
     MaskSettings,
@@ -48,6 +47,7 @@ from medrecon.data.variable_density import gaussian_mask, poisson_mask, radial_m
 from medrecon.data.writing import write_fastmri, write_reconstruction
 from medrecon.errors import InputError
 from medrecon.evaluation import VolumeScore
+from medrecon.experiment.device import require_device
 from medrecon.problem import Problem, coil_problem, full_reconstruction, sense_problem
 from medrecon.reconstructors import (
     Reconstructor,
@@ -60,7 +60,7 @@ from medrecon.reconstructors import (
 from medrecon.report.summary import Metrics, Reconstruction, Report, SliceResult
 from medrecon.scan import Scan, open_scan, scaled
 
-__all__ = ["build_mask", "build_reconstructor", "reconstruct_file", "simulate_file"]
+__all__ = ["build_mask", "build_reconstructor", "reconstruct_kspace", "simulate_kspace"]
 
 
 def build_reconstructor(settings: MethodSettings) -> Reconstructor:
@@ -111,7 +111,7 @@ def build_mask(settings: MaskSettings, shape: tuple[int, int], name: str) -> Sam
         raise InputError(f"{name}: {error}") from error
 
 
-def reconstruct_file(
+def reconstruct_kspace(
     source: Path,
     output: Path,
     settings: ReconstructionSettings,
@@ -130,7 +130,7 @@ def reconstruct_file(
     InputError
         If the file, one of its slices, or the output cannot be used.
     """
-    device = _require_device(settings.device)
+    device = require_device(settings.device)
     file = FastMRIFile(source)
     indices = settings.slices.of(len(file), str(source))
     with torch.no_grad(), write_reconstruction(output, overwrite=overwrite) as written:
@@ -156,7 +156,7 @@ def reconstruct_file(
     return Reconstruction(report, shown, scan.peak)
 
 
-def simulate_file(
+def simulate_kspace(
     output: Path, settings: SimulationSettings, *, overwrite: bool = False, progress: Progress = silent
 ) -> None:
     """Write the scan of a phantom as a fully sampled file in the format of fastMRI, with its target.
@@ -265,9 +265,3 @@ def _sampling_words(sample: KSpaceSample, kind: str) -> str:
     unit = "lines" if reachable.ndim == 1 else "samples"
     count = f"{int(reachable.sum())} of {reachable.numel()} {unit}"
     return f"{kind}: {count}, true acceleration {sample.true_acceleration:.2f}"
-
-
-def _require_device(name: DeviceName) -> torch.device:
-    if name is DeviceName.CUDA and not torch.cuda.is_available():
-        raise InputError("--device cuda: no CUDA device is available to PyTorch; leave it out to compute on the CPU")
-    return torch.device(name.value)

@@ -1,0 +1,77 @@
+"""What `medrecon reconstruct` says of what it did, of either modality."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medrecon.report.ct_summary import CTReport
+    from medrecon.report.summary import Report
+
+__all__ = ["COLUMNS", "cells", "ct_words", "mri_words", "words"]
+
+#: Of the table for several files, between those of the file's name and its outcome.
+COLUMNS = ("slices", "sampling", "PSNR", "SSIM", "NMSE", "seconds")
+_SAID = ("window", "frequency_scaling", "weight", "iterations")
+
+
+def cells(report: Report | CTReport) -> list[str]:
+    """What stands in `COLUMNS`."""
+    from medrecon.report.ct_summary import CTReport
+
+    quality = ["", "", ""]
+    if isinstance(report, CTReport):
+        sampling = f"{report.views} views"
+        if report.metrics is not None:
+            quality = [f"{report.metrics.psnr:.2f}", f"{report.metrics.ssim:.4f}", ""]
+    else:
+        sampling = f"{report.true_acceleration:.2f}x"
+        if report.metrics is not None:
+            quality = [f"{report.metrics.psnr:.2f}", f"{report.metrics.ssim:.4f}", f"{report.metrics.nmse:.5f}"]
+    return [str(report.slices), sampling, *quality, f"{report.seconds:.2f}"]
+
+
+def words(report: Report | CTReport) -> list[str]:
+    """Say a report, a fact a line."""
+    from medrecon.report.ct_summary import CTReport
+
+    return ct_words(report) if isinstance(report, CTReport) else mri_words(report)
+
+
+def mri_words(report: Report) -> list[str]:
+    """Say what was done to k-space."""
+    count = "1 slice" if report.slices == 1 else f"{report.slices} slices"
+    chosen = "" if report.weight is None else f" (weight {report.weight:g}, at most {report.iterations} iterations)"
+    lines = [
+        f"{report.output}: {count} of {report.shape[0]} x {report.shape[1]}",
+        f"method {report.method}{chosen}, {report.seconds:.2f} s",
+        f"sampling {report.sampling}",
+    ]
+    if report.metrics is not None:
+        m = report.metrics
+        lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f}, NMSE {m.nmse:.5f}")
+    return lines + [f"note: {remark}" for remark in report.remarks]
+
+
+def ct_words(report: CTReport) -> list[str]:
+    """Say what was done to sinograms."""
+    count = "1 image" if report.slices == 1 else f"{report.slices} images"
+    unit = "LoDoPaB's normalised unit, transposed as its files are" if report.unit == "normalised" else report.unit
+    pixel = " x ".join(dict.fromkeys(f"{step:.4g}" for step in report.pixel))
+    said = {name: report.parameters[name] for name in _SAID if name in report.parameters}
+    shown = ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in said.items())
+    thinned = "" if report.views == report.measured_views else f"; {report.views} views of {report.measured_views}"
+    dose = "" if report.photons is None else f"; {report.photons:.0f} photons per ray"
+    lines = [
+        f"{report.output}: {count} of {report.shape[0]} x {report.shape[1]} in {unit}, pixels of {pixel} mm",
+        f"method {report.method}{f' ({shown})' if shown else ''}, {report.seconds:.2f} s",
+        f"{report.geometry}{thinned}{dose}",
+    ]
+    if (m := report.metrics) is not None:
+        full = "" if m.psnr_fr is None else f"; full range: PSNR {m.psnr_fr:.2f} dB, SSIM {m.ssim_fr:.4f}"
+        lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f}{full}")
+    return lines + [f"note: {remark}" for remark in report.remarks]
+
+
+def _short(value: str | int | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,75 @@
+"""What a user can ask for, as frozen values.
+
+The fields are options of the command line, and a tolerance; `medrecon.experiment` turns them into objects.
+Importing this package imports no torch.
+"""
+
+from medrecon.config.ct import (
+    CT_METHODS,
+    CglsSettings,
+    CTMethodName,
+    CTMethodSettings,
+    CTPhantomName,
+    CTReconstructionSettings,
+    CTSimulationSettings,
+    CTTotalVariationSettings,
+    FbpSettings,
+    FilterName,
+    PoissonTotalVariationSettings,
+    SirtSettings,
+)
+from medrecon.config.mri import (
+    METHODS,
+    LineMaskSettings,
+    MaskName,
+    MaskSettings,
+    MethodName,
+    MethodSettings,
+    PhantomName,
+    PoissonMaskSettings,
+    RadialMaskSettings,
+    ReconstructionSettings,
+    RootSumOfSquaresSettings,
+    SenseSettings,
+    SimulationSettings,
+    TotalVariationSettings,
+    WaveletSettings,
+    WholeLineMaskSettings,
+    ZeroFilledSettings,
+)
+from medrecon.config.settings import DeviceName, SliceSettings, settings_from
+
+__all__ = [
+    "CT_METHODS",
+    "METHODS",
+    "CTMethodName",
+    "CTMethodSettings",
+    "CTPhantomName",
+    "CTReconstructionSettings",
+    "CTSimulationSettings",
+    "CTTotalVariationSettings",
+    "CglsSettings",
+    "DeviceName",
+    "FbpSettings",
+    "FilterName",
+    "LineMaskSettings",
+    "MaskName",
+    "MaskSettings",
+    "MethodName",
+    "MethodSettings",
+    "PhantomName",
+    "PoissonMaskSettings",
+    "PoissonTotalVariationSettings",
+    "RadialMaskSettings",
+    "ReconstructionSettings",
+    "RootSumOfSquaresSettings",
+    "SenseSettings",
+    "SimulationSettings",
+    "SirtSettings",
+    "SliceSettings",
+    "TotalVariationSettings",
+    "WaveletSettings",
+    "WholeLineMaskSettings",
+    "ZeroFilledSettings",
+    "settings_from",
+]

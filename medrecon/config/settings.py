@@ -1,0 +1,103 @@
+"""What settings of every kind have in common: frozen, strict values, and words for those that are out of range."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from medrecon.errors import InputError
+
+__all__ = ["DeviceName", "Method", "Settings", "Size", "SliceSettings", "settings_from"]
+
+T = TypeVar("T", bound=BaseModel)
+
+#: Pixels along an axis of a simulated image.
+Size = Annotated[int, Field(ge=8, le=4096)]
+
+
+class DeviceName(StrEnum):
+    """Where the computing is done."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Settings(BaseModel):
+    """Values that do not change, with no field but those named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Method(Settings):
+    """How an image is made; fields that are None stand for the reconstructor's own defaults."""
+
+    summary: ClassVar[str]
+    needs: ClassVar[str]
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the fields that were given; the method's own defaults hold for the others."""
+        return self.model_dump(exclude={"kind"}, exclude_none=True)
+
+
+class SliceSettings(Settings):
+    """The slices `start <= i < stop` of a file, counted from 0; None stands for its first or its end."""
+
+    start: int | None = Field(default=None, ge=0)
+    stop: int | None = Field(default=None, ge=0)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `a:b`, `a:`, `:b` or a single `a`.
+
+        Raises
+        ------
+        InputError
+            If the text is none of these.
+        """
+        match = re.fullmatch(r"\s*(\d*)\s*(:?)\s*(\d*)\s*", text, re.ASCII)
+        if match is None or not (match[1] or match[2]):
+            raise InputError(f"--slices takes a:b, a:, :b or a single a, counted from 0; got '{text}'")
+        start = int(match[1]) if match[1] else None
+        if not match[2]:
+            return cls(start=start, stop=int(match[1]) + 1)
+        return cls(start=start, stop=int(match[3]) if match[3] else None)
+
+    def of(self, count: int, name: str) -> range:
+        """Return the indices among `count` slices.
+
+        Raises
+        ------
+        InputError
+            If they are not all there, or there are none.
+        """
+        start = 0 if self.start is None else self.start
+        stop = count if self.stop is None else self.stop
+        if not 0 <= start < stop <= count:
+            there = "one slice, 0" if count == 1 else f"{count} slices, 0 to {count - 1}"
+            raise InputError(f"{name}: has {there}; --slices asks for {start}:{stop} (the end is not included)")
+        return range(start, stop)
+
+
+def settings_from(kind: type[T], fields: Mapping[str, object]) -> T:
+    """Make settings of plain values.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range; the text names the option.
+    """
+    try:
+        return kind.model_validate(dict(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "")
+        if first["type"] == "value_error" or not name:
+            raise InputError(message) from error
+        option = f"--{name.replace('_', '-')}"
+        if first["type"] == "extra_forbidden":
+            where = " ".join(str(part) for part in first["loc"][:-1])  # such as "method rss"
+            raise InputError(f"{option}: the {where} has no {name.replace('_', ' ')}") from error
+        raise InputError(f"{option} {message.removeprefix('Input ')}, got {first['input']}") from error

@@ -1,0 +1,132 @@
+"""What a file holds, told by its content: raw k-space of MRI, or sinograms of CT, which are opened here."""
+
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+import h5py
+from torch import Tensor
+
+from medrecon.data.attenuation import AttenuationUnit
+from medrecon.data.geometry_files import CTScan
+from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.lodopab import LoDoPaBFile
+from medrecon.data.photons import LODOPAB_PHOTONS
+from medrecon.data.sinogram_files import SinogramFile, Sinograms
+from medrecon.data.sinograms import SinogramSample
+from medrecon.errors import InputError
+from medrecon.geometry import lodopab, lodopab_grid
+
+__all__ = ["Format", "find_format", "find_scan_files", "open_sinograms"]
+
+_WANTED = "a file in the format of fastMRI (.h5), or a CT sinogram (.h5 with `sinogram`, LoDoPaB's .hdf5, .npy)"
+
+
+class Format(StrEnum):
+    """The kinds of file that can be reconstructed."""
+
+    FASTMRI = "fastMRI"
+    SINOGRAM = "sinogram"
+    LODOPAB = "LoDoPaB"
+
+
+def find_format(path: str | os.PathLike[str]) -> Format:
+    """Look into a file for `kspace`, `sinogram`, or the `data` of LoDoPaB's observations.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened, or holds none of them.
+    """
+    if Path(path).suffix.lower() == ".npy":
+        return Format.SINOGRAM
+    with open_hdf5(path, _WANTED) as file:
+        for name, found in (("kspace", Format.FASTMRI), ("sinogram", Format.SINOGRAM)):
+            if isinstance(file.get(name), h5py.Dataset):
+                return found
+        if isinstance(data := file.get("data"), h5py.Dataset):
+            if data.shape[1:] == (362, 362):
+                raise InputError(
+                    f"{path}: holds images of LoDoPaB, not measurements; give the observation_*.hdf5 file beside it"
+                )
+            return Format.LODOPAB
+        hint = "; raw ISMRMRD data are of another format, convert them first" if "dataset" in file else ""
+        raise InputError(
+            f"{path}: no data set `kspace`, it holds {', '.join(file) or 'nothing'}{hint or f'; give {_WANTED}'}"
+        )
+
+
+def find_scan_files(path: str | os.PathLike[str], *, arrays: bool = False) -> list[Path]:
+    """Return the file, or the sorted scans of a folder, or of its subfolders if it holds none.
+
+    Those are `*.h5` and `*.hdf5`, but for LoDoPaB's images, and `*.npy` with a geometry beside them; with `arrays` all of these.
+
+    Raises
+    ------
+    InputError
+        If it does not exist, or a folder holds no such file.
+    """
+    folder = Path(path)
+    try:
+        folder.stat()
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or 'cannot be read').lower()}; check its name") from None
+    if not folder.is_dir():
+        return [folder]
+    found = _scans(folder.iterdir(), arrays) or _scans(folder.rglob("*"), arrays)
+    if not found:
+        raise InputError(f"{path}: holds no *.h5 or *.hdf5 file; name a file, or another folder")
+    return found
+
+
+def _scans(paths: Iterable[Path], arrays: bool) -> list[Path]:
+    def wanted(path: Path) -> bool:
+        if path.name.startswith(".") or not path.is_file():
+            return False
+        if path.suffix == ".npy":
+            return arrays or path.with_suffix(".yaml").is_file() or path.with_suffix(".yml").is_file()
+        return path.suffix in (".h5", ".hdf5") and not path.name.startswith("ground_truth_")
+
+    return sorted(path for path in paths if wanted(path))
+
+
+def open_sinograms(path: str | os.PathLike[str], geometry: str | os.PathLike[str] | None = None) -> Sinograms:
+    """Open a file of sinograms; `geometry` names the file that says how they were measured, if they do not say so.
+
+    Raises
+    ------
+    InputError
+        If the file or its geometry cannot be read, or it holds no sinograms.
+    """
+    match find_format(path):
+        case Format.FASTMRI:
+            raise InputError(f"{path}: holds k-space of MRI, not sinograms of CT")
+        case Format.SINOGRAM:
+            return SinogramFile(path, geometry)
+        case Format.LODOPAB:
+            if geometry is not None:
+                raise InputError(f"{path}: a LoDoPaB file has LoDoPaB's own geometry; leave --geometry out")
+            return _LoDoPaB(LoDoPaBFile(path))
+
+
+class _LoDoPaB:
+    """A file of LoDoPaB's observations as `Sinograms`."""
+
+    scan = CTScan(lodopab(), lodopab_grid(), LODOPAB_PHOTONS)
+    unit = AttenuationUnit.LODOPAB
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, file: LoDoPaBFile) -> None:
+        self._file = file
+        self.path = file.path
+        self.has_target = file.truth is not None
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def __getitem__(self, index: int) -> SinogramSample:
+        return self._file[index]
+
+    def raw(self, index: int) -> Tensor:
+        return self._file[index].sinogram

@@ -1,0 +1,82 @@
+"""From settings to objects, and from files to files: what the commands call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import overload
+
+from medrecon.config import CTReconstructionSettings, CTSimulationSettings, ReconstructionSettings, SimulationSettings
+from medrecon.data.download import Progress, silent
+from medrecon.experiment.ct import build_ct_reconstructor, reconstruct_sinograms
+from medrecon.experiment.ct_simulation import simulate_sinograms
+from medrecon.experiment.mri import build_mask, build_reconstructor, reconstruct_kspace, simulate_kspace
+from medrecon.report.ct_summary import CTReconstruction
+from medrecon.report.summary import Reconstruction
+
+__all__ = ["build_ct_reconstructor", "build_mask", "build_reconstructor", "reconstruct_file", "simulate_file"]
+
+
+@overload
+def reconstruct_file(
+    source: Path,
+    output: Path,
+    settings: ReconstructionSettings,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Reconstruction: ...
+
+
+@overload
+def reconstruct_file(
+    source: Path,
+    output: Path,
+    settings: CTReconstructionSettings,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> CTReconstruction: ...
+
+
+def reconstruct_file(
+    source: Path,
+    output: Path,
+    settings: ReconstructionSettings | CTReconstructionSettings,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Reconstruction | CTReconstruction:
+    """Reconstruct slices of a file into `output`, which appears whole or not at all; the settings say of which modality it is.
+
+    See `medrecon.experiment.mri.reconstruct_kspace` and `medrecon.experiment.ct.reconstruct_sinograms`.
+
+    Raises
+    ------
+    InputError
+        If the file, one of its slices, or the output cannot be used.
+    """
+    if isinstance(settings, CTReconstructionSettings):
+        return reconstruct_sinograms(source, output, settings, overwrite=overwrite, progress=progress)
+    return reconstruct_kspace(source, output, settings, overwrite=overwrite, progress=progress)
+
+
+def simulate_file(
+    output: Path,
+    settings: SimulationSettings | CTSimulationSettings,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> None:
+    """Write a simulated scan with its target; the settings say of which modality.
+
+    See `medrecon.experiment.mri.simulate_kspace` and `medrecon.experiment.ct_simulation.simulate_sinograms`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, or what it is made of cannot be read.
+    """
+    if isinstance(settings, CTSimulationSettings):
+        simulate_sinograms(output, settings, overwrite=overwrite, progress=progress)
+    else:
+        simulate_kspace(output, settings, overwrite=overwrite, progress=progress)

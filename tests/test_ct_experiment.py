@@ -1,0 +1,116 @@
+"""CT from settings to objects, and what a reconstruction of a file holds in memory."""
+
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+
+from medrecon.config import CTMethodName, CTReconstructionSettings, CTSimulationSettings, settings_from
+from medrecon.data.geometry_files import CTScan
+from medrecon.data.sinogram_files import SinogramFile, write_sinograms
+from medrecon.data.sinograms import SinogramSample
+from medrecon.errors import InputError
+from medrecon.experiment import build_ct_reconstructor, reconstruct_file, simulate_file
+from medrecon.geometry import Arc, Grid, ParallelBeam
+from medrecon.reconstructors.cgls import Cgls
+from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
+from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
+from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
+from medrecon.reconstructors.ramp import Window
+from medrecon.reconstructors.sirt import Sirt
+from tests.sinograms import SCAN, write_scan
+
+
+def settings(method: str = "fbp", /, **fields: object) -> CTReconstructionSettings:
+    return settings_from(CTReconstructionSettings, {"method": {"kind": method}, **fields})
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"),
+    [
+        ("fbp", FilteredBackprojection()),
+        ("sirt", Sirt()),
+        ("cgls", Cgls()),
+        ("tv", NonnegativeTotalVariation()),
+        ("tv-poisson", PoissonTotalVariation()),
+    ],
+)
+def test_without_choices_the_reconstructors_defaults_hold(kind: str, kept: object) -> None:
+    assert build_ct_reconstructor(settings(kind).method) == kept
+
+
+def test_chosen_fields_and_known_photons_arrive() -> None:
+    fields = {"method": {"kind": "tv-poisson", "weight": 0.25, "iterations": 3}}
+    method = settings_from(CTReconstructionSettings, fields).method
+    assert build_ct_reconstructor(method, 500.0) == PoissonTotalVariation(weight=0.25, iterations=3, photons=500.0)
+    fields = {"method": {"kind": "fbp", "window": "shepp-logan", "frequency_scaling": 0.7}}
+    method = settings_from(CTReconstructionSettings, fields).method
+    assert build_ct_reconstructor(method, 500.0) == FilteredBackprojection(Window.SHEPP_LOGAN, 0.7)
+    with pytest.raises(InputError, match="--weight: the method fbp has no weight"):
+        settings_from(CTReconstructionSettings, {"method": {"kind": "fbp", "weight": 1}})
+
+
+@pytest.mark.parametrize("kind", list(CTMethodName))
+def test_images_are_the_same_alone_and_together(tmp_path: Path, kind: str) -> None:
+    path = write_scan(tmp_path / "s.h5", slices=10, photons=1e4)
+    whole = reconstruct_file(path, tmp_path / "a.h5", settings(kind))
+    alone = reconstruct_file(path, tmp_path / "b.h5", settings(kind, slices={"start": 5, "stop": 6}))
+    assert (whole.shown.index, alone.shown.index) == (5, 5)
+    torch.testing.assert_close(whole.shown.image, alone.shown.image, rtol=1e-3, atol=1e-5)
+
+
+def test_some_slices_are_held_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = CTScan(ParallelBeam(Arc.half_turn(4), 8, 2.0), Grid((8, 8), 2.0))
+    write_sinograms(tmp_path / "s.h5", (torch.rand(4, 8) for _ in range(40)), scan)
+    alive: list[weakref.ref[torch.Tensor]] = []
+    most = 0
+    read = SinogramFile.__getitem__
+
+    def watched(self: SinogramFile, index: int) -> SinogramSample:
+        nonlocal most
+        sample = read(self, index)
+        alive.append(weakref.ref(sample.sinogram))
+        most = max(most, sum(reference() is not None for reference in alive))
+        return sample
+
+    monkeypatch.setattr(SinogramFile, "__getitem__", watched)
+    reconstruct_file(tmp_path / "s.h5", tmp_path / "o.h5", settings())
+    assert len(alive) == 81  # all once to be checked, the middle one to be spoken of, and all again
+    assert most <= 2 * 8 + 4  # two groups, and some that are kept to be shown
+
+
+def test_flat_targets_and_tiny_images_are_not_scored(tmp_path: Path) -> None:
+    for shape, words in (((8, 8), "a target has one value everywhere"), ((4, 8), "the images are smaller than 7 x 7")):
+        scan = CTScan(ParallelBeam(Arc.half_turn(4), 8, 2.0), Grid(shape, 2.0))
+        target = torch.zeros(shape)
+        target[0, 0] = float(shape == (4, 8))
+        write_sinograms(tmp_path / "s.h5", [torch.zeros(4, 8)], scan, targets=[target], overwrite=True)
+        report = reconstruct_file(tmp_path / "s.h5", tmp_path / "o.h5", settings(), overwrite=True).report
+        assert report.metrics is None
+        assert words in report.remarks[-1]
+
+
+def test_simulated_scans_are_read_back(tmp_path: Path) -> None:
+    fields = {"phantom": "shepp-logan", "size": (24, 24), "views": 10, "bins": 30, "slices": 3}
+    told: list[tuple[str, int, int]] = []
+    simulate_file(
+        tmp_path / "p.h5",
+        settings_from(CTSimulationSettings, fields),
+        progress=lambda what, done, total: told.append((what, done, total)),
+    )
+    file = SinogramFile(tmp_path / "p.h5")
+    assert file.shape == (3, 10, 30)
+    assert told == [("p.h5", k, 3) for k in (1, 2, 3)]
+    assert all(sample.target is not None for sample in file)
+    assert file.scan.grid == Grid((24, 24), 260 / 24)
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    path = write_scan(tmp_path / "s.h5", SCAN, slices=9)
+    reconstruct_file(
+        path, tmp_path / "o.h5", settings(), progress=lambda what, done, total: told.append((what, done, total))
+    )
+    assert told[:9] == [("s.h5: read", k, 9) for k in range(1, 10)]
+    assert told[9:] == [("s.h5: fbp", 8, 9), ("s.h5: fbp", 9, 9)]
