@@ -20,8 +20,8 @@ class Cgls:
     """`argmin |A x - y|^2 + weight * unit * |x|^2` by conjugate gradients on the normal equations, from zero.
 
     `unit` is the variance of the noise of the line integrals, read from them, over the squared intensity of the image, times rays
-    per pixel: the default stays within some 2 dB of the best at most doses and numbers of views. Stopping early regularises too, and
-    alone with a weight of 0. Hestenes & Stiefel, J Res Natl Bur Stand 49:409 (1952).
+    per pixel: one `weight` means about the same at every dose and number of views. Stopping early regularises too, and alone with
+    a weight of 0. Hestenes & Stiefel, J Res Natl Bur Stand 49:409 (1952).
 
     Raises
     ------

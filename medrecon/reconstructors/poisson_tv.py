@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medrecon.operators import LinearOperator
 from medrecon.reconstructors.nonnegative_tv import require_settings, total_variation
-from medrecon.reconstructors.scaling import photon_noise, projection_unit, smoothed
+from medrecon.reconstructors.scaling import grid_error, photon_noise, projection_unit, smoothed
 from medrecon.solvers import State, run
 
 __all__ = ["PoissonTotalVariation"]
@@ -30,7 +30,8 @@ class PoissonTotalVariation:
         <w (A x - v), A x - v> / 2,    w = exp(-l),    v = l + 1 - c exp(l),
 
     first with `l` the data smoothed along the detector and `v = y`, is solved for eight iterations at a time as in
-    `NonnegativeTotalVariation`. `unit` is one over the photons sent, as the noise in `y` tells them, times `projection_unit`: one
+    `NonnegativeTotalVariation`. To the variance of the photons, `1 / w` over those sent, the `grid_error` is added, which would
+    else rule where they are many. `unit` is one over the photons sent, as the noise in `y` tells them, times `projection_unit`: one
     `weight` means the same at every dose and number of views. `photons`, those sent along each ray, only tells which rays met none,
     where data have a floor instead of infinity; without it the floor is believed.
 
@@ -55,24 +56,27 @@ class PoissonTotalVariation:
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         b = A.H(y)
-        weight = self.weight * photon_noise(y, A) * projection_unit(A, b)
-        states = self._states(y, A, torch.zeros_like(b), weight)
+        noise = photon_noise(y, A)
+        weight = self.weight * noise * projection_unit(A, b)
+        error = torch.as_tensor(A.range.expand(grid_error(y, A) / noise))
+        states = self._states(y, A, torch.zeros_like(b), weight, error)
         return run(states, max_iterations=self.iterations, tolerance=self.tolerance).x
 
-    def _states(self, y: Tensor, A: LinearOperator, x: Tensor, weight: Tensor) -> Iterator[State]:
+    def _states(self, y: Tensor, A: LinearOperator, x: Tensor, weight: Tensor, error: Tensor) -> Iterator[State]:
         counts = self._counts(y)
-        target, weights = y, smoothed(torch.exp(-y), A)
+        target, expected = y, smoothed(torch.exp(-y), A)
         done = 0
         while done < self.iterations:
             subsets = self.subsets if done < self.iterations // 2 else 1
             passes = min(_PASSES, self.iterations - done)
+            weights = expected / (1 + error * expected)
             for state in total_variation(target, A, x, weight, subsets=subsets, iterations=passes, weights=weights):
                 x = state.x
                 yield state
             done += passes
             line = A(x).clamp_max(_LARGEST)
-            weights = torch.exp(-line)
-            target = line + 1 - counts / weights
+            expected = torch.exp(-line)
+            target = line + 1 - counts / expected
 
     def _counts(self, y: Tensor) -> Tensor:
         """Photons counted, of those sent; none where fewer than half a one would have been."""

@@ -42,6 +42,7 @@ class Sirt:
             raise ValueError(f"Sirt takes lower <= upper, got {self.lower} and {self.upper}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        A.range.require(y, type(self).__name__)
         blocks = view_blocks(y, A, self.subsets)
         start = torch.zeros((*A.range.batch_shape(y), *A.domain.shape), dtype=y.dtype, device=y.device)
         states = sirt(blocks, Box(A.domain, self.lower, self.upper), start)

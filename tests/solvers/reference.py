@@ -88,3 +88,33 @@ def admm(
         z = g(K @ x + u, 1 / rho)
         u = u + K @ x - z
         yield x
+
+
+def sirt(blocks: list[tuple[np.ndarray, Vector]], x: Vector, lower: float) -> Iterator[Vector]:
+    while True:
+        for A, y in blocks:
+            x = np.maximum(x + A.T @ ((y - A @ x) / A.sum(1)) / A.sum(0), lower)
+        yield x
+
+
+def ordered_subsets(
+    blocks: list[tuple[np.ndarray, Vector]], dual: Prox, K: np.ndarray, x: Vector, lower: float, inner: int
+) -> Iterator[Vector]:
+    """`dual` is the proximal map of the conjugate of the functional after `K`."""
+    step = 1 / sum(A.T @ A.sum(1) for A, _ in blocks)
+    sigma = 1 / (np.linalg.norm(K, 2) ** 2 * step.max())
+    z, t, p, rows = x, 1.0, np.zeros(K.shape[0]), sum(len(y) for _, y in blocks)
+    while True:
+        for A, y in blocks:
+            w = z - step * rows / len(y) * (A.T @ (A @ z - y))
+            q, s = p, 1.0
+            for _ in range(inner):
+                new = dual(q + sigma * K @ np.maximum(w - step * (K.T @ q), lower), sigma)
+                s_new = (1 + np.sqrt(1 + 4 * s**2)) / 2
+                q, p, s = new + (s - 1) / s_new * (new - p), new, s_new
+            new = np.maximum(w - step * (K.T @ p), lower)
+            if len(blocks) == 1 and np.sum((z - new) / step * (new - x)) > 0:
+                t = 1.0
+            t_new = (1 + np.sqrt(1 + 4 * t**2)) / 2
+            z, x, t = new + (t - 1) / t_new * (new - x), new, t_new
+        yield x
