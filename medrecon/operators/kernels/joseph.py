@@ -26,7 +26,7 @@ Floats = NDArray[Any]
 Box = tuple[int, int, float, float]  # ny, nx, dy, dx
 
 _VIEWS = 8  # orbits that a thread computes at a time
-_BAND_BYTES = 1 << 18  # of the images: what stays in the cache while the rays of these views pass
+_BAND_BYTES = 1 << 22  # of the images: what stays in the cache while the rays of these views pass
 _LEAST_ROWS = 32
 
 
@@ -180,24 +180,27 @@ def _gather(
     lanes: Any,
 ) -> None:
     """Add the samples of a ray at the rows `low <= r < high`; two rows at a time, so that no addition waits for the one before."""
+    number = stack.dtype.type
     a, b, c, d = load(sums, place, lanes), zeros(lanes), zeros(lanes), zeros(lanes)
-    r = low
-    while r + 1 < high:
-        p, q = base + slope * r, base + slope * (r + 1)
+    r, row = float(low), origin + low * along
+    for _ in range((high - low) // 2):
+        p, q = base + slope * r, base + slope * (r + 1.0)
         i, j = int(p), int(q)
-        at, beside = origin + r * along + i * across, origin + (r + 1) * along + j * across
-        v, w = p - i, q - j
-        a = multiply_add(1.0 - v, load(stack, at, lanes), a)
+        v, w = number(p - i), number(q - j)
+        at, beside = row + i * across, row + along + j * across
+        a = multiply_add(number(1) - v, load(stack, at, lanes), a)
         b = multiply_add(v, load(stack, at + across, lanes), b)
-        c = multiply_add(1.0 - w, load(stack, beside, lanes), c)
+        c = multiply_add(number(1) - w, load(stack, beside, lanes), c)
         d = multiply_add(w, load(stack, beside + across, lanes), d)
-        r += 2
-    if r < high:
+        r += 2.0
+        row += 2 * along
+    if (high - low) % 2 > 0:
         p = base + slope * r
         i = int(p)
-        at = origin + r * along + i * across
-        a = multiply_add(1.0 - (p - i), load(stack, at, lanes), a)
-        b = multiply_add(p - i, load(stack, at + across, lanes), b)
+        v = number(p - i)
+        at = row + i * across
+        a = multiply_add(number(1) - v, load(stack, at, lanes), a)
+        b = multiply_add(v, load(stack, at + across, lanes), b)
     store(sums, place, multiply_add(1.0, multiply_add(1.0, a, b), multiply_add(1.0, c, d)))
 
 
@@ -249,7 +252,7 @@ def _backproject(
     last: Any,
 ) -> None:
     """Lay all rays that rows (or columns) drive over the rows (or columns) `first <= r < last`."""
-    n_lanes = len(lanes)
+    number, n_lanes = stack.dtype.type, len(lanes)
     strides = (box[1] + 2) * n_lanes, n_lanes
     along, across = (strides[1], strides[0]) if lies else strides
     for orbit in range(directions.shape[0]):
@@ -261,9 +264,13 @@ def _backproject(
             low, high = _clip(base, slope, limit, first, last)
             value = load(rays, (orbit * n_bins + k) * n_lanes, lanes)
             value = multiply_add(length, value, zeros(lanes))
-            for r in range(low, high):
+            r, row = float(low), along + low * along
+            for _ in range(high - low):
                 p = base + slope * r
                 i = int(p)
-                at = along + r * along + i * across
-                store(stack, at, multiply_add(1.0 - (p - i), value, load(stack, at, lanes)))
-                store(stack, at + across, multiply_add(p - i, value, load(stack, at + across, lanes)))
+                w = number(p - i)
+                at = row + i * across
+                store(stack, at, multiply_add(number(1) - w, value, load(stack, at, lanes)))
+                store(stack, at + across, multiply_add(w, value, load(stack, at + across, lanes)))
+                r += 1.0
+                row += along
