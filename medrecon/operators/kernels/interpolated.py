@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medrecon.operators.kernels.clipping import clip
 from medrecon.operators.kernels.compiled import compiled
 from medrecon.operators.kernels.orbits import Orbits, find_orbits
 from medrecon.operators.kernels.stacks import batches, folded, lanes_of, row_stride, spread, stacked
@@ -23,7 +24,7 @@ from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
 __all__ = ["adjoint", "forward"]
 
 Floats = NDArray[Any]
-Detector = tuple[float, ...]  # see `operations.detector_line`
+Detector = tuple[float, ...]  # see `operations.detector_line`; the kernels take one over the spacing in place of it
 
 _ROWS, _VIEWS = 16, 8  # that a thread takes at a time
 
@@ -47,7 +48,7 @@ def forward(
         rays = spread(sinogram[start:stop], orbits, lanes, n_bins, border=1)
         stack = np.zeros((n_rows + 2) * row_stride(nx, len(lanes)), sinogram.dtype)
 
-        work = partial(_interpolate, stack, rays, orbits.directions, n_bins, detector, box, lanes)
+        work = partial(_interpolate, stack, rays, orbits.directions, n_bins, _pitched(detector), box, lanes)
         run_all(work, ranges(n_rows, size))
         folded(stack, orbits, n_rows, image[start:stop])
     return image
@@ -64,7 +65,7 @@ def adjoint(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, fl
         stack = stacked(image[start:stop], orbits, lanes, n_rows)
         rays = np.zeros(len(orbits.directions) * (n_bins + 2) * len(lanes), image.dtype)
 
-        work = partial(_scatter, stack, rays, orbits.directions, n_bins, detector, box, lanes, n_rows)
+        work = partial(_scatter, stack, rays, orbits.directions, n_bins, _pitched(detector), box, lanes, n_rows)
         run_all(work, ranges(len(orbits.directions), _VIEWS))
         _collect(rays, sinogram[start:stop], orbits.views, orbits.flipped)
     return sinogram
@@ -74,21 +75,24 @@ def _orbits(views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[
     return find_orbits(views, bins, square=shape[0] == shape[1] and spacing[0] == spacing[1])
 
 
+def _pitched(detector: Detector) -> Detector:
+    kind, first, spacing, radius, distance = detector
+    return kind, first, 1.0 / spacing, radius, distance
+
+
 @compiled
 def _seen(x: Any, y: Any, direction: Any, detector: Any) -> Any:
-    """Where a point falls on the detector, in bins of which the first is 1, and its weight; -1 for nowhere."""
-    kind, first, spacing, radius, distance = detector
+    """Where a point falls on the detector of a fan, in bins of which the first is 1, and its weight; -1 for nowhere."""
+    kind, first, pitch, radius, distance = detector
     across = x * direction[0] + y * direction[1]
-    if kind == 0:
-        return (across - first) / spacing + 1.0, 1.0
     depth = radius + y * direction[0] - x * direction[1]
     if depth <= 0:
         return -1.0, 0.0  # behind the source
     if kind == 1:
         inverse = 1.0 / depth
-        return (distance * across * inverse - first) / spacing + 1.0, (radius * inverse) ** 2
+        return (distance * across * inverse - first) * pitch + 1.0, (radius * inverse) ** 2
     angle = math.atan2(across, depth)
-    return (distance * angle - first) / spacing + 1.0, radius**2 / (depth**2 + across**2)
+    return (distance * angle - first) * pitch + 1.0, radius**2 / (depth**2 + across**2)
 
 
 @compiled
@@ -107,20 +111,37 @@ def _interpolate(
     ny, nx, dy, dx = box
     n_lanes = len(lanes)
     for orbit in range(directions.shape[0]):
-        direction = directions[orbit]
         view = orbit * (n_bins + 2) * n_lanes
         for r in range(start, stop):
             y = (r - 0.5 * (ny - 1)) * dy
             row = ((r + 1) * (nx + 2) + 1) * n_lanes
-            for c in range(nx):
-                p, weight = _seen((c - 0.5 * (nx - 1)) * dx, y, direction, detector)
-                if not 0 < p < n_bins + 1:
-                    continue
-                i = int(p)
-                at, place = view + i * n_lanes, row + c * n_lanes
-                total = multiply_add((1.0 - (p - i)) * weight, load(rays, at, lanes), load(stack, place, lanes))
-                total = multiply_add((p - i) * weight, load(rays, at + n_lanes, lanes), total)
-                store(stack, place, total)
+            if detector[0] == 0:
+                base, slope = _line(y, directions[orbit], detector, nx, dx)
+                low, high = clip(base, slope, n_bins + 1.0, 0, nx)
+                for c in range(low, high):
+                    _take(stack, rays, row + c * n_lanes, view, base + slope * c, 1.0, lanes)
+            else:
+                for c in range(nx):
+                    p, weight = _seen((c - 0.5 * (nx - 1)) * dx, y, directions[orbit], detector)
+                    if 0 < p < n_bins + 1:
+                        _take(stack, rays, row + c * n_lanes, view, p, weight, lanes)
+
+
+@compiled
+def _line(y: Any, direction: Any, detector: Any, nx: Any, dx: Any) -> Any:
+    """Where the pixel c of a row falls on the detector of parallel rays: at `base + slope c`, the first bin being 1."""
+    slope = dx * direction[0] * detector[2]
+    return (y * direction[1] - detector[1]) * detector[2] + 1.0 - 0.5 * (nx - 1) * slope, slope
+
+
+@compiled
+def _take(stack: Any, rays: Any, place: Any, view: Any, p: Any, weight: Any, lanes: Any) -> None:
+    i = int(p)
+    at = view + i * len(lanes)
+    share = p - i
+    total = multiply_add((1.0 - share) * weight, load(rays, at, lanes), load(stack, place, lanes))
+    total = multiply_add(share * weight, load(rays, at + len(lanes), lanes), total)
+    store(stack, place, total)
 
 
 @compiled
@@ -143,17 +164,27 @@ def _scatter(
         y = (r - 0.5 * (ny - 1)) * dy
         row = ((r + 1) * (nx + 2) + 1) * n_lanes
         for orbit in range(start, stop):
-            direction = directions[orbit]
             view = orbit * (n_bins + 2) * n_lanes
-            for c in range(nx):
-                p, weight = _seen((c - 0.5 * (nx - 1)) * dx, y, direction, detector)
-                if not 0 < p < n_bins + 1:
-                    continue
-                i = int(p)
-                at = view + i * n_lanes
-                value = multiply_add(weight, load(stack, row + c * n_lanes, lanes), zeros(lanes))
-                store(rays, at, multiply_add(1.0 - (p - i), value, load(rays, at, lanes)))
-                store(rays, at + n_lanes, multiply_add(p - i, value, load(rays, at + n_lanes, lanes)))
+            if detector[0] == 0:
+                base, slope = _line(y, directions[orbit], detector, nx, dx)
+                low, high = clip(base, slope, n_bins + 1.0, 0, nx)
+                for c in range(low, high):
+                    _give(stack, rays, row + c * n_lanes, view, base + slope * c, 1.0, lanes)
+            else:
+                for c in range(nx):
+                    p, weight = _seen((c - 0.5 * (nx - 1)) * dx, y, directions[orbit], detector)
+                    if 0 < p < n_bins + 1:
+                        _give(stack, rays, row + c * n_lanes, view, p, weight, lanes)
+
+
+@compiled
+def _give(stack: Any, rays: Any, place: Any, view: Any, p: Any, weight: Any, lanes: Any) -> None:
+    i = int(p)
+    at = view + i * len(lanes)
+    share = p - i
+    value = multiply_add(weight, load(stack, place, lanes), zeros(lanes))
+    store(rays, at, multiply_add(1.0 - share, value, load(rays, at, lanes)))
+    store(rays, at + len(lanes), multiply_add(share, value, load(rays, at + len(lanes), lanes)))
 
 
 @compiled

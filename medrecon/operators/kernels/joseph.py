@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medrecon.operators.kernels.clipping import clip
 from medrecon.operators.kernels.compiled import compiled
 from medrecon.operators.kernels.orbits import Orbits, find_orbits
 from medrecon.operators.kernels.stacks import batches, folded, lanes_of, row_stride, spread, stacked
@@ -111,23 +112,6 @@ def _line(cosine: Any, sine: Any, distance: Any, box: Any, lies: Any) -> Any:
 
 
 @compiled
-def _clip(base: Any, slope: Any, limit: Any, first: Any, last: Any) -> Any:
-    """The r of `first <= r < last` with `0 < base + slope r < limit`."""
-    if slope != 0:
-        inverse = 1.0 / slope
-        low, high = -base * inverse, (limit - base) * inverse
-        if low > high:
-            low, high = high, low
-        # One too many at either end, for rounding; the loops below have the last word.
-        first, last = max(first, int(min(max(low, first), last))), min(last, int(min(max(high, first), last)) + 2)
-    while first < last and not 0 < base + slope * first < limit:
-        first += 1
-    while first < last and not 0 < base + slope * (last - 1) < limit:
-        last -= 1
-    return first, last
-
-
-@compiled
 def _project(
     stack: Any,
     sinogram: Any,
@@ -159,7 +143,7 @@ def _project(
                     if _lies(cosine, sine, box) != lies:
                         continue
                     base, slope, _, limit = _line(cosine, sine, bins[k, 2], box, lies)
-                    low, high = _clip(base, slope, limit, first, last)
+                    low, high = clip(base, slope, limit, first, last)
                     place = ((orbit - start) * n_bins + k) * n_lanes
                     _gather(stack, sums, place, base, slope, low, high, origin, along, across, lanes)
     _give(sums, sinogram, directions, views, flipped, bins, n_bins, box, n_lanes, start, stop)
@@ -261,7 +245,7 @@ def _backproject(
             if _lies(cosine, sine, box) != lies:
                 continue
             base, slope, length, limit = _line(cosine, sine, bins[k, 2], box, lies)
-            low, high = _clip(base, slope, limit, first, last)
+            low, high = clip(base, slope, limit, first, last)
             value = load(rays, (orbit * n_bins + k) * n_lanes, lanes)
             value = multiply_add(length, value, zeros(lanes))
             r, row = float(low), along + low * along
