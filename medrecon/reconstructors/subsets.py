@@ -21,8 +21,8 @@ _SAME = 1e-9  # radians
 def view_blocks(y: Tensor, A: LinearOperator, count: int, weights: Tensor | None = None) -> tuple[LeastSquares, ...]:
     """The data terms `|A_b x - y_b|^2 / 2` of `count` subsets of interleaved views, `geometry[k::count]` of a `Radon`.
 
-    There are fewer where a subset would have less than 15 views, about as many where a quarter turn then maps each onto itself,
-    which makes projectors faster, and one alone of any other operator. `weights`, of the shape of
+    There are fewer where a subset would have less than 15 views, up to a quarter more where a quarter turn then maps each onto
+    itself, which makes projectors faster, and one alone of any other operator. `weights`, of the shape of
     `y`, make the terms `<w (A_b x - y_b), A_b x - y_b> / 2`. Neighbours in the sequence lie far apart in angle: it is that of van
     der Corput, the multilevel scheme of Guan & Gordon, Phys Med Biol 39:2005 (1994).
     """
@@ -46,8 +46,7 @@ def _number(geometry: Geometry, count: int) -> int:
     turned = [k for k, angle in enumerate(angles) if abs(angle - angles[0] - math.pi / 2) < _SAME]
     if not turned or n < 2:
         return n
-    closed = [k for k in range((n + 1) // 2, min(n + n // 4, most) + 1) if turned[0] % k == 0]
-    return closed[-1] if closed else n
+    return next((k for k in range(n, min(n + n // 4, most) + 1) if turned[0] % k == 0), n)
 
 
 def _weighted(y: Tensor, A: LinearOperator, weights: Tensor | None) -> LeastSquares:
