@@ -1,4 +1,4 @@
-"""Reduce the picture that `medrecon demo` made to the small one that README.md shows.
+"""Reduce the pictures that `medrecon demo` made to the small ones that README.md shows.
 
 Run as `python benchmarks/update_picture.py` after `medrecon demo`. The palette holds greys and the colours of the error
 maps alone, so that greys stay grey.
@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.spatial import KDTree
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE, TARGET = ROOT / "demo" / "comparison.png", ROOT / "docs" / "images" / "demo.png"
+PICTURES = {"comparison.png": "demo.png", "ct_comparison.png": "demo_ct.png"}
 WIDTH, SHADES = 1550, 48
 
 
@@ -31,5 +31,7 @@ def reduce(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    reduce(SOURCE, TARGET)
-    print(f"{TARGET.relative_to(ROOT)}: {TARGET.stat().st_size / 1000:.0f} kB")
+    for source, name in PICTURES.items():
+        target = ROOT / "docs" / "images" / name
+        reduce(ROOT / "demo" / source, target)
+        print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB")

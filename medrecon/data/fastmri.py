@@ -5,9 +5,7 @@ Zbontar et al., fastMRI: An Open Dataset and Benchmarks for Accelerated MRI, arX
 
 import operator
 import os
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from medrecon.data.fastmri_header import FastMRIHeader, parse_header, scan_geometry
+from medrecon.data.hdf5 import open_hdf5
 from medrecon.errors import InputError
 
 __all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
 
+_WANTED = "a file in the format of fastMRI (.h5)"
 COMPLEX_FIELDS = (("r", "i"), ("re", "im"), ("real", "imag"))
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
 STRAY_ZEROS = 0.1  # so many zeros among the samples of acquired lines are rounding, more are a pattern of points
@@ -95,7 +95,7 @@ class FastMRIFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        with _open(self.path) as file:
+        with open_hdf5(self.path, _WANTED) as file:
             kspace = _require_kspace(self.path, file)
             self.rank, self.dtype = len(kspace.shape), kspace.dtype
             slices, coils, ky, kx = kspace.shape if self.rank == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
@@ -162,7 +162,7 @@ class FastMRIFile:
     def _read(self, index: int) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         mask = target = None
         try:
-            with _open(self.path) as file:
+            with open_hdf5(self.path, _WANTED) as file:
                 kspace = _complex64(file["kspace"][index])
                 if self.mask_shape is not None:
                     per_slice = self.mask_shape[0] == -1
@@ -283,39 +283,6 @@ def _settle_padding(sampled: torch.Tensor, said: tuple[int, int] | None) -> tupl
     whole = first <= n_lines // 2 < stop and bool(lines[first:stop].all())
     few = max(first - left, right - stop) <= HEADER_SLACK if said else 2 * (stop - first) >= n_lines
     return (first, stop) if whole and few else (left, right)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file in it")
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        raise InputError(f"{path}: does not exist; check its name") from None
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: {_why_not_hdf5(path, error)}") from error
-    with file:
-        yield file
-
-
-def _why_not_hdf5(path: Path, error: Exception) -> str:
-    if truncated := re.search(r"eof = (\d+).*stored_eof = (\d+)", str(error)):
-        return f"is truncated: {truncated[1]} bytes of {truncated[2]}; fetch it again"
-    if isinstance(error, PermissionError):
-        return "may not be read; change its permissions"
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except OSError as reason:
-        return f"cannot be read ({reason.strerror})"
-    if not start:
-        return "is empty, 0 bytes; fetch it again"
-    if start.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"PK\3\4", b"BZh")):
-        return "is a compressed archive, not an HDF5 file; unpack it first"
-    if not start.startswith(b"\x89HDF"):
-        return "is not an HDF5 file; give a file in the format of fastMRI (.h5)"
-    return f"is a damaged HDF5 file ({error}); fetch it again"
 
 
 def _require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:

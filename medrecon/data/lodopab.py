@@ -9,7 +9,6 @@ import operator
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from medrecon.data.attenuation import MU_MAX, AttenuationUnit, image_from_unit, image_in_unit
+from medrecon.data.hdf5 import open_hdf5
 from medrecon.data.photons import LODOPAB_PHOTONS
 from medrecon.data.sinograms import SinogramSample
 from medrecon.data.writing import atomic_file, hdf5_file
@@ -27,6 +27,7 @@ from medrecon.geometry import lodopab, lodopab_grid
 __all__ = ["SAMPLES_PER_FILE", "LoDoPaB", "LoDoPaBFile", "write_lodopab", "write_lodopab_images"]
 
 SAMPLES_PER_FILE = 128
+_WANTED = "a file in the format of LoDoPaB-CT (.hdf5)"
 _GEOMETRY, _GRID = lodopab(), lodopab_grid()
 _PER_UNIT = MU_MAX * 1000  # line integrals are stored over mu_max in 1/m
 _OBSERVATIONS = re.compile(r"observation_(\w+?)_(\d{3,})\.hdf5")
@@ -213,7 +214,7 @@ def _truth_of(path: Path) -> Path | None:
 
 def _count(path: Path, shape: tuple[int, int], what: str) -> int:
     """Return the number of samples in a file, once it is seen to be of the right kind."""
-    with _open(path) as file:
+    with open_hdf5(path, _WANTED) as file:
         data = file.get("data")
         if not isinstance(data, h5py.Dataset):
             keys = ", ".join(file) or "nothing"
@@ -228,7 +229,7 @@ def _count(path: Path, shape: tuple[int, int], what: str) -> int:
 
 
 def _read(path: Path, index: int) -> Tensor:
-    with _open(path) as file:
+    with open_hdf5(path, _WANTED) as file:
         try:
             values = np.ascontiguousarray(file["data"][index], dtype=np.float32)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
@@ -240,19 +241,6 @@ def _read(path: Path, index: int) -> Tensor:
     if wrong:
         raise InputError(f"{path}: sample {index} (counted from 0) is NaN or infinite at {wrong} places; leave it out")
     return torch.from_numpy(values)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    if not path.is_file():
-        raise InputError(f"{path}: is no file; check its name")
-    try:
-        file = h5py.File(path, "r")
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read as HDF5, and may be cut short ({reason}); fetch it again") from error
-    with file:
-        yield file
 
 
 def _require(what: str, tensor: Tensor, shape: tuple[int, int]) -> None:

@@ -142,7 +142,7 @@ def test_a_part_that_is_not_there(folder: Path) -> None:
 def test_a_file_cut_short_is_named(folder: Path) -> None:
     file = folder / "observation_test_001.hdf5"
     file.write_bytes(file.read_bytes()[:100_000])
-    with pytest.raises(InputError, match=r"observation_test_001\.hdf5: cannot be read as HDF5, and may be cut short"):
+    with pytest.raises(InputError, match=r"observation_test_001\.hdf5: is truncated: 100000 bytes of"):
         LoDoPaB(folder, "test")
 
 
