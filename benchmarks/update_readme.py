@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from medrecon.config import METHODS
+from medrecon.commands.about import METHOD_COLUMNS, method_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 README, RESULTS = ROOT / "README.md", ROOT / "docs" / "benchmarks"
@@ -57,12 +57,11 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> st
 
 def methods() -> str:
     """Return the table of the methods, as `medrecon methods` lists them."""
-    rows = []
-    for method in METHODS:
-        options = [f"`--{name}`" for name in ("weight", "iterations") if name in method.model_fields]
-        name = method.model_fields["kind"].default.value
-        rows.append([f"`{name}`", method.summary, method.needs, ", ".join(options)])
-    return markdown_table(("method", "what it does", "needs", "options"), rows)
+    rows = [
+        [modality, f"`{name}`", what, needs, ", ".join(f"`{option}`" for option in options.split())]
+        for modality, name, what, needs, options in method_rows()
+    ]
+    return markdown_table(METHOD_COLUMNS, rows)
 
 
 def sections(folder: Path) -> dict[str, str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from medrecon.commands.console import print_table
 from medrecon.config import CT_METHODS, METHODS
 
-__all__ = ["doctor", "methods"]
+__all__ = ["METHOD_COLUMNS", "doctor", "method_rows", "methods"]
+
+METHOD_COLUMNS = ("for", "method", "what it does", "needs", "options")
 
 
 def methods() -> int:
@@ -13,6 +15,12 @@ def methods() -> int:
 
     Example: medrecon methods
     """
+    print_table(METHOD_COLUMNS, method_rows())
+    return 0
+
+
+def method_rows() -> list[list[str]]:
+    """What `medrecon methods` lists, under `METHOD_COLUMNS`."""
     rows = []
     for modality, kinds in (("MRI", METHODS), ("CT", CT_METHODS)):
         for method in kinds:
@@ -20,8 +28,7 @@ def methods() -> int:
             chooses = [name for name in ("weight", "iterations", "window", "frequency_scaling") if name in fields]
             options = " ".join(f"--{name.replace('_', '-')}" for name in chooses)
             rows.append([modality, fields["kind"].default.value, method.summary, method.needs, options])
-    print_table(("for", "method", "what it does", "needs", "options"), rows)
-    return 0
+    return rows
 
 
 def doctor() -> int:

@@ -78,7 +78,7 @@ class SirtSettings(Method):
 class CglsSettings(Method):
     """Conjugate gradients on the normal equations."""
 
-    summary = "least squares by conjugate gradients; stopping early regularises"
+    summary = "regularised least squares (Tikhonov) by conjugate gradients"
     needs = "nothing else"
     kind: Literal[CTMethodName.CGLS] = CTMethodName.CGLS
     weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
