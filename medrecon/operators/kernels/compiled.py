@@ -49,7 +49,7 @@ def _ours(occurrence: Any) -> bool:
 
 def _tell() -> None:
     print(
-        "medrecon: compiling the projector for this processor; it is kept for the next time",
+        "medrecon: compiling for this processor; the code is kept for the next time",
         file=sys.stderr,
         flush=True,
     )

@@ -1,0 +1,38 @@
+"""Learned reconstructors: modules that are called as `x = network(y, A)`, for any operator `A`."""
+
+from medrecon.networks.consistency import Consistent, GradientStep, ProximalStep, ReplaceMeasured
+from medrecon.networks.end_to_end import EndToEndVarNet
+from medrecon.networks.execution import compile_unets
+from medrecon.networks.implicit import regularized_inverse
+from medrecon.networks.modl import MoDL
+from medrecon.networks.normalization import Normalization
+from medrecon.networks.normalized import NormalizedUNet, Residual
+from medrecon.networks.peers import fastmri_unet, fastmri_varnet, read_fastmri_weights
+from medrecon.networks.postprocess import PostProcess
+from medrecon.networks.primal_dual import LearnedPrimalDual, PrimalDualSize
+from medrecon.networks.sensitivities import SensitivityNetwork
+from medrecon.networks.unet import UNet
+from medrecon.networks.varnet import VarNet
+
+__all__ = [
+    "Consistent",
+    "EndToEndVarNet",
+    "GradientStep",
+    "LearnedPrimalDual",
+    "MoDL",
+    "Normalization",
+    "NormalizedUNet",
+    "PostProcess",
+    "PrimalDualSize",
+    "ProximalStep",
+    "ReplaceMeasured",
+    "Residual",
+    "SensitivityNetwork",
+    "UNet",
+    "VarNet",
+    "compile_unets",
+    "fastmri_unet",
+    "fastmri_varnet",
+    "read_fastmri_weights",
+    "regularized_inverse",
+]

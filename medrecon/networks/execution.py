@@ -1,0 +1,46 @@
+"""How networks are run: less memory by recomputing, compiled U-Nets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from medrecon.networks.unet import UNet
+
+__all__ = ["compile_unets", "stage"]
+
+Result = TypeVar("Result")
+
+
+def stage(work: Callable[[], Result], *, recompute: bool) -> Result:
+    """One cascade; with `recompute` only what it starts from is kept for the gradient, and it is run again on the way back.
+
+    The gradients are the same. Chen et al., Training deep nets with sublinear memory cost, arXiv:1604.06174 (2016).
+    """
+    if recompute and torch.is_grad_enabled():
+        result: Result = checkpoint(work, use_reentrant=False, preserve_rng_state=False)
+        return result
+    return work()
+
+
+def compile_unets(network: nn.Module, *, backend: str = "inductor") -> int:
+    """Compile every U-Net of a network in place by `torch.compile`, at its first call; gives their number.
+
+    The operators between them stay as they are: complex numbers and compiled kernels gain nothing. Names of parameters do not
+    change.
+
+    Raises
+    ------
+    ValueError
+        if the network holds no U-Net.
+    """
+    unets = [module for module in network.modules() if isinstance(module, UNet)]
+    if not unets:
+        raise ValueError(f"compile_unets takes a network with a UNet in it, got {type(network).__name__} without one")
+    for unet in unets:
+        unet.compile(backend=backend)
+    return len(unets)

@@ -1,0 +1,59 @@
+"""The intensities that a network sees, as an object of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Moments", "Normalization"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation `(n, channel, 1, 1)` of each channel of each image."""
+
+    mean: Tensor
+    std: Tensor
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Each channel of each image to mean 0 and standard deviation 1: `(x - mean) / (std + eps)`, and back by `x std + mean`.
+
+    Channels that are constant become 0. The default is that of the end-to-end VarNet; fastMRI's U-Net has
+    `Normalization(eps=1e-11, limit=6.0)`.
+
+    Parameters
+    ----------
+    eps
+        added to the standard deviation, in the units of the image.
+    limit
+        normalised values are clipped to plus and minus that; None for no limit.
+
+    Raises
+    ------
+    ValueError
+        if `eps` is negative or the limit not above 0.
+    """
+
+    eps: float = 0.0
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.eps < 0 or (self.limit is not None and self.limit <= 0):
+            raise ValueError(f"Normalization takes eps >= 0 and a limit above 0, got {self.eps} and {self.limit}")
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Moments]:
+        """The normalised `(n, channel, y, x)`, and what it takes to go back."""
+        flat = x.flatten(2) if x.is_contiguous() else x.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
+        std, mean = torch.std_mean(flat, dim=2)
+        moments = Moments(mean[..., None, None], std[..., None, None])
+        scale = (moments.std + self.eps).clamp_min(torch.finfo(x.dtype).tiny)
+        normal = (x - moments.mean) / scale
+        return (normal if self.limit is None else normal.clamp(-self.limit, self.limit)), moments
+
+    def undo(self, x: Tensor, moments: Moments) -> Tensor:
+        """Back to the units of the image, in the precision of the moments."""
+        return torch.addcmul(moments.mean, x.to(moments.std.dtype), moments.std)

@@ -1,0 +1,34 @@
+"""A network after an analytic reconstruction."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from medrecon.networks.scaling import Method
+from medrecon.operators import LinearOperator
+
+__all__ = ["PostProcess"]
+
+
+class PostProcess(nn.Module):
+    """`network(initial(y, A))`: filtered backprojection, zero filling or a root sum of squares, and what a network makes of it.
+
+    The network takes images to images, such as `NormalizedUNet`, or `Residual` of it to learn what is to be added. Fields follow
+    the initial image: a `RootSumOfSquares` is real although the images of `A` are complex.
+    Jin et al., IEEE Trans Image Process 26:4509 (2017).
+
+    Parameters
+    ----------
+    initial
+        any reconstructor, called as `initial(y, A)`.
+    network
+        a module from `(..., y, x)` to `(..., y, x)`.
+    """
+
+    def __init__(self, initial: Method, network: nn.Module) -> None:
+        super().__init__()
+        self.initial, self.network = initial, network
+
+    def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        image: Tensor = self.network(self.initial(y, A))
+        return image

@@ -1,0 +1,65 @@
+"""The variational network: gradient descent on the data, unrolled, with a network beside each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from medrecon.networks.consistency import gradient
+from medrecon.networks.execution import stage
+from medrecon.networks.scaling import norm
+from medrecon.operators import LinearOperator
+
+__all__ = ["Cascade", "VarNet"]
+
+
+class Cascade(nn.Module):
+    """The learned part of a cascade: a network from images to images, and the step of the data term."""
+
+    def __init__(self, network: nn.Module, step: float = 1.0) -> None:
+        super().__init__()
+        self.network = network
+        self.step = nn.Parameter(torch.tensor([step]))
+
+
+class VarNet(nn.Module):
+    """`x <- x - step_k A.H (A x - y) / |A|^2 - network_k(x)` from `x = A.H y / |A|^2`, over any operator.
+
+    Images are those of the domain of `A`, real or complex, with any leading axes; so must the networks take them.
+    Hammernik et al., Learning a variational network, Magn Reson Med 79:3055 (2018).
+
+    Parameters
+    ----------
+    networks
+        one a cascade, from `(..., y, x)` to `(..., y, x)`, such as `NormalizedUNet(UNet(2, 2, 18))` for complex images.
+    recompute
+        keep only the images between cascades for the gradient: less memory, more time, the same gradients.
+
+    Raises
+    ------
+    ValueError
+        if there is no network; when called, if `y` is not of the range of `A`.
+    """
+
+    def __init__(self, networks: Iterable[nn.Module], *, recompute: bool = False) -> None:
+        super().__init__()
+        self.cascades = nn.ModuleList(Cascade(network) for network in networks)
+        self.recompute = recompute
+        if not self.cascades:
+            raise ValueError("VarNet takes one network a cascade, got none")
+
+    def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        squared = norm(A, y.device) ** 2
+        b = A.H(y)
+        x = b / squared
+        for cascade in cast(Iterable[Cascade], self.cascades):
+
+            def descend(x: Tensor = x, cascade: Cascade = cascade) -> Tensor:
+                moved: Tensor = x - cascade.step / squared * gradient(x, b, A) - cascade.network(x)
+                return moved
+
+            x = stage(descend, recompute=self.recompute)
+        return x
