@@ -34,7 +34,7 @@ class NonnegativeTotalVariation:
         if the weight or tolerance is negative, or there is less than one iteration or subset.
     """
 
-    weight: float = 4.0
+    weight: float = 4.5
     iterations: int = 20
     tolerance: float = 0.0
     subsets: int = 8

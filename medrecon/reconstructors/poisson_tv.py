@@ -43,7 +43,7 @@ class PoissonTotalVariation:
         if the weight or tolerance is negative, there is less than one iteration or subset, or no photon.
     """
 
-    weight: float = 1.0
+    weight: float = 1.25
     iterations: int = 24
     tolerance: float = 0.0
     subsets: int = 8
