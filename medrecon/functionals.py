@@ -121,6 +121,10 @@ class L1:
     def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
         return x * _shrinkage(_modulus((x,)), self.space.expand(self.weight * step))
 
+    def project(self, x: Tensor, /) -> Tensor:
+        """The nearest point of which no element exceeds `weight`: the proximal map of the conjugate, whatever the step."""
+        return x * _bound(_modulus((x,)), self.space.expand(self.weight))
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -141,6 +145,10 @@ class GroupL1:
     def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
         return x * _shrinkage(self._modulus(x), self.space.expand(self.weight * step))
 
+    def project(self, x: Tensor, /) -> Tensor:
+        """The nearest point of which no group exceeds `weight`: the proximal map of the conjugate, whatever the step."""
+        return x * _bound(self._modulus(x), self.space.expand(self.weight))
+
 
 def _modulus(components: tuple[Tensor, ...]) -> Tensor:
     """`sqrt(sum |x|^2)` over the components, with a gradient of 0 at 0."""
@@ -156,6 +164,12 @@ def _modulus(components: tuple[Tensor, ...]) -> Tensor:
 def _shrinkage(modulus: Tensor, threshold: Scalar) -> Tensor:
     """`max(modulus - threshold, 0) / modulus`, and 0 at 0."""
     return (modulus - threshold).clamp_min(0) / modulus.clamp_min(torch.finfo(modulus.dtype).tiny)
+
+
+def _bound(modulus: Tensor, most: Scalar) -> Tensor:
+    """`min(1, most / modulus)`, and 0 at 0 where `most` is 0."""
+    limit = torch.as_tensor(most, dtype=modulus.dtype, device=modulus.device)
+    return limit / torch.maximum(modulus, limit).clamp_min(torch.finfo(modulus.dtype).tiny)
 
 
 @final
@@ -234,6 +248,27 @@ class _Conjugate:
         return x - scale * self.f.prox(x / scale, 1 / step)
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class _DualBall:
+    """The conjugate of a norm: 0 where the dual norm is at most its weight, infinite elsewhere."""
+
+    f: L1 | GroupL1
+
+    @property
+    def space(self) -> Space:
+        return self.f.space
+
+    def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
+        del step
+        return self.f.project(x)
+
+
 def conjugate(f: Proximable) -> Proximable:
-    """The convex conjugate `f*`, with its proximal map by Moreau's identity `x = prox_sf*(x) + s prox_f/s(x / s)`."""
-    return f.f if isinstance(f, _Conjugate) else _Conjugate(f)
+    """The convex conjugate `f*`, with its proximal map by Moreau's identity `x = prox_sf*(x) + s prox_f/s(x / s)`.
+
+    That of the conjugate of a norm is a projection, the same for steps of any size.
+    """
+    if isinstance(f, _Conjugate | _DualBall):
+        return f.f
+    return _DualBall(f) if isinstance(f, L1 | GroupL1) else _Conjugate(f)

@@ -150,6 +150,22 @@ def test_total_variation_comes_to_its_minimiser() -> None:
     assert objective(300, 8) < 1.001 * least
 
 
+@pytest.mark.parametrize("factor", [1.0, 10.0, 100.0])
+def test_total_variation_of_a_limited_angle_does_not_run_away(factor: float) -> None:
+    """Where the data hardly see a pixel its step is long, and the inner problem hard."""
+    s = scan(head(), ParallelBeam(Arc(0.0, math.pi / 60, 20), n_bins=141, spacing=1.8), 3000.0)
+    method = replace(NonnegativeTotalVariation(), subsets=1)
+    method = replace(method, weight=factor * method.weight)
+    data, D = LeastSquares(s.A, s.y), Gradient(s.A.domain)
+    g = GroupL1(D.range, method.weight * log_noise(s.y, s.A) * projection_unit(s.A, data.backprojection))
+    values = []
+    for iterations in (30, 100, 300):
+        x = replace(method, iterations=iterations)(s.y, s.A)
+        values.append(float(data(x) + g(D(x))))
+    assert values[1] < 1.02 * values[0]
+    assert values[2] < 1.02 * values[1]
+
+
 @every_method
 def test_a_batch_gives_what_a_loop_gives(name: str) -> None:
     scans = [scan(starved(), PARALLEL, photons) for photons in (300.0, 3000.0)]
