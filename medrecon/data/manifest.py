@@ -110,7 +110,7 @@ class PackageSource(_Model):
 
     kind: Literal["package"]
     archives: tuple[PackageArchive, ...] = Field(min_length=1)
-    converter: Literal["brain-axt2", "lodopab-small"]
+    converter: Literal["brain-axt2", "brain-small", "lodopab-small"]
     revision: int = Field(default=1, ge=1)
 
 
