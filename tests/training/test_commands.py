@@ -1,0 +1,91 @@
+"""`medrecon train` and `medrecon weights` as a user meets them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from medrecon.experiment.networks import load_network
+from medrecon.experiment.training import build_task, open_accelerator
+from medrecon.training.logs import read_table
+from medrecon.training.state import RunFolder
+from medrecon.training.validation import validate
+from tests.program import medrecon
+from tests.training.runs import TINY, losses, settings, written
+
+
+def test_train_prints_a_plan_and_weights_are_listed_and_shown(tmp_path: Path) -> None:
+    config, run = written(tmp_path / "c.yaml"), tmp_path / "runs" / "a"
+    done = medrecon("train", config, "-o", run, "--set", "training.epochs=1")
+    assert (done.status, done.err) == (0, "")
+    for words in ("parameters: ", "samples: 5 to train, 2 to validate", "steps: 3 an epoch", "memory: ", "time: "):
+        assert words in done.out
+    assert "trained 3 steps" in done.out
+    listed = medrecon("weights", "list", "--folder", tmp_path / "runs")
+    assert listed.status == 0
+    assert "varnet" in listed.out
+    assert "2 samples" in listed.out
+    shown = medrecon("weights", "show", run / "best.safetensors")
+    assert '"operator": "sense"' in shown.out
+    again = medrecon("train", config, "-o", run, "--set", "training.epochs=2", "--resume")
+    assert "trained 6 steps" in again.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "CONFIG", "--set", "training.epoch=1"), "training.epoch: there is no such key"),
+        (("train", "CONFIG", "--resume"), "holds no run to go on with"),
+        (("train", "none.yaml"), "no such file"),
+        (("weights", "show", "none"), "no such file of weights"),
+        (("weights", "list", "--folder", "none"), "is no folder"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = written(tmp_path / "c.yaml")
+    done = medrecon(*(config if argument == "CONFIG" else argument for argument in arguments))
+    assert done.status == 2
+    assert words in done.complaint
+
+
+def test_damaged_weights_are_listed_as_such(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "old.safetensors")
+    done = medrecon("weights", "list", "--folder", tmp_path)
+    assert done.status == 0
+    assert "pickled" in done.out
+
+
+def _in_processes(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "medrecon", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, timeout=120, check=False, capture_output=True, text=True)
+
+
+def test_two_processes_with_unequal_shares_finish_and_agree(tmp_path: Path) -> None:
+    values = {**TINY, "data": {**TINY["data"], "train": 5, "validation": 3}, "training": {"epochs": 2, "batch_size": 1}}
+    config, run = written(tmp_path / "c.yaml", values), RunFolder(tmp_path / "run")
+    done = _in_processes("train", config, "-o", run.path, "--devices", 2, "--device", "cpu")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("parameters: ") == done.stdout.count("trained 6 steps") == 1
+    assert [step for step, _ in losses(run.path)] == [1, 2, 3, 4, 5, 6]  # 5 samples, one repeated, by two processes
+    network, card = load_network(run.best)
+    task = build_task(settings(values))
+    scores = validate(network, task.loss, task.validation, open_accelerator("fp32"))
+    assert card["metrics"]["validation"]["samples"] == scores.samples == 3
+    assert card["metrics"]["validation"]["loss"] == pytest.approx(scores.loss, rel=1e-5)
+    assert float(read_table(run.path / "epochs.csv")[-1]["psnr"]) > 0
+
+
+def test_a_fault_in_two_processes_is_one_line_and_status_2(tmp_path: Path) -> None:
+    values = {**TINY, "optimizer": {"kind": "adam", "rate": 1e30}, "training": {"epochs": 9, "batch_size": 1}}
+    config = written(tmp_path / "c.yaml", values)
+    done = _in_processes("train", config, "-o", tmp_path / "run", "--devices", 2, "--device", "cpu")
+    assert done.returncode == 2
+    assert done.stderr.count("medrecon: error: ") == len(done.stderr.splitlines()) == 1
+    assert "on the batch of phantom" in done.stderr

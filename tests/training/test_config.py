@@ -1,0 +1,129 @@
+"""Configurations: read from YAML, changed on the command line, refused in words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medrecon.config.files import load_settings
+from medrecon.config.training import TrainingSettings
+from medrecon.errors import InputError
+from medrecon.experiment.networks import load_network
+from medrecon.experiment.training import train_network
+from medrecon.networks import EndToEndVarNet, LearnedPrimalDual, MoDL, PostProcess, VarNet
+from medrecon.networks.consistency import Consistent
+from tests.training.runs import TINY, TINY_CT, changed, settings, written
+
+
+def load(tmp_path: Path, values: dict[str, Any], *changes: str) -> TrainingSettings:
+    return load_settings(TrainingSettings, written(tmp_path / "c.yaml", values), changes)
+
+
+def fault(tmp_path: Path, values: dict[str, Any], *changes: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, values, *changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_changes_reach_every_key(tmp_path: Path) -> None:
+    changes = (
+        "training.epochs=7",
+        "loss.1.weight=0.25",
+        "data.size=[30, 32]",
+        "optimizer.rate=3e-4",
+        "training.clip=null",
+    )
+    found = load(tmp_path, TINY, *changes)
+    assert (found.training.epochs, found.loss[1].weight, found.training.clip) == (7, 0.25, None)
+    assert found.optimizer.rate == 3e-4
+    assert found == settings(
+        TINY,
+        training__epochs=7,
+        loss=[{"kind": "l1"}, {"kind": "ssim", "weight": 0.25}],
+        data__size=[30, 32],
+        optimizer__rate=3e-4,
+        training__clip=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("training__epoch", 3, "training.epoch: there is no such key; allowed are epochs, batch_size"),
+        ("nets", 3, "nets: there is no such key; allowed are name, data, network"),
+        ("network__feature", 3, "network.feature: there is no such key; allowed are features, pools"),
+        ("training__epochs", "many", "training.epochs: should be a valid integer"),
+        ("training__epochs", 0, "training.epochs: should be greater than or equal to 1, got 0"),
+        ("network__kind", "resnet", "network.kind: got 'resnet'; allowed are 'unet', 'varnet', 'e2e-varnet'"),
+        ("network", {"features": 3}, "network.kind: is missing; allowed are 'e2e-varnet', 'modl'"),
+        ("loss", [], "loss: Tuple should have at least 1 item"),
+        ("loss", [{"kind": "l3"}], "loss.0.kind: should be 'l1', 'mse' or 'ssim', got 'l3'"),
+        ("data__masks", [{"kind": "random", "rate": 4}], "data.masks.0.rate: there is no such key; allowed are"),
+        ("data__operator", "coils", "data.operator: varnet takes sense"),
+        ("network", {"kind": "e2e-varnet"}, "network: e2e-varnet takes multi-coil k-space without maps"),
+        ("network", {"kind": "unet", "initial": "fbp"}, "network.initial: fbp is for CT"),
+    ],
+)
+def test_faults_name_file_key_and_what_is_allowed(tmp_path: Path, key: str, value: object, words: str) -> None:
+    message = fault(tmp_path, changed(TINY, **{key: value}))
+    assert message.startswith(f"{tmp_path / 'c.yaml'}: ")
+    assert words in message
+
+
+def test_missing_keys_and_files(tmp_path: Path) -> None:
+    assert "optimizer: is missing" in fault(tmp_path, {key: TINY[key] for key in TINY if key != "optimizer"})
+    with pytest.raises(InputError, match="no such file"):
+        load_settings(TrainingSettings, tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- a\n")
+    with pytest.raises(InputError, match="holds no keys; it takes name, data"):
+        load_settings(TrainingSettings, tmp_path / "list.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1\n")
+    with pytest.raises(InputError, match="not YAML"):
+        load_settings(TrainingSettings, tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("training.epochs", "takes key=value"),
+        ("training.epochs.x=3", "epochs is a value, 2"),
+        ("loss.7.weight=3", "a place in a list of 2"),
+        ("loss.0.weight=[", "not YAML"),
+    ],
+)
+def test_changes_that_cannot_be_are_refused(tmp_path: Path, change: str, words: str) -> None:
+    assert words in fault(tmp_path, TINY, change)
+
+
+SMALL = {"features": 3, "pools": 1}
+COILS = {"data__operator": "coils"}
+
+
+@pytest.mark.parametrize(
+    ("values", "network", "changes", "kind"),
+    [
+        (TINY, {"kind": "varnet", "cascades": 1, "recompute": True, **SMALL}, {}, VarNet),
+        (TINY, {"kind": "modl", "iterations": 2, **SMALL}, {}, MoDL),
+        (TINY, {"kind": "primal-dual", "iterations": 2, "features": 4}, {}, LearnedPrimalDual),
+        (TINY, {"kind": "unet", "initial": "zero-filled", "residual": True, **SMALL}, {}, PostProcess),
+        (TINY, {"kind": "unet", "initial": "zero-filled", "consistency": "proximal", **SMALL}, {}, Consistent),
+        (TINY, {"kind": "unet", "initial": "rss", "limit": 6, **SMALL}, COILS, PostProcess),
+        (TINY, {"kind": "e2e-varnet", "cascades": 2, **SMALL, "sensitivity_pools": 1}, COILS, EndToEndVarNet),
+        (TINY_CT, {"kind": "unet", "initial": "fbp", **SMALL}, {}, PostProcess),
+        (TINY_CT, {"kind": "varnet", "cascades": 1, **SMALL}, {}, VarNet),
+        (TINY_CT, {"kind": "modl", "iterations": 2, **SMALL}, {}, MoDL),
+    ],
+)
+def test_every_network_trains_a_step_and_comes_back_from_its_weights(
+    tmp_path: Path, values: dict[str, Any], network: dict[str, Any], changes: dict[str, Any], kind: type
+) -> None:
+    train_network(settings(values, network=network, training__max_steps=1, **changes), tmp_path / "run")
+    found, card = load_network(tmp_path / "run" / "best.safetensors")
+    assert isinstance(found, kind)
+    assert card["configuration"]["network"]["kind"] == network["kind"]
+    assert card["trained_steps"] == 1
+    load_network(tmp_path / "run" / "best.safetensors", card["operator"])
+    other = "sense" if values is TINY_CT else "radon"
+    with pytest.raises(InputError, match=f"was trained on .* the scan is .*{other}"):
+        load_network(tmp_path / "run" / "best.safetensors", other)

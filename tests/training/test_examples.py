@@ -1,0 +1,164 @@
+"""Samples as a network sees them: drawn from (seed, epoch, index), scaled, and batched so that nothing changes."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+
+from medrecon.config.training import TrainingSettings
+from medrecon.data.attenuation import MU_MAX
+from medrecon.errors import InputError
+from medrecon.experiment.training_data import build_examples
+from medrecon.metrics import psnr
+from medrecon.training.examples import AdjointMaximum, Constant, Example, Examples, collate
+from medrecon.training.mri import PhantomImages
+from tests.program import simulate
+from tests.training.runs import TINY, TINY_CT, changed, settings
+
+MASKS = [{"kind": "random", "acceleration": 2, "center_fraction": 0.3}]
+
+
+def training(values: TrainingSettings) -> Examples:
+    return build_examples(values.data, values.training.seed)[0]
+
+
+def validation(values: TrainingSettings) -> Examples:
+    return build_examples(values.data, values.training.seed)[1]
+
+
+def same(one: Example, other: Example) -> bool:
+    return torch.equal(one.problem.y, other.problem.y) and torch.equal(one.target, other.target)
+
+
+def close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"data__operator": "coils", "network": {"kind": "e2e-varnet", "pools": 1}}])
+def test_a_batch_of_mri_gives_what_its_samples_give(changes: dict[str, object]) -> None:
+    examples = training(settings(TINY, **changes))
+    single = [examples.read(index, 3) for index in range(3)]
+    batch = collate(single)
+    image = batch.problem.A.H(batch.problem.y)
+    assert batch.target.shape == (3, 24, 20)
+    for place, example in enumerate(single):
+        assert close(image[place], example.problem.A.H(example.problem.y))
+        assert close(batch.problem.A(image)[place], example.problem.A(image[place]))
+    assert batch.names == tuple(name for example in single for name in example.names)
+
+
+def test_a_batch_of_ct_shares_its_operator() -> None:
+    examples = training(settings(TINY_CT))
+    batch = collate([examples.read(index, 0) for index in range(3)])
+    assert batch.problem.A is examples.read(3, 5).problem.A
+    residual = batch.problem.A(batch.target) - batch.problem.y
+    assert float(residual.norm() / batch.problem.y.norm()) < 0.05
+
+
+def test_ct_is_scaled_to_lodopabs_unit() -> None:
+    scaled, plain = (
+        training(settings(TINY_CT, data__normalisation=how)).read(0, 0)
+        for how in ({"kind": "lodopab-unit"}, {"kind": "constant"})
+    )
+    assert close(scaled.target * MU_MAX, plain.target)
+    assert close(scaled.problem.y * MU_MAX, plain.problem.y)
+    assert float(scaled.data_range) == pytest.approx(float(scaled.target.max() - scaled.target.min()))
+
+
+def test_samples_are_drawn_from_epoch_and_index_in_any_order() -> None:
+    values = settings(TINY, data__augmentation={"flips": True, "turns": True, "shift": 3})
+    examples, again = training(values), training(values)
+    later = examples.read(4, 2)
+    assert same(later, again.read(4, 2))
+    assert not same(later, examples.read(4, 3))
+    assert not same(later, examples.read(3, 2))
+    assert same(validation(values).read(1, 0), validation(values).read(1, 7))
+
+
+def test_another_seed_gives_other_samples() -> None:
+    assert not same(training(settings()).read(0, 0), training(settings(training__seed=1)).read(0, 0))
+
+
+def test_the_normalisation_fixes_the_zero_filled_image() -> None:
+    example = training(settings(TINY, data__normalisation={"kind": "adjoint-maximum", "level": 2.0})).read(0, 0)
+    assert float(example.problem.A.H(example.problem.y).abs().max()) == pytest.approx(2.0, rel=1e-5)
+    assert AdjointMaximum()(replace(example.problem, y=torch.zeros_like(example.problem.y))) == 1
+    assert Constant(3.0)(example.problem) == 3
+
+
+def test_the_curriculum_grows_the_acceleration_and_validation_sees_the_last() -> None:
+    hard = [{"kind": "equispaced-fraction", "acceleration": 5, "center_fraction": 0.1}]
+    stages = [{"until": 2, "masks": MASKS}]
+    network = {"kind": "e2e-varnet", "pools": 1}
+    values = settings(TINY, data__masks=hard, data__curriculum=stages, data__operator="coils", network=network)
+
+    def lines(example: Example) -> int:
+        return int((example.problem.y.abs().sum(dim=(0, 1)) > 0).sum())
+
+    examples = training(values)
+    assert lines(examples.read(0, 1)) > lines(examples.read(0, 2)) == 4
+    assert lines(validation(values).read(0, 0)) == 4
+
+
+def test_the_curriculum_of_ct_thins_views_and_photons() -> None:
+    values = settings(TINY_CT, data__views=6, data__photons=1e4, data__curriculum=[{"until": 1}])
+    examples = training(values)
+    assert examples.read(0, 0).problem.y.shape[0] == 12
+    few = examples.read(0, 1)
+    assert few.problem.y.shape[0] == 6
+    assert same(few, training(values).read(0, 1))
+    assert not torch.equal(few.problem.y, examples.read(0, 2).problem.y)
+
+
+def test_fastmri_files_are_read_by_slice_with_seeded_masks(tmp_path: Path) -> None:
+    for part, slices in (("multicoil_train", 2), ("multicoil_val", 1)):
+        (tmp_path / part).mkdir()
+        simulate(tmp_path / part / "a.h5", slices=slices)
+        simulate(tmp_path / part / "b.h5", slices=1, size=(40, 32))
+    data = {"kind": "fastmri", "dataset": "fastmri-knee", "folder": str(tmp_path), "masks": MASKS}
+    values = settings(changed(TINY, data=data))
+    examples, held = build_examples(values.data, 0)
+    assert (len(examples), len(held)) == (3, 2)
+    assert examples.bucket(0) == examples.bucket(1) != examples.bucket(2)
+    example = examples.read(1, 0)
+    assert example.names == ("a.h5, slice 1",)
+    assert example.target.shape == (48, 40)
+    assert math.isfinite(float(example.data_range))
+    assert not same(example, examples.read(1, 1))
+    assert same(held.read(0, 0), held.read(0, 1))
+    with pytest.raises(ValueError, match="one shape"):
+        collate([examples.read(0, 0), examples.read(2, 0)])
+
+
+def test_heads_are_scanned_anew_in_each_epoch_and_validated_on_files(tmp_path: Path) -> None:
+    for part in ("train", "validation"):
+        (tmp_path / part).mkdir()
+    with h5py.File(tmp_path / "train" / "images_000.h5", "w") as file:
+        file["image"] = PhantomImages(3, (48, 40))[1].expand(3, 48, 40).numpy()
+    lines = ["sample,subject,contrast,height", *(f"{n},someone,T1,{n / 10}" for n in range(3))]
+    (tmp_path / "slices_train.csv").write_text("\n".join(lines) + "\n")
+    simulate(tmp_path / "validation" / "a.h5", slices=2)
+    data = {"kind": "brain-small", "folder": str(tmp_path), "masks": MASKS, "augmentation": {"flips": True}}
+    values = settings(changed(TINY, data=data)).data
+    examples, held = build_examples(values, 0)
+    assert (len(examples), len(held)) == (3, 2)
+    assert {examples.bucket(index) for index in range(3)} <= set(range(8, 17))
+    example = examples.read(1, 0)
+    assert example.problem.y.shape == (examples.bucket(1), 48, 40)
+    assert same(example, build_examples(values, 0)[0].read(1, 0))
+    assert not same(example, examples.read(1, 1))
+    found = example.problem.picture(example.problem.A.H(example.problem.y))
+    assert psnr(found, example.target, data_range=float(example.data_range)) > 18
+
+
+def test_missing_data_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDRECON_DATA", str(tmp_path))
+    values = settings(changed(TINY_CT, data={"kind": "lodopab", "dataset": "lodopab-small"}))
+    with pytest.raises(InputError, match="medrecon data fetch lodopab-small"):
+        build_examples(values.data, 0)
+    data = {"kind": "fastmri", "dataset": "fastmri-knee", "folder": str(tmp_path), "masks": MASKS}
+    with pytest.raises(InputError, match="multicoil_train"):
+        build_examples(settings(changed(TINY, data=data)).data, 0)
