@@ -11,7 +11,7 @@ import typer
 import typer.main
 
 from medrecon import __version__
-from medrecon.commands import about, data, demo, reconstruct, scans
+from medrecon.commands import about, data, demo, reconstruct, scans, train, weights
 from medrecon.commands.console import complain, expected, say
 
 __all__ = ["app", "main"]
@@ -41,17 +41,22 @@ def _app(callback: Callable[..., None] | None = None, *, help: str | None = None
 
 app = _app(_root)
 _data = _app(help="List, get and check data sets.")
+_weights = _app(help="List and show trained weights.")
 app.command()(reconstruct.reconstruct)
 app.command()(scans.inspect)
 app.command()(scans.simulate)
 app.command()(about.methods)
 app.command()(demo.demo)
+app.command()(train.train)
 app.add_typer(_data, name="data")
+app.add_typer(_weights, name="weights")
 app.command()(about.doctor)
 _data.command("list")(data.list_)
 _data.command()(data.fetch)
 _data.command()(data.verify)
 _data.command()(data.path)
+_weights.command("list")(weights.list_)
+_weights.command()(weights.show)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

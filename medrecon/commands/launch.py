@@ -1,0 +1,77 @@
+"""Several processes of one command on this machine, which find each other as those of `torchrun` do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import IO
+
+__all__ = ["launch"]
+
+_GRACE_SECONDS = 10.0
+
+
+def launch(arguments: Sequence[str], count: int) -> int:
+    """Run `medrecon ARGUMENTS` in so many processes, and return the exit status of the first that failed, or 0.
+
+    When one fails the others are ended. The first process says what there is to say; of the others' complaints only those of the
+    one that failed are shown.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    threads = max(1, (os.cpu_count() or 1) // count)
+    shared = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+    }
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **shared}
+    with ExitStack() as stack:
+        complaints = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
+        children: list[subprocess.Popen[bytes]] = []
+        stack.callback(_end, children)
+        for rank, stderr in enumerate([None, *complaints]):
+            own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            children.append(subprocess.Popen([sys.executable, "-m", "medrecon", *arguments], env=own, stderr=stderr))
+        failed = _wait(children)
+        _end(children)
+        if failed is None:
+            return 0
+        if failed > 0 and children[0].returncode <= 0:  # the first was ended, and said nothing
+            _show(complaints[failed - 1])
+        status = children[failed].returncode
+        return status if status > 0 else 1
+
+
+def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
+    """Wait until all have ended well, or one has not: the number of that one."""
+    while True:
+        statuses = [child.poll() for child in children]
+        failed = next((rank for rank, status in enumerate(statuses) if status not in (None, 0)), None)
+        if failed is not None or None not in statuses:
+            return failed
+        time.sleep(0.05)
+
+
+def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Let the rest see what happened, and end those that do not."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for child in children:
+        try:
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.terminate()
+            child.wait()
+
+
+def _show(complaint: IO[bytes]) -> None:
+    complaint.seek(0)
+    sys.stderr.write(complaint.read().decode("utf-8", "replace"))

@@ -1,0 +1,51 @@
+"""`medrecon train`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medrecon.commands.console import progress, say
+from medrecon.commands.launch import launch
+from medrecon.config import DeviceName
+
+__all__ = ["train"]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, such as those of configs/.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The folder of the run [runs/NAME].")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key: training.epochs=3; repeatable."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    devices: Annotated[int, typer.Option(min=1, help="Processes on this machine, one a GPU if there are GPUs.")] = 1,
+    device: Annotated[DeviceName | None, typer.Option(help="Where to compute [a GPU if there is one].")] = None,
+) -> int:
+    """Train a network as a file says; print a plan, then write checkpoints, a card and tables of losses.
+
+    Over several machines, run `torchrun ... -m medrecon train CONFIG` on each.
+
+    Example: medrecon train configs/varnet_brain_small.yaml --set training.epochs=3
+    """
+    from medrecon.config.files import load_settings
+    from medrecon.config.training import TrainingSettings
+
+    settings = load_settings(TrainingSettings, config, changes or [])
+    folder = Path("runs") / settings.name if output is None else output
+    if devices > 1 and "LOCAL_RANK" not in os.environ:
+        chosen = [f"--set={change}" for change in changes or []]
+        chosen += [*(["--resume"] if resume else []), *([] if device is None else [f"--device={device.value}"])]
+        return launch(["train", str(config), "--output", str(folder), *chosen], devices)
+    from medrecon.experiment.training import train_network
+
+    with progress() as bar:
+        done = train_network(settings, folder, resume=resume, device=device, say=say, progress=bar)
+    if os.environ.get("RANK", "0") == "0":
+        best = "no epoch was finished" if done.best is None else f"best loss of validation {done.best:.5g}"
+        say(f"trained {done.step} steps; {best}; weights and card lie in {folder}")
+    return 0

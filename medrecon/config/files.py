@@ -1,0 +1,138 @@
+"""Read settings from a YAML file, with changes from the command line; errors name the file, the key and what is allowed."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from medrecon.errors import InputError
+
+__all__ = ["load_settings", "settings_of"]
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def load_settings(kind: type[T], path: Path, changes: Sequence[str] = ()) -> T:
+    """Read settings of a kind; `changes` are `key=value`, keys with dots for what is inside: `training.epochs=3`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a key is unknown, or a value is of a wrong type or out of its range.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file; give one of configs/*.yaml, or your own") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: holds no keys; it takes {', '.join(kind.model_fields)}")
+    for change in changes:
+        _set(values, change)
+    return settings_of(kind, values, str(path))
+
+
+def settings_of(kind: type[T], values: object, name: str) -> T:
+    """Make settings of plain values that come from `name`.
+
+    Raises
+    ------
+    InputError
+        As `load_settings`.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{name}: {_words(kind, error.errors()[0])}") from error
+
+
+def _set(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    *parts, last = key.strip().split(".")
+    if not equals or not last:
+        raise InputError(f"--set takes key=value, such as training.epochs=3; got '{change}'")
+    inside: Any = values
+    for part in parts:
+        inside = _entered(inside, part, key)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {change}: the value is not YAML; put it in quotes") from error
+    if isinstance(inside, list):
+        inside[_place(inside, last, key)] = value
+    else:
+        inside[last] = value
+
+
+def _entered(inside: Any, part: str, key: str) -> Any:
+    if isinstance(inside, list):
+        return inside[_place(inside, part, key)]
+    found = inside.setdefault(part, {})
+    if not isinstance(found, dict | list):
+        raise InputError(f"--set {key}: {part} is a value, {found!r}, and has no keys inside")
+    return found
+
+
+def _place(inside: list[Any], part: str, key: str) -> int:
+    if not part.isdecimal() or int(part) >= len(inside):
+        raise InputError(f"--set {key}: '{part}' is to be a place in a list of {len(inside)}, counted from 0")
+    return int(part)
+
+
+def _words(kind: type[BaseModel], error: Any) -> str:
+    """Say what is wrong with one key, and what it takes."""
+    models, path = {kind}, []
+    for part in error["loc"][: -1 if error["type"] in ("extra_forbidden", "missing") else None]:
+        models, is_key = _inside(models, part)
+        path += [str(part)] if is_key else []
+    key = ".".join([*path, str(error["loc"][-1])] if error["type"] in ("extra_forbidden", "missing") else path)
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    match error["type"]:
+        case "extra_forbidden":
+            allowed = ", ".join(name for model in models for name in model.model_fields)
+            return f"{key}: there is no such key; allowed are {allowed}"
+        case "missing":
+            return f"{key}: is missing"
+        case "union_tag_not_found":
+            return f"{key}.kind: is missing; allowed are {_kinds(models)}"
+        case "union_tag_invalid":
+            return f"{key}.kind: got {error['ctx']['tag']!r}; allowed are {error['ctx']['expected_tags']}"
+        case "value_error":
+            return f"{key}: {message}" if key else message
+        case _:
+            return f"{key}: {message}, got {error['input']!r}"
+
+
+def _inside(models: set[type[BaseModel]], part: str | int) -> tuple[set[type[BaseModel]], bool]:
+    """The models of a key, or of a union's tag; and whether it was a key."""
+    if isinstance(part, int):
+        return models, True
+    tagged = {model for model in models if part in _tags(model)}
+    if tagged and not any(part in model.model_fields for model in models):
+        return tagged, False
+    fields = [model.model_fields[part] for model in models if part in model.model_fields]
+    return {found for field in fields for found in _models(field.annotation)}, bool(fields)
+
+
+def _tags(model: type[BaseModel]) -> tuple[str, ...]:
+    field = model.model_fields.get("kind")
+    return () if field is None else tuple(str(value) for value in typing.get_args(field.annotation))
+
+
+def _kinds(models: set[type[BaseModel]]) -> str:
+    return ", ".join(sorted(repr(tag) for model in models for tag in _tags(model)))
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)

@@ -1,0 +1,150 @@
+"""What a network is trained on, as `configs/*.yaml` say it: samples, how they are measured, and their scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from medrecon.config.ct import Photons
+from medrecon.config.mri import MaskSettings
+from medrecon.config.settings import Settings, Size
+
+__all__ = [
+    "AdjointMaximumSettings",
+    "AugmentationSettings",
+    "BrainSmallData",
+    "ConstantSettings",
+    "DataSettings",
+    "DoseStage",
+    "FastMRIData",
+    "LoDoPaBData",
+    "LoDoPaBUnitSettings",
+    "MRIData",
+    "MaskStage",
+    "NormalisationSettings",
+    "PhantomCTData",
+    "PhantomMRIData",
+]
+
+_Count = Annotated[int, Field(ge=1)]
+
+
+class ConstantSettings(Settings):
+    """All samples are multiplied by one factor; 1 leaves them as they are."""
+
+    kind: Literal["constant"]
+    factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+
+class AdjointMaximumSettings(Settings):
+    """The brightest pixel of the zero-filled image becomes `level`."""
+
+    kind: Literal["adjoint-maximum"]
+    level: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+
+class LoDoPaBUnitSettings(Settings):
+    """Attenuation over LoDoPaB-CT's largest, so that images are 0 to 1."""
+
+    kind: Literal["lodopab-unit"]
+
+
+NormalisationSettings = Annotated[
+    ConstantSettings | AdjointMaximumSettings | LoDoPaBUnitSettings, Field(discriminator="kind")
+]
+
+
+class AugmentationSettings(Settings):
+    """What is done to images before they are measured."""
+
+    flips: bool = False
+    turns: bool = False
+    shift: int = Field(default=0, ge=0)
+
+
+class MaskStage(Settings):
+    """The masks of the epochs below `until`."""
+
+    until: int = Field(ge=1)
+    masks: tuple[MaskSettings, ...] = Field(min_length=1)
+
+
+class DoseStage(Settings):
+    """Views and photons of the epochs below `until`."""
+
+    until: int = Field(ge=1)
+    views: int | None = Field(default=None, ge=1)
+    photons: Photons | None = None
+
+
+class MRIData(Settings):
+    """What all MRI data have: which operator is posed, and masks, of which each sample draws one."""
+
+    operator: Literal["sense", "coils"] = "sense"
+    masks: tuple[MaskSettings, ...] = Field(min_length=1)
+    curriculum: tuple[MaskStage, ...] = ()
+    normalisation: NormalisationSettings = AdjointMaximumSettings(kind="adjoint-maximum")
+
+
+class FastMRIData(MRIData):
+    """Files of fastMRI in two folders below `folder`, or below that of the data set."""
+
+    kind: Literal["fastmri"]
+    dataset: Literal["fastmri-knee", "fastmri-brain"]
+    folder: Path | None = None
+    train: str = "multicoil_train"
+    validation: str = "multicoil_val"
+
+
+class BrainSmallData(MRIData):
+    """The set `brain-small`, in `folder` or where medrecon puts it: images scanned anew in each epoch, validation once."""
+
+    kind: Literal["brain-small"]
+    folder: Path | None = None
+    augmentation: AugmentationSettings = AugmentationSettings()
+
+
+class PhantomMRIData(MRIData):
+    """So many random phantoms, measured anew in each epoch."""
+
+    kind: Literal["phantom-mri"]
+    train: _Count = 64
+    validation: _Count = 16
+    size: tuple[Size, Size] = (64, 64)
+    coils: int = Field(default=4, ge=1, le=256)
+    snr: float | None = Field(default=40.0, gt=0, allow_inf_nan=False)
+    augmentation: AugmentationSettings = AugmentationSettings()
+
+
+class _CTData(Settings):
+    views: int | None = Field(default=None, ge=1)
+    photons: Photons | None = None
+    curriculum: tuple[DoseStage, ...] = ()
+    normalisation: NormalisationSettings = LoDoPaBUnitSettings(kind="lodopab-unit")
+
+
+class LoDoPaBData(_CTData):
+    """Files of LoDoPaB-CT in `folder`, or in that of the data set; `views` and `photons` thin them further."""
+
+    kind: Literal["lodopab"]
+    dataset: Literal["lodopab", "lodopab-small"]
+    folder: Path | None = None
+    train: str = "train"
+    validation: str = "validation"
+
+
+class PhantomCTData(_CTData):
+    """So many random phantoms, measured by `all_views` parallel views in closed form."""
+
+    kind: Literal["phantom-ct"]
+    train: _Count = 64
+    validation: _Count = 16
+    size: Size = 64
+    all_views: _Count = 60
+
+
+DataSettings = Annotated[
+    FastMRIData | BrainSmallData | PhantomMRIData | LoDoPaBData | PhantomCTData, Field(discriminator="kind")
+]

@@ -1,0 +1,180 @@
+"""From the settings of a training run to its objects, and through the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, assert_never
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import nn
+
+from medrecon.config import DeviceName
+from medrecon.config.training import (
+    AdamSettings,
+    AdamWSettings,
+    ConstantRateSettings,
+    CosineRateSettings,
+    LossTerm,
+    OptimizerSettings,
+    RmsPropSettings,
+    ScheduleSettings,
+    StepRateSettings,
+    TrainingSettings,
+)
+from medrecon.data.download import Progress, silent
+from medrecon.errors import InputError
+from medrecon.experiment.networks import build_network, operator_family
+from medrecon.experiment.training_data import build_examples, describe_data
+from medrecon.training.card import make_card
+from medrecon.training.checkpoint import differences, read_metadata
+from medrecon.training.loop import Recipe, Task, make_plan, train
+from medrecon.training.losses import L1Loss, Loss, MSELoss, SSIMLoss, WeightedSum
+from medrecon.training.plan import Plan
+from medrecon.training.schedules import ConstantRate, CosineRate, Schedule, StepRate
+from medrecon.training.state import Position, RunFolder
+
+__all__ = ["build_card", "build_task", "open_accelerator", "train_network"]
+
+_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+#: What may be changed when a run is resumed, without another result up to where it stood.
+_FREE = (
+    "name",
+    "training.epochs",
+    "training.max_steps",
+    "training.patience",
+    "training.save_every",
+    "training.workers",
+)
+
+
+def _say_nothing(line: str) -> None:
+    """Say nothing."""
+    del line
+
+
+def build_task(settings: TrainingSettings) -> Task:
+    """Make the network, its weights from the seed, and all that it is trained with.
+
+    Raises
+    ------
+    InputError
+        If data are missing or at fault.
+    """
+    training, validation = build_examples(settings.data, settings.training.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.training.seed)
+        network = build_network(settings.network, operator_family(settings.data))
+    return Task(
+        network=network,
+        optimizer=_optimizer(settings.optimizer, network),
+        loss=WeightedSum(tuple((term.weight, _loss(term)) for term in settings.loss)),
+        schedule=_schedule(settings.schedule),
+        training=training,
+        validation=validation,
+        recipe=Recipe(**settings.training.model_dump(exclude={"precision"})),
+    )
+
+
+def build_card(settings: TrainingSettings) -> dict[str, Any]:
+    """Say what will have been trained; see `medrecon.training.card`."""
+    data, split = describe_data(settings.data)
+    configuration = settings.model_dump(mode="json")
+    normalisation = " ".join(f"{key}={value}" for key, value in configuration["data"]["normalisation"].items())
+    family = operator_family(settings.data)
+    return make_card(configuration, operator=family, normalisation=normalisation, split=split, data=data)
+
+
+def open_accelerator(precision: str, device: DeviceName | None = None) -> Accelerator:
+    """Take the devices: those of `torchrun`, else one GPU if there is one, else the CPU."""
+    if device is DeviceName.CUDA and not torch.cuda.is_available():
+        raise InputError("--device cuda: no CUDA device is available to PyTorch; leave it out to compute on the CPU")
+    wanted = _PRECISIONS[precision]
+    on_cpu = device is DeviceName.CPU or not torch.cuda.is_available()
+    if on_cpu and precision == "fp16":
+        raise InputError("training.precision: fp16 takes a GPU, and this is the CPU; take bf16 or fp32")
+    if (
+        AcceleratorState._shared_state and AcceleratorState().mixed_precision != wanted
+    ):  # of a run before, in this process
+        AcceleratorState._reset_state()
+    # Not told of the CPU, it would not see the other processes on it.
+    return Accelerator(mixed_precision=wanted, cpu=on_cpu)
+
+
+def train_network(
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    device: DeviceName | None = None,
+    say: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
+) -> Position:
+    """Train as the settings say, into `folder`; the plan is told first.
+
+    Raises
+    ------
+    InputError
+        If data are missing, the folder holds a run already or none to resume, or training cannot go on.
+    """
+    run, card = RunFolder(folder), build_card(settings)
+    _require_folder(run, card, resume)
+    accelerator = open_accelerator(settings.training.precision, device)
+    task = build_task(settings)
+    plan: Plan | None = None
+    if accelerator.is_main_process:
+        plan = make_plan(task, accelerator)
+        for line in (f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}", *plan.lines()):
+            say(line)
+    accelerator.wait_for_everyone()
+    return train(task, run, card, accelerator, resume=resume, plan=plan, progress=progress)
+
+
+def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> None:
+    if not resume:
+        if run.last.exists():
+            raise InputError(f"{run.path}: holds a training run; go on with --resume, or give another --output")
+        return
+    if not run.last.exists():
+        raise InputError(f"{run.path}: holds no run to go on with; leave out --resume")
+    before = read_metadata(run.last)["card"]["configuration"]
+    lines = [line for line in differences(before, card["configuration"]) if line.partition(":")[0] not in _FREE]
+    if lines:
+        raise InputError(
+            f"{run.last}: the run was started with other settings: {'; '.join(lines[:3])} now; make them agree"
+        )
+
+
+def _loss(term: LossTerm) -> Loss:
+    match term.kind:
+        case "l1":
+            return L1Loss()
+        case "mse":
+            return MSELoss()
+        case "ssim":
+            return SSIMLoss()
+        case _:
+            assert_never(term.kind)
+
+
+def _schedule(settings: ScheduleSettings) -> Schedule:
+    match settings:
+        case ConstantRateSettings():
+            return ConstantRate()
+        case StepRateSettings():
+            return StepRate(settings.every, settings.gamma)
+        case CosineRateSettings():
+            return CosineRate(settings.warmup, settings.floor)
+
+
+def _optimizer(settings: OptimizerSettings, network: nn.Module) -> torch.optim.Optimizer:
+    rate, decay, parameters = settings.rate, settings.weight_decay, network.parameters()
+    match settings:
+        case AdamSettings():
+            return torch.optim.Adam(parameters, rate, settings.betas, weight_decay=decay)
+        case AdamWSettings():
+            return torch.optim.AdamW(parameters, rate, settings.betas, weight_decay=decay)
+        case RmsPropSettings():
+            return torch.optim.RMSprop(parameters, rate, weight_decay=decay)

@@ -1,0 +1,142 @@
+"""From settings to the samples that a network learns from, and to those that it is validated on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medrecon.config.mri import MaskSettings
+from medrecon.config.training_data import (
+    AdjointMaximumSettings,
+    AugmentationSettings,
+    BrainSmallData,
+    ConstantSettings,
+    DataSettings,
+    FastMRIData,
+    LoDoPaBData,
+    LoDoPaBUnitSettings,
+    MRIData,
+    NormalisationSettings,
+    PhantomCTData,
+    PhantomMRIData,
+)
+from medrecon.data.attenuation import MU_MAX
+from medrecon.data.batches import derived_seed
+from medrecon.data.brain_small import HeadImages
+from medrecon.data.fetch import path as dataset_path
+from medrecon.data.lodopab import LoDoPaB
+from medrecon.data.masks import SamplingMask
+from medrecon.errors import InputError
+from medrecon.experiment.mri import build_mask
+from medrecon.problem import coil_problem, sense_problem
+from medrecon.training.augmentation import Augmentation
+from medrecon.training.card import DataDescription, describe_manifest
+from medrecon.training.ct import Dose, PhantomSinograms, SinogramExamples, Sinograms
+from medrecon.training.curriculum import Curriculum
+from medrecon.training.examples import AdjointMaximum, Constant, Examples, Normalisation
+from medrecon.training.heads import HeadScans
+from medrecon.training.mri import CoilSimulation, FastMRISlices, ImageSlices, KSpaceExamples, PhantomImages, Slices
+
+__all__ = ["build_examples", "describe_data"]
+
+_GENERATED = DataDescription("random phantoms", "none: the images are generated", "")
+
+
+def build_examples(data: DataSettings, seed: int) -> tuple[Examples, Examples]:
+    """Make the samples of training and of validation.
+
+    Raises
+    ------
+    InputError
+        If data are missing; the text says which command gets them.
+    """
+    match data:
+        case FastMRIData():
+            folder = dataset_path(data.dataset) if data.folder is None else data.folder
+            training, validation = (FastMRISlices(_inside(folder, part)) for part in (data.train, data.validation))
+            return _kspace(data, training, seed), _kspace(data, validation, None)
+        case BrainSmallData():
+            folder = dataset_path("brain-small") if data.folder is None else data.folder
+            heads = HeadScans(HeadImages(folder), _augmentation(data.augmentation), seed)
+            return _kspace(data, heads, seed), _kspace(data, FastMRISlices(_inside(folder, "validation")), None)
+        case PhantomMRIData():
+            return _kspace(data, _phantoms(data, seed, 0), seed), _kspace(data, _phantoms(data, seed, 1), None)
+        case LoDoPaBData():
+            folder = dataset_path(data.dataset) if data.folder is None else data.folder
+            return _sinograms(data, LoDoPaB(folder, data.train), seed), _sinograms(
+                data, LoDoPaB(folder, data.validation), None
+            )
+        case PhantomCTData():
+            parts = (
+                PhantomSinograms(count, data.size, data.all_views, derived_seed(seed, part))
+                for part, count in enumerate((data.train, data.validation))
+            )
+            return _sinograms(data, next(parts), seed), _sinograms(data, next(parts), None)
+
+
+def describe_data(data: DataSettings) -> tuple[DataDescription, str]:
+    """Say where the samples come from, and how they are split."""
+    match data:
+        case FastMRIData() | LoDoPaBData():
+            return describe_manifest(data.dataset), f"trained on {data.train}, chosen on {data.validation}"
+        case BrainSmallData():
+            return describe_manifest("brain-small"), "by subject: trained on images of train, chosen on validation"
+        case PhantomMRIData() | PhantomCTData():
+            return _GENERATED, f"trained on {data.train} phantoms, chosen on {data.validation} others"
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Masks of these settings; a seed stands in for theirs."""
+
+    settings: MaskSettings
+
+    def __call__(self, shape: tuple[int, int], name: str, seed: int | None) -> SamplingMask:
+        settings = self.settings if seed is None else self.settings.model_copy(update={"seed": seed})
+        return build_mask(settings, shape, name)
+
+
+def _inside(folder: Path, part: str) -> Path:
+    found = folder / part
+    if not found.is_dir():
+        raise InputError(
+            f"{found}: is no folder; unpack {part} there, or set data.folder, data.train and data.validation"
+        )
+    return found
+
+
+def _phantoms(data: PhantomMRIData, seed: int, part: int) -> ImageSlices:
+    count = (data.train, data.validation)[part]
+    own, augmentation = derived_seed(seed, part), _augmentation(data.augmentation)
+    simulate = CoilSimulation(data.coils, data.snr)
+    return ImageSlices(PhantomImages(count, data.size, own), simulate, augmentation, own, "phantom")
+
+
+def _augmentation(settings: AugmentationSettings) -> Augmentation:
+    return Augmentation(settings.flips, settings.turns, settings.shift)
+
+
+def _kspace(data: MRIData, slices: Slices, seed: int | None) -> KSpaceExamples:
+    masks = Curriculum(_draws(data.masks), tuple((stage.until, _draws(stage.masks)) for stage in data.curriculum))
+    pose = sense_problem if data.operator == "sense" else coil_problem
+    return KSpaceExamples(slices, masks, pose, _normalisation(data.normalisation), seed)
+
+
+def _draws(masks: tuple[MaskSettings, ...]) -> tuple[_Draw, ...]:
+    return tuple(_Draw(settings) for settings in masks)
+
+
+def _sinograms(data: LoDoPaBData | PhantomCTData, sinograms: Sinograms, seed: int | None) -> SinogramExamples:
+    earlier = tuple((stage.until, Dose(stage.views, stage.photons)) for stage in data.curriculum)
+    dose = Curriculum(Dose(data.views, data.photons), earlier)
+    return SinogramExamples(sinograms, dose, _normalisation(data.normalisation), seed)
+
+
+def _normalisation(settings: NormalisationSettings) -> Normalisation:
+    match settings:
+        case ConstantSettings():
+            return Constant(settings.factor)
+        case AdjointMaximumSettings():
+            return AdjointMaximum(settings.level)
+        case LoDoPaBUnitSettings():
+            return Constant(1 / MU_MAX)

@@ -1,0 +1,120 @@
+"""CT to learn from: sinograms with their images, as they are, or with fewer views and photons."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from medrecon.data.attenuation import MU_WATER, AttenuationUnit
+from medrecon.data.batches import derived_seed
+from medrecon.data.ellipses import Ellipse, Phantom
+from medrecon.data.projections import phantom_image, phantom_sinogram
+from medrecon.data.random_phantoms import random_phantom
+from medrecon.data.sinograms import SinogramSample
+from medrecon.evaluation import image_range
+from medrecon.geometry import Arc, Grid, ParallelBeam
+from medrecon.problem import Problem, keep_views, lower_dose
+from medrecon.training.curriculum import Curriculum
+from medrecon.training.examples import Example, Normalisation, make_example, radon
+
+__all__ = ["Dose", "PhantomSinograms", "SinogramExamples", "Sinograms"]
+
+
+class Sinograms(Protocol):
+    """Sinograms of one geometry and grid with their targets, such as `medrecon.data.lodopab.LoDoPaB`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> SinogramSample: ...
+
+
+@dataclass(frozen=True)
+class Dose:
+    """How many views are kept, and the photons a ray of the noise that is added; None leaves what there is."""
+
+    views: int | None = None
+    photons: float | None = None
+
+
+@dataclass(frozen=True)
+class PhantomSinograms:
+    """`count` random phantoms `size` pixels of 1 mm wide, measured in closed form by `n_views` parallel views."""
+
+    count: int
+    size: int
+    n_views: int
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> SinogramSample:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        return _measured(self.size, self.n_views, derived_seed(self.seed, index), index)
+
+
+@lru_cache(maxsize=1024)
+def _measured(size: int, n_views: int, seed: int, index: int) -> SinogramSample:
+    grid = Grid((size, size), 1.0)
+    geometry = ParallelBeam(Arc.half_turn(n_views), n_bins=round(1.5 * size), spacing=1.0)
+    phantom = random_phantom(torch.Generator().manual_seed(seed))
+    shapes = (shape for shape in phantom.shapes if isinstance(shape, Ellipse))
+    scaled = tuple(Ellipse(2 * MU_WATER * e.intensity, e.center, e.semi_axes, e.angle) for e in shapes)
+    unit, attenuating = size / 2, Phantom(scaled)
+    return SinogramSample(
+        sinogram=phantom_sinogram(attenuating, geometry, unit).float(),
+        geometry=geometry,
+        grid=grid,
+        target=phantom_image(attenuating, grid, unit),
+        unit=AttenuationUnit.PER_MM,
+        photons=None,
+        name="phantom",
+        index=index,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SinogramExamples:
+    """Sinograms as problems in 1/mm, scaled by the normalisation; the range of the metrics is that of LoDoPaB-CT's protocol.
+
+    Parameters
+    ----------
+    sinograms
+        where they come from.
+    dose
+        views and photons, by epoch.
+    normalisation
+        of measurements and target.
+    seed
+        of the photons; None for those of validation, the same in every epoch.
+    """
+
+    sinograms: Sinograms
+    dose: Curriculum[Dose]
+    normalisation: Normalisation
+    seed: int | None
+
+    def __len__(self) -> int:
+        return len(self.sinograms)
+
+    def bucket(self, index: int) -> Hashable:  # noqa: ARG002
+        return None
+
+    def read(self, index: int, epoch: int) -> Example:
+        sample = self.sinograms[index]
+        dose = self.dose.last if self.seed is None else self.dose.at(epoch)
+        if dose.views is not None:
+            sample = keep_views(sample, dose.views)
+        if dose.photons is not None:
+            keys = (index,) if self.seed is None else (self.seed, epoch, index)
+            sample = lower_dose(sample, dose.photons, torch.Generator().manual_seed(derived_seed(*keys)))
+        target: Tensor | None = sample.target
+        A = radon(sample.grid, sample.geometry)
+        problem = Problem(sample.sinogram, A, sample.grid.shape, target)
+        data_range = 0.0 if target is None else image_range(target)
+        return make_example(problem, self.normalisation, data_range, f"{sample.name}, sample {sample.index}")

@@ -1,0 +1,290 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from medrecon.data.batches import epoch_batches
+from medrecon.data.download import Progress, silent
+from medrecon.training.card import with_scores
+from medrecon.training.checkpoint import Checkpoint, write_card, write_checkpoint
+from medrecon.training.examples import Example, Examples, collate
+from medrecon.training.failures import TrainingStoppedError, memory_said
+from medrecon.training.logs import Logs
+from medrecon.training.losses import Loss
+from medrecon.training.plan import Plan, measure
+from medrecon.training.schedules import Schedule
+from medrecon.training.state import Position, RunFolder, State, read_state, write_state
+from medrecon.training.validation import Scores, validate
+
+__all__ = ["Recipe", "Task", "make_plan", "train"]
+
+_MEASURED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and in which portions a network is trained.
+
+    Parameters
+    ----------
+    epochs
+        passes over the samples; `max_steps` ends earlier, None does not.
+    batch_size
+        samples a step and process.
+    seed
+        of everything random.
+    clip
+        the largest norm of the gradient; None for any.
+    patience
+        epochs without a lower loss of validation after which training ends; None for never.
+    save_every
+        steps between checkpoints within an epoch, besides those at its end; None for none.
+    workers
+        processes that read samples; 0 reads between the steps.
+    """
+
+    epochs: int
+    batch_size: int = 1
+    seed: int = 0
+    clip: float | None = None
+    patience: int | None = None
+    save_every: int | None = None
+    workers: int = 0
+    max_steps: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained, on what, and how."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss: Loss
+    schedule: Schedule
+    training: Examples
+    validation: Examples
+    recipe: Recipe
+
+
+def make_plan(task: Task, accelerator: Accelerator) -> Plan:
+    """Count, and measure a few steps; nothing of the task is changed."""
+    recipe, device = task.recipe, accelerator.device
+    network = task.network.to(device)
+    batches = _batches(task, 0, accelerator.num_processes)
+    shown = (batches[k % len(batches)] for k in range(_MEASURED_STEPS))
+    start = time.perf_counter()
+    examples = [collate([task.training.read(i, 0) for i in batch]).to(device) for batch in shown]
+    reading = (time.perf_counter() - start) / _MEASURED_STEPS
+    with memory_said(None, recipe.batch_size):
+        measured = measure(network, task.loss, examples, accelerator.autocast)
+    return Plan(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        samples=len(task.training),
+        validation_samples=len(task.validation),
+        batch_size=recipe.batch_size,
+        steps_per_epoch=len(batches) // accelerator.num_processes,
+        epochs=recipe.epochs,
+        n_processes=accelerator.num_processes,
+        device=str(device),
+        measured=measured,
+        reading=reading,
+        workers=recipe.workers,
+    )
+
+
+def train(
+    task: Task,
+    folder: RunFolder,
+    card: Mapping[str, Any],
+    accelerator: Accelerator,
+    *,
+    resume: bool = False,
+    plan: Plan | None = None,
+    progress: Progress = silent,
+) -> Position:
+    """Train until the epochs are over, or validation has not improved for long; the best and the last weights lie in `folder`.
+
+    All that is random is made of (seed, epoch, index) and the learning rate of the position, so that a run that is resumed gives
+    the losses of one that was not interrupted.
+
+    Raises
+    ------
+    InputError
+        If a loss or a gradient is not finite (the last checkpoint is from before), the memory is too small, or a file is at fault.
+    """
+    task.network.to(accelerator.device)
+    for group in task.optimizer.param_groups:
+        group.setdefault("initial_lr", group["lr"])
+    state = State(task.network, task.optimizer, Position(), accelerator.num_processes, {})
+    if resume:
+        state = read_state(folder.last, task.network, task.optimizer, accelerator.num_processes)
+    wrapped, optimizer = accelerator.prepare(task.network, task.optimizer)
+    if accelerator.scaler is not None and state.scaler:
+        accelerator.scaler.load_state_dict(dict(state.scaler))
+    with ExitStack() as stack:
+        logs = None
+        if accelerator.is_main_process:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.clean()
+            logs = stack.enter_context(Logs(folder.path, state.position.step))
+        run = _Run(task, folder, card, accelerator, wrapped, optimizer, logs, progress)
+        if not resume:
+            run.save(state.position, card)
+        stack.enter_context(memory_said(plan, task.recipe.batch_size))
+        return run.go(state.position)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A task on its devices."""
+
+    task: Task
+    folder: RunFolder
+    card: Mapping[str, Any]
+    accelerator: Accelerator
+    wrapped: nn.Module
+    optimizer: torch.optim.Optimizer
+    logs: Logs | None
+    progress: Progress
+
+    def go(self, position: Position) -> Position:
+        recipe = self.task.recipe
+        while position.epoch < recipe.epochs and not self._enough(position):
+            start = time.perf_counter()
+            position = self._epoch(position)
+            scores = validate(self.task.network, self.task.loss, self.task.validation, self.accelerator)
+            position = self._finish_epoch(position, scores, time.perf_counter() - start)
+            if recipe.patience is not None and position.waited >= recipe.patience:
+                break
+        return position
+
+    def save(self, position: Position, card: Mapping[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            scaler = {} if self.accelerator.scaler is None else self.accelerator.scaler.state_dict()
+            state = State(self.task.network, self.task.optimizer, position, self.accelerator.num_processes, scaler)
+            write_state(self.folder.last, state, card)
+
+    def _enough(self, position: Position) -> bool:
+        return self.task.recipe.max_steps is not None and position.step >= self.task.recipe.max_steps
+
+    def _epoch(self, position: Position) -> Position:
+        self.task.network.train()
+        every, batches = self.task.recipe.save_every, self._mine(position.epoch)
+        for example in self._examples(batches[position.batch :], position.epoch):
+            if self._enough(position):
+                break
+            fraction = position.epoch + position.batch / len(batches)
+            position = self._step(example.to(self.accelerator.device), position, fraction)
+            self.progress(f"epoch {position.epoch + 1}/{self.task.recipe.epochs}", position.batch, len(batches))
+            if every is not None and position.step % every == 0 and position.batch < len(batches):
+                self.save(position, self.card)
+        return position
+
+    def _step(self, example: Example, position: Position, epochs: float) -> Position:
+        task, accelerator = self.task, self.accelerator
+        factor = task.schedule(epochs, task.recipe.epochs)
+        for group in task.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        image = example.problem.picture(self.wrapped(example.problem.y, example.problem.A)).float()
+        loss = task.loss(image, example.target, example.data_range)
+        mean = float(accelerator.reduce(loss.detach(), reduction="mean"))
+        if not math.isfinite(mean):
+            self._stop(f"the loss is {mean}", position, example, math.isfinite(float(loss.detach())))
+        accelerator.backward(loss)
+        norm = accelerator.clip_grad_norm_(self.wrapped.parameters(), task.recipe.clip or math.inf)
+        if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
+            self._stop("the gradient is not finite", position, example, False)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        done = replace(position, batch=position.batch + 1, step=position.step + 1, loss_sum=position.loss_sum + mean)
+        if self.logs is not None:
+            rate = float(task.optimizer.param_groups[0]["lr"])
+            self.logs.step({"step": done.step, "epoch": done.epoch, "rate": rate, "loss": mean})
+        return done
+
+    def _finish_epoch(self, position: Position, scores: Scores, seconds: float) -> Position:
+        if not math.isfinite(scores.loss):
+            raise TrainingStoppedError(
+                f"epoch {position.epoch + 1}: the loss of validation is {scores.loss}; {self._kept()}"
+            )
+        better = position.best is None or scores.loss < position.best
+        card = with_scores(self.card, "validation", scores, position.step)
+        if self.logs is not None:
+            mean = position.loss_sum / max(position.batch, 1)
+            values = {"step": position.step, "epoch": position.epoch, "train_loss": mean, "seconds": seconds}
+            self.logs.epoch({**values, "loss": scores.loss, "psnr": scores.psnr, "ssim": scores.ssim})
+            if better:
+                write_checkpoint(self.folder.best, Checkpoint(self.task.network.state_dict(), {"card": card}))
+                write_card(self.folder.card, card)
+        after = replace(
+            position,
+            best=scores.loss if better else position.best,
+            waited=0 if better else position.waited + 1,
+        )
+        if position.batch == len(self._mine(position.epoch)):  # or `max_steps` ended it
+            after = replace(after, epoch=position.epoch + 1, batch=0, loss_sum=0.0)
+        self.save(after, card)
+        return after
+
+    def _mine(self, epoch: int) -> list[tuple[int, ...]]:
+        n = self.accelerator.num_processes
+        return _batches(self.task, epoch, n)[self.accelerator.process_index :: n]
+
+    def _examples(self, batches: list[tuple[int, ...]], epoch: int) -> Iterator[Example]:
+        loader = DataLoader(
+            _Epoch(self.task.training, batches, epoch),
+            batch_size=None,
+            num_workers=self.task.recipe.workers,
+            collate_fn=_same,
+            generator=torch.Generator().manual_seed(self.task.recipe.seed),
+        )
+        return iter(loader)
+
+    def _stop(self, what: str, position: Position, example: Example, innocent: bool) -> None:
+        names = gather_object([] if innocent else [", ".join(example.names)])
+        raise TrainingStoppedError(
+            f"epoch {position.epoch + 1}, step {position.step + 1}: {what} on the batch of {'; '.join(names)}; {self._kept()}"
+        )
+
+    def _kept(self) -> str:
+        return (
+            f"{self.folder.last} is the last good checkpoint; lower optimizer.rate, set training.clip, "
+            "or leave these samples out, and go on with --resume"
+        )
+
+
+class _Epoch(Dataset[Example]):
+    """The batches of one process in one epoch."""
+
+    def __init__(self, examples: Examples, batches: list[tuple[int, ...]], epoch: int) -> None:
+        self.examples, self.batches, self.epoch = examples, batches, epoch
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, place: int) -> Example:
+        if not 0 <= place < len(self.batches):
+            raise IndexError(place)
+        return collate([self.examples.read(index, self.epoch) for index in self.batches[place]])
+
+
+def _same(example: Any) -> Any:
+    return example
+
+
+def _batches(task: Task, epoch: int, n_processes: int) -> list[tuple[int, ...]]:
+    buckets = [task.training.bucket(index) for index in range(len(task.training))]
+    recipe = task.recipe
+    return epoch_batches(buckets, recipe.batch_size, seed=recipe.seed, epoch=epoch, n_processes=n_processes)
