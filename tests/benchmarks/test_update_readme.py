@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.update_readme import README, RESULTS, ROOT, Table, filled, markdown_table, methods, render, sections
-from medrecon.config import MethodName
+from medrecon.config import CTMethodName, MethodName
 from tests.program import medrecon, simulate
 
 TEXT = README.read_text("utf-8")
@@ -30,7 +30,7 @@ def test_the_tables_are_up_to_date() -> None:
 
 def test_pictures_and_links_are_there_and_small() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in link]
-    assert "docs/images/demo.png" in links
+    assert {"docs/images/demo.png", "docs/images/demo_ct.png"} <= set(links)
     for link in links:
         assert (ROOT / link).is_file(), link
         assert (ROOT / link).stat().st_size < 300_000, link
@@ -51,7 +51,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert {"simulate", "reconstruct", "inspect", "data"} <= {command[0] for command in commands}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDRECON_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr("medrecon.data.fetch.fetch", lambda _name, _progress: tmp_path)
+    monkeypatch.setattr("medrecon.preparation.prepare", lambda _name, _progress: tmp_path)
     (tmp_path / "scans").mkdir()
     simulate(tmp_path / "scans" / "a.h5")
     for command in commands:
@@ -84,5 +84,5 @@ def test_markers_and_contents_must_match() -> None:
 
 
 def test_every_method_has_a_row() -> None:
-    assert [row.split("`")[1] for row in methods().splitlines()[2:]] == list(MethodName)
+    assert [row.split("`")[1] for row in methods().splitlines()[2:]] == [*MethodName, *CTMethodName]
     assert markdown_table(("x",), []) == "| x |\n| --- |"

@@ -24,6 +24,7 @@ from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
 __all__ = ["adjoint", "forward"]
 
 Floats = NDArray[Any]
+Box = tuple[int, int, float, float]  # ny, nx, dy, dx
 Detector = tuple[float, ...]  # see `operations.detector_line`; the kernels take one over the spacing in place of it
 
 _ROWS, _VIEWS = 16, 8  # that a thread takes at a time
@@ -39,36 +40,49 @@ def forward(
 ) -> Floats:
     """Image `(batch, *shape)` of `sinogram (batch, angle, detector)`."""
     ny, nx = shape
-    n_bins, orbits = sinogram.shape[2], _orbits(views, bins, shape, spacing)
-    n_rows = (ny + 1) // 2 if orbits.halved else ny
-    box, image = (ny, nx, *spacing), np.empty((sinogram.shape[0], ny, nx), sinogram.dtype)
-    size = min(_ROWS, -(-n_rows // (2 * torch.get_num_threads())))
+    orbits, box = _orbits(views, bins, shape, spacing), (ny, nx, *spacing)
+    image = np.empty((sinogram.shape[0], ny, nx), sinogram.dtype)
     for start, stop in batches(sinogram.shape[0], orbits, sinogram.dtype):
-        lanes = lanes_of(stop - start, orbits, sinogram.dtype)
-        rays = spread(sinogram[start:stop], orbits, lanes, n_bins, border=1)
-        stack = np.zeros((n_rows + 2) * row_stride(nx, len(lanes)), sinogram.dtype)
-
-        work = partial(_interpolate, stack, rays, orbits.directions, n_bins, _pitched(detector), box, lanes)
-        run_all(work, ranges(n_rows, size))
-        folded(stack, orbits, n_rows, image[start:stop])
+        _forward(sinogram[start:stop], image[start:stop], orbits, box, _pitched(detector))
     return image
 
 
 def adjoint(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, float], detector: Detector) -> Floats:
     """Sinogram `(batch, angle, detector)` of `image (batch, y, x)`."""
     ny, nx = image.shape[1:]
-    n_bins, orbits = len(bins), _orbits(views, bins, (ny, nx), spacing)
-    n_rows = (ny + 1) // 2 if orbits.halved else ny
-    box, sinogram = (ny, nx, *spacing), np.zeros((image.shape[0], len(views), n_bins), image.dtype)
+    orbits, box = _orbits(views, bins, (ny, nx), spacing), (ny, nx, *spacing)
+    sinogram = np.zeros((image.shape[0], len(views), len(bins)), image.dtype)
     for start, stop in batches(image.shape[0], orbits, image.dtype):
-        lanes = lanes_of(stop - start, orbits, image.dtype)
-        stack = stacked(image[start:stop], orbits, lanes, n_rows)
-        rays = np.zeros(len(orbits.directions) * (n_bins + 2) * len(lanes), image.dtype)
-
-        work = partial(_scatter, stack, rays, orbits.directions, n_bins, _pitched(detector), box, lanes, n_rows)
-        run_all(work, ranges(len(orbits.directions), _VIEWS))
-        _collect(rays, sinogram[start:stop], orbits.views, orbits.flipped)
+        _adjoint(image[start:stop], sinogram[start:stop], orbits, box, _pitched(detector))
     return sinogram
+
+
+# What a part of a batch needs beyond input and output is gone before the next begins.
+
+
+def _forward(sinogram: Floats, image: Floats, orbits: Orbits, box: Box, detector: Detector) -> None:
+    n_bins, n_rows = sinogram.shape[2], _n_rows(orbits, box)
+    lanes = lanes_of(len(image), orbits, image.dtype)
+    rays = spread(sinogram, orbits, lanes, n_bins, border=1)
+    stack = np.zeros((n_rows + 2) * row_stride(box[1], len(lanes)), image.dtype)
+    work = partial(_interpolate, stack, rays, orbits.directions, n_bins, detector, box, lanes)
+    run_all(work, ranges(n_rows, min(_ROWS, -(-n_rows // (2 * torch.get_num_threads())))))
+    folded(stack, orbits, n_rows, image)
+
+
+def _adjoint(image: Floats, sinogram: Floats, orbits: Orbits, box: Box, detector: Detector) -> None:
+    n_bins, n_rows = sinogram.shape[2], _n_rows(orbits, box)
+    lanes = lanes_of(len(image), orbits, image.dtype)
+    stack = stacked(image, orbits, lanes, n_rows)
+    rays = np.zeros(len(orbits.directions) * (n_bins + 2) * len(lanes), image.dtype)
+    work = partial(_scatter, stack, rays, orbits.directions, n_bins, detector, box, lanes, n_rows)
+    run_all(work, ranges(len(orbits.directions), _VIEWS))
+    _collect(rays, sinogram, orbits.views, orbits.flipped)
+
+
+def _n_rows(orbits: Orbits, box: Box) -> int:
+    """Rows that are computed: the upper half where a half turn gives the others."""
+    return (box[0] + 1) // 2 if orbits.halved else box[0]
 
 
 def _orbits(views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, float]) -> Orbits:

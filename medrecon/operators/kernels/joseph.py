@@ -37,12 +37,7 @@ def forward(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, fl
     box, orbits = (ny, nx, *spacing), _orbits(views, bins, (ny, nx), spacing)
     sinogram = np.empty((image.shape[0], len(views), len(bins)), image.dtype)
     for start, stop in batches(image.shape[0], orbits, image.dtype):
-        part, lanes = sinogram[start:stop], lanes_of(stop - start, orbits, image.dtype)
-        stack = stacked(image[start:stop], orbits, lanes, ny)
-        band = _rows(nx, len(lanes), image.dtype)
-
-        work = partial(_project, stack, part, orbits.table, bins, orbits.n_bins, box, lanes, band)
-        run_all(work, ranges(len(orbits.directions), _VIEWS))
+        _forward(image[start:stop], sinogram[start:stop], orbits, bins, box)
     return sinogram
 
 
@@ -54,17 +49,32 @@ def adjoint(
     box, orbits = (ny, nx, *spacing), _orbits(views, bins, shape, spacing)
     image = np.empty((sinogram.shape[0], ny, nx), sinogram.dtype)
     for start, stop in batches(sinogram.shape[0], orbits, sinogram.dtype):
-        lanes = lanes_of(stop - start, orbits, sinogram.dtype)
-        rays = spread(sinogram[start:stop], orbits, lanes, orbits.n_bins, border=0)
-        stack = np.zeros((ny + 2) * row_stride(nx, len(lanes)), sinogram.dtype)
-
-        work = partial(_backproject, stack, rays, orbits.directions, bins, orbits.n_bins, box, lanes)
-        size = _rows(nx, len(lanes), sinogram.dtype)
-        run_all(partial(work, False), ranges(ny, min(size, -(-ny // (2 * torch.get_num_threads())))))
-        if _any_lies(orbits.directions, bins, orbits.n_bins, box):
-            run_all(partial(work, True), ranges(nx, min(size, -(-nx // (2 * torch.get_num_threads())))))
-        folded(stack, orbits, ny, image[start:stop])
+        _adjoint(sinogram[start:stop], image[start:stop], orbits, bins, box)
     return image
+
+
+# What a part of a batch needs beyond input and output is gone before the next begins.
+
+
+def _forward(image: Floats, sinogram: Floats, orbits: Orbits, bins: Floats, box: Box) -> None:
+    ny, nx = box[:2]
+    lanes = lanes_of(len(image), orbits, image.dtype)
+    stack, band = stacked(image, orbits, lanes, ny), _rows(nx, len(lanes), image.dtype)
+    work = partial(_project, stack, sinogram, orbits.table, bins, orbits.n_bins, box, lanes, band)
+    run_all(work, ranges(len(orbits.directions), _VIEWS))
+
+
+def _adjoint(sinogram: Floats, image: Floats, orbits: Orbits, bins: Floats, box: Box) -> None:
+    ny, nx = box[:2]
+    lanes = lanes_of(len(image), orbits, image.dtype)
+    rays = spread(sinogram, orbits, lanes, orbits.n_bins, border=0)
+    stack = np.zeros((ny + 2) * row_stride(nx, len(lanes)), image.dtype)
+    work = partial(_backproject, stack, rays, orbits.directions, bins, orbits.n_bins, box, lanes)
+    size = _rows(nx, len(lanes), image.dtype)
+    run_all(partial(work, False), ranges(ny, min(size, -(-ny // (2 * torch.get_num_threads())))))
+    if _any_lies(orbits.directions, bins, orbits.n_bins, box):
+        run_all(partial(work, True), ranges(nx, min(size, -(-nx // (2 * torch.get_num_threads())))))
+    folded(stack, orbits, ny, image)
 
 
 def _orbits(views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, float]) -> Orbits:
