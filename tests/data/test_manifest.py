@@ -79,7 +79,9 @@ def test_a_manifest_does_not_change(tmp_path: Path) -> None:
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"no data set is called 'brian'.*brain-axt2, brain-small, fastmri-brain, fastmri-knee"):
+    with pytest.raises(
+        InputError, match=r"no data set is called 'brian'.*brain-axt2, brain-small, fastmri-brain, fastmri-knee"
+    ):
         load_manifest("brian")
 
 
