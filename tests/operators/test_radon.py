@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -218,3 +220,20 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="lies inside the image"):
         Radon(Grid((64, 64), 1.0), FanBeam(Arc.full_turn(8), 9, 1.0, 20.0, 20.0))
     assert "Radon(grid=Grid(shape=(12, 12)" in repr(A)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # a fork beside threads: what data loaders do
+def test_a_forked_process_projects_too() -> None:
+    A = Radon(*SCANS["fan"])
+    x = A.domain.random(generator=torch.Generator().manual_seed(0))
+    want = A(x)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        got = pool.submit(_projected, A, x.numpy()).result(timeout=20)
+    assert np.array_equal(got, want.numpy())
+
+
+def _projected(A: Radon, x: np.ndarray) -> np.ndarray:
+    torch.set_num_threads(2)
+    return A(torch.from_numpy(x)).numpy()

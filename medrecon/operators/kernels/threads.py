@@ -11,7 +11,8 @@ import torch
 __all__ = ["ranges", "run_all"]
 
 _pools: dict[int, ThreadPoolExecutor] = {}
-os.register_at_fork(after_in_child=_pools.clear)  # a fork leaves the threads behind
+if hasattr(os, "register_at_fork"):  # where there is a fork, it leaves the threads behind
+    os.register_at_fork(after_in_child=_pools.clear)
 
 
 def run_all(work: Callable[[int, int], None], parts: Iterable[tuple[int, int]]) -> None:
