@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
+import json
 import multiprocessing
 import statistics
 import time
@@ -25,7 +26,7 @@ import torch
 from ct_cuda import on_cuda
 from ct_matrix import matrix
 from ct_peers import OPERATIONS, PEERS, Peer, Scene, medrecon
-from tables import publish
+from tables import FOLDER, publish
 
 from medrecon.geometry import Arc, FanBeam, Grid, ParallelBeam, lodopab, lodopab_grid
 from medrecon.operators import Radon
@@ -52,6 +53,7 @@ SHORT, LONG = (
 COLUMNS = ("ASTRA", "RTK", "scikit-image", "DeepInverse", "CSR matrix")
 TIME_COLUMNS = ["scan", "batch", "operation", "medrecon", *COLUMNS, "goal"]
 ERROR_COLUMNS = ["scan", "package", "rays", *OPERATIONS, "goal"]
+MEMORY = "CT operators: memory beyond input and output"
 MEMORY_COLUMNS = ["scan", "batch", "operation", "MiB", "goal"]
 
 
@@ -245,6 +247,19 @@ ERROR_NOTES = [
 LINEARITY = "CT operators: nanoseconds by (angles x side of the image x batch), 513 bins"
 
 
+def beside(name: str, rows: list[list[str]]) -> list[list[str]]:
+    """The rows, and those that the table of that name keeps of scans not among them, in the order of the scans."""
+    measured, file = {row[0] for row in rows}, FOLDER / f"{name}.json"
+    kept = json.loads(file.read_text())["rows"] if file.exists() else []
+    return sorted([*rows, *(row for row in kept if row[0] not in measured)], key=lambda row: list(SCANS).index(row[0]))
+
+
+def kept_notes(name: str) -> list[str]:
+    file = FOLDER / f"{name}.json"
+    notes = json.loads(file.read_text())["notes"] if file.exists() else []
+    return [note for note in notes if not note.startswith("Measured again")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=5)
@@ -253,9 +268,20 @@ def main() -> None:
     parser.add_argument(
         "--small", action="store_true", help="every 20th view, batches of 1 and 2: shows that all works"
     )
-    parser.add_argument("--keep", action="store_true", help="write the tables for the README")
+    parser.add_argument("--memory", action="store_true", help="the table of memory alone")
+    parser.add_argument("--keep", action="store_true", help="write the tables for the README; rows of other scans stay")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.memory:
+        rows = [
+            row
+            for name in options.scans
+            for batch in BATCHES
+            for row in memory_rows(replace(SCANS[name], batch=batch), options.threads)
+        ]
+        command = "python benchmarks/ct_projectors.py --memory --keep"
+        publish("ct_memory", MEMORY, command, MEMORY_COLUMNS, beside("ct_memory", rows), [], keep=options.keep)
+        return
     times, errors, memory, notes = [], [], [], []
     for name in options.scans:
         for batch in BATCHES:
@@ -270,9 +296,16 @@ def main() -> None:
             memory += memory_rows(scene, options.threads)
     command = f"python benchmarks/ct_projectors.py --repeats {options.repeats} --keep"
     show = partial(publish, command=command, keep=options.keep)
-    show("ct_projectors", "CT operators: time", columns=TIME_COLUMNS, rows=times, notes=[*NOTES, *notes])
-    show("ct_errors", "CT operators: error", columns=ERROR_COLUMNS, rows=errors, notes=ERROR_NOTES)
-    show("ct_memory", "CT operators: memory beyond input and output", columns=MEMORY_COLUMNS, rows=memory, notes=[])
+    if set(options.scans) != set(SCANS):
+        again = ", ".join(options.scans)
+        notes = [*kept_notes("ct_projectors"), f"Measured again after the other rows, by `--scans`: {again}."]
+    else:
+        notes = [*NOTES, *notes]
+    show("ct_projectors", "CT operators: time", columns=TIME_COLUMNS, rows=beside("ct_projectors", times), notes=notes)
+    show("ct_errors", "CT operators: error", columns=ERROR_COLUMNS, rows=beside("ct_errors", errors), notes=ERROR_NOTES)
+    show("ct_memory", MEMORY, columns=MEMORY_COLUMNS, rows=beside("ct_memory", memory), notes=[])
+    if set(options.scans) != set(SCANS):
+        return
     rows = linearity_rows(options.repeats)
     show("ct_linearity", LINEARITY, columns=["angles", "side", "batch", "forward", "adjoint"], rows=rows, notes=[])
     on_cuda(command, options.repeats, keep=options.keep)

@@ -21,7 +21,6 @@ Floats = NDArray[Any]
 
 _MOST_LANES = {4: 32, 8: 16}  # by the bytes of a number
 _ROWS, _ORBITS = 16, 16  # that a thread takes at a time
-_TILE = 16  # columns
 
 
 def batches(count: int, orbits: Orbits, dtype: Any) -> list[tuple[int, int]]:
@@ -88,15 +87,14 @@ def _source(symmetry: Any, r: Any, c: Any, ny: Any, nx: Any) -> Any:
 def _stack(image: Any, stack: Any, symmetries: Any, n_rows: Any, start: Any, stop: Any) -> None:
     n_batch, ny, nx = image.shape
     n_lanes = n_batch * symmetries.shape[0]
-    for left in range(0, nx, _TILE):  # a tile of the stack stays in the cache while its lanes are filled one by one
+    for r in range(start, stop):
+        share = image.dtype.type(0.5 if n_rows < ny and 2 * r == ny - 1 else 1.0)
         for lane in range(symmetries.shape[0]):
             for b in range(n_batch):
-                for r in range(start, stop):
-                    share = image.dtype.type(0.5 if n_rows < ny and 2 * r == ny - 1 else 1.0)
-                    place = ((r + 1) * (nx + 2) + 1) * n_lanes + lane * n_batch + b
-                    for c in range(left, min(left + _TILE, nx)):
-                        y, x = _source(symmetries[lane], r, c, ny, nx)
-                        stack[place + c * n_lanes] = image[b, y, x] * share
+                place = ((r + 1) * (nx + 2) + 1) * n_lanes + lane * n_batch + b
+                for c in range(nx):
+                    y, x = _source(symmetries[lane], r, c, ny, nx)
+                    stack[place + c * n_lanes] = image[b, y, x] * share
 
 
 @compiled
