@@ -41,7 +41,8 @@ def _app(callback: Callable[..., None] | None = None, *, help: str | None = None
 
 app = _app(_root)
 _data = _app(help="List, get and check data sets.")
-_weights = _app(help="List and show trained weights.")
+_weights = _app(help="List, show and import trained weights.")
+_import = _app(help="Rewrite weights of other packages as those of medrecon.")
 app.command()(reconstruct.reconstruct)
 app.command()(scans.inspect)
 app.command()(scans.simulate)
@@ -57,6 +58,8 @@ _data.command()(data.verify)
 _data.command()(data.path)
 _weights.command("list")(weights.list_)
 _weights.command()(weights.show)
+_weights.add_typer(_import, name="import")
+_import.command("fastmri")(weights.import_fastmri)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from medrecon.data.photons import count_photons
 from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, sense
-from medrecon.spaces import image_space, kspace_space
+from medrecon.spaces import image_space, kspace_space, root_sum_of_squares
 
 __all__ = [
     "Problem",
@@ -102,7 +102,7 @@ def remove_oversampling(sample: KSpaceSample) -> KSpaceSample:
 def full_reconstruction(sample: KSpaceSample) -> Tensor:
     """The root-sum-of-squares image of all coils, real `matrix`: the target of fastMRI for a fully sampled scan."""
     problem = coil_problem(sample)
-    return problem.picture(torch.linalg.vector_norm(problem.A.H(problem.y), dim=-3))
+    return problem.picture(root_sum_of_squares(problem.A.H(problem.y), -3))
 
 
 def coil_problem(sample: KSpaceSample, *, device: torch.device | str = "cpu") -> Problem:

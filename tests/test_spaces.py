@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import medrecon.spaces
-from medrecon.spaces import Space, image_space, kspace_space
+from medrecon.spaces import Space, image_space, kspace_space, root_sum_of_squares
 
 COILS = Space(("coil", "y", "x"), (3, 6, 5), is_complex=True)
 
@@ -79,3 +79,27 @@ def test_random_is_of_the_space_and_repeats_with_the_generator() -> None:
     assert COILS.contains(first)
     assert first.dtype == torch.complex64
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("dim", [-1, -2, -3, -4])
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+def test_root_sum_of_squares_is_the_norm(generator: torch.Generator, dim: int, dtype: torch.dtype) -> None:
+    images = torch.randn((2, 3, 6, 5), generator=generator, dtype=dtype)
+    for given in (images, images.conj(), images.transpose(0, 2), images[:, :, ::2]):
+        wanted = torch.linalg.vector_norm(given, dim=dim)
+        torch.testing.assert_close(root_sum_of_squares(given, dim), wanted)
+        torch.testing.assert_close(root_sum_of_squares(given, dim, keepdim=True), wanted.unsqueeze(dim))
+
+
+def test_root_sum_of_squares_has_a_gradient_that_is_zero_where_it_vanishes(generator: torch.Generator) -> None:
+    images = torch.randn((3, 4, 5), generator=generator, dtype=torch.complex128).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: root_sum_of_squares(x, -3), images)
+    black = images.detach().clone()
+    black[:, 1:3] = 0
+    black.requires_grad_()
+    combined = root_sum_of_squares(black, -3)
+    combined.sum().backward()
+    assert torch.equal(combined[1:3], torch.zeros(2, 5, dtype=torch.float64))
+    assert black.grad is not None
+    assert torch.equal(black.grad[:, 1:3], torch.zeros_like(black.grad[:, 1:3]))
+    torch.testing.assert_close(black.grad[:, 0], (black / combined)[:, 0].detach())

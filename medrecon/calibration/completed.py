@@ -8,6 +8,7 @@ from torch import Tensor
 from medrecon.calibration.espirit import espirit
 from medrecon.calibration.low_resolution import low_resolution_maps
 from medrecon.calibration.region import turn
+from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["completed_maps"]
 
@@ -39,14 +40,14 @@ def completed_maps(
     """
     maps = espirit(kspace, calibration=calibration, kernel=kernel, noise=noise, crop=_eigenvalue)
     coarse = low_resolution_maps(kspace, sampled)
-    value = torch.linalg.vector_norm(maps, dim=-3, keepdim=True)
+    value = root_sum_of_squares(maps, -3, keepdim=True)
     energy = torch.fft.ifft2(kspace * sampled, norm="ortho").abs().square().sum(-3, keepdim=True)
     energy = torch.fft.fftshift(energy, dim=(-2, -1))  # of the magnitude only: centring in k-space is a phase
     mean = (value * energy).sum((-2, -1), keepdim=True) / energy.sum((-2, -1), keepdim=True).clamp_min(1e-30)
     share = ((value / mean.clamp_min(1e-30) - _INSIDE) / _RAMP).clamp(0, 1)
     overlap = (maps.conj() * coarse).sum(-3, keepdim=True)
     blend = share * maps / value.clamp_min(1e-30) + (1 - share) * coarse * turn(overlap)
-    unit: Tensor = blend / torch.linalg.vector_norm(blend, dim=-3, keepdim=True).clamp_min(1e-30)
+    unit: Tensor = blend / root_sum_of_squares(blend, -3, keepdim=True).clamp_min(1e-30)
     return unit
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from medrecon.calibration.interpolation import interpolate_directions, lagrange_weights
 from medrecon.calibration.region import centre, principal_coil, require_multicoil, turn
+from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["Crop", "HardCrop", "SoftCrop", "espirit"]
 
@@ -145,7 +146,7 @@ def _solve(lags: Tensor, shape: tuple[int, int], reference: Tensor, crop: Crop) 
     weights = [lagrange_weights(n, m, like=values) for n, m in zip(shape, nodes, strict=True)]
     maps = interpolate_directions(vectors, weights[0], weights[1])
     values = weights[0] @ values @ weights[1].mT
-    length = torch.linalg.vector_norm(maps, dim=-1).clamp_min(torch.finfo(values.dtype).tiny)
+    length = root_sum_of_squares(maps, -1).clamp_min(torch.finfo(values.dtype).tiny)
     doubtful = ((length - 1).abs() > _STRETCH) & (crop(values + _MARGIN) > 0)
     rows, columns = torch.nonzero(doubtful, as_tuple=True)
     field = _Field(lags, *(_waves(n, kernel, lags) for n in shape))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from medrecon.calibration.region import calibration_region, centre, principal_coil, require_multicoil, turn
+from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["low_resolution_maps"]
 
@@ -46,7 +47,7 @@ def low_resolution_maps(kspace: Tensor, sampled: Tensor) -> Tensor:
     block = centre(kspace, (min(size[0], _ENOUGH), min(size[1], _ENOUGH)))
     block = block / block.abs().amax((-3, -2, -1), keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
     images = _zero_padded_images(block, (kspace.shape[-2], kspace.shape[-1]))
-    rss = torch.linalg.vector_norm(images, dim=-3, keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
+    rss = root_sum_of_squares(images, -3, keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
     reference = (images * principal_coil(block).conj()[..., None, None]).sum(-3, keepdim=True)
     maps: Tensor = images * (turn(reference) / rss)
     return maps

@@ -13,6 +13,8 @@ from medrecon.config import (
     CTReconstructionSettings,
     DeviceName,
     FilterName,
+    LearnedMethodName,
+    LearnedSettings,
     MaskName,
     MethodName,
     ReconstructionSettings,
@@ -36,6 +38,10 @@ class AnyMethodName(StrEnum):
     SIRT = "sirt"
     CGLS = "cgls"
     TV_POISSON = "tv-poisson"
+    UNET = "unet"
+    MODL = "modl"
+    VARNET = "varnet"
+    PRIMAL_DUAL = "primal-dual"
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Choices:
     """What was chosen on the command line; None for what was not."""
 
     method: AnyMethodName | None
+    weights: str | None
     weight: float | None
     iterations: int | None
     seed: int | None
@@ -66,17 +73,22 @@ class Choices:
         Raises
         ------
         InputError
-            If an option is of CT, or out of its range.
+            If an option is of CT, or out of its range; if trained weights are asked for that are not there, or do not fit.
         """
         method = self._method(MethodName, f"{name} holds k-space of MRI", MethodName.WAVELET)
         refuse(self._of_ct(), f"an option of CT, and {name} holds k-space of MRI")
         fields = {
-            "method": {"kind": method, **chosen({"weight": self.weight, "iterations": self.iterations})},
+            "method": {"kind": method, **chosen(self._of_method())},
             "mask": self._mask(),
             "slices": self._slices(),
             "device": self.device,
         }
-        return settings_from(ReconstructionSettings, fields)
+        settings = settings_from(ReconstructionSettings, fields)
+        if isinstance(settings.method, LearnedSettings):
+            from medrecon.experiment.learned import mri_weights
+
+            mri_weights(settings.method)
+        return settings
 
     def ct(self, name: str) -> CTReconstructionSettings:
         """Make the settings for a file of sinograms, called `name`.
@@ -84,13 +96,12 @@ class Choices:
         Raises
         ------
         InputError
-            If an option is of MRI, or out of its range.
+            If an option is of MRI, or out of its range; if trained weights are asked for that are not there, or do not fit.
         """
         method = self._method(CTMethodName, f"{name} holds sinograms of CT", CTMethodName.FBP)
         of_mri = {"mask": self.mask, "acceleration": self.acceleration, "center_fraction": self.center_fraction}
         refuse(of_mri, f"an option of MRI, and {name} holds sinograms of CT; --views thins those")
-        of_method: dict[str, object] = {"weight": self.weight, "iterations": self.iterations}
-        of_method |= {"window": self.window, "frequency_scaling": self.frequency_scaling}
+        of_method = self._of_method() | {"window": self.window, "frequency_scaling": self.frequency_scaling}
         rest = {"geometry": self.geometry, "views": self.views, "photons": self.photons, "seed": self.seed}
         fields = {
             "method": {"kind": method, **chosen(of_method)},
@@ -99,7 +110,12 @@ class Choices:
             "slices": self._slices(),
             "device": self.device,
         }
-        return settings_from(CTReconstructionSettings, fields)
+        settings = settings_from(CTReconstructionSettings, fields)
+        if isinstance(settings.method, LearnedSettings):
+            from medrecon.experiment.learned import ct_weights
+
+            ct_weights(settings.method)
+        return settings
 
     def _of_ct(self) -> dict[str, object]:
         return {
@@ -113,12 +129,18 @@ class Choices:
             "hu": self.hu or None,
         }
 
+    def _of_method(self) -> dict[str, object]:
+        return {"weight": self.weight, "iterations": self.iterations, "weights": self.weights}
+
     def _method(self, names: type[StrEnum], place: str, default: StrEnum) -> StrEnum:
-        if self.method is None:
-            return default
-        if self.method not in list(names):
-            raise InputError(f"--method {self.method}: {place}, whose methods are {', '.join(names)}")
-        return names(self.method)
+        if self.method is None and self.weights is not None:
+            from medrecon.experiment.learned import method_of
+
+            return method_of(self.weights)
+        known = {str(name): name for name in (*names, *LearnedMethodName)}
+        if self.method is not None and self.method not in known:
+            raise InputError(f"--method {self.method}: {place}, whose methods are {', '.join(known)}")
+        return default if self.method is None else known[self.method]
 
     def _mask(self) -> dict[str, object] | None:
         given = {"acceleration": self.acceleration, "center_fraction": self.center_fraction, "seed": self.seed}

@@ -39,7 +39,17 @@ def reconstruct(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .h5 file to write; a folder for several inputs.")],
     method: Annotated[
-        AnyMethodName | None, typer.Option(help="See `medrecon methods`; wavelet for MRI and fbp for CT unless given.")
+        AnyMethodName | None,
+        typer.Option(
+            help="See `medrecon methods`; wavelet for MRI and fbp for CT, or that of --weights, unless given."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Trained weights, of `medrecon weights list` or a .safetensors file; else the method's.",
+        ),
     ] = None,
     weight: Annotated[float | None, typer.Option(help="Of the regularisation; else the method's own.")] = None,
     iterations: Annotated[int | None, typer.Option(help="At most; else the method's own.")] = None,
@@ -87,10 +97,13 @@ def reconstruct(
 
     Example: medrecon reconstruct scan.h5 --output image.h5 --method tv --mask equispaced-fraction --acceleration 4
 
+    Example: medrecon reconstruct scan.h5 --output image.h5 --method varnet
+
     Example: medrecon reconstruct sinogram.npy --geometry scanner.yaml --output image.h5 --method tv --views 60
     """
     choices = Choices(
         method=method,
+        weights=weights,
         weight=weight,
         iterations=iterations,
         seed=seed,

@@ -42,6 +42,8 @@ def mri_words(report: Report) -> list[str]:
     """Say what was done to k-space."""
     count = "1 slice" if report.slices == 1 else f"{report.slices} slices"
     chosen = "" if report.weight is None else f" (weight {report.weight:g}, at most {report.iterations} iterations)"
+    if report.weights is not None:
+        chosen = f" (weights {report.weights})"
     lines = [
         f"{report.output}: {count} of {report.shape[0]} x {report.shape[1]}",
         f"method {report.method}{chosen}, {report.seconds:.2f} s",
@@ -59,6 +61,8 @@ def ct_words(report: CTReport) -> list[str]:
     unit = "LoDoPaB's normalised unit, transposed as its files are" if report.unit == "normalised" else report.unit
     pixel = " x ".join(dict.fromkeys(f"{step:.4g}" for step in report.pixel))
     said = {name: report.parameters[name] for name in _SAID if name in report.parameters}
+    if report.weights is not None:
+        said["weights"] = report.weights
     shown = ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in said.items())
     thinned = "" if report.views == report.measured_views else f"; {report.views} views of {report.measured_views}"
     dose = "" if report.photons is None else f"; {report.photons:.0f} photons per ray"

@@ -10,7 +10,7 @@ import typer
 
 from medrecon.commands.console import print_table, say
 
-__all__ = ["list_", "show"]
+__all__ = ["import_fastmri", "list_", "show"]
 
 
 def list_(
@@ -18,29 +18,22 @@ def list_(
         Path | None, typer.Option(help="Look there, subfolders included, and not in the package.")
     ] = None,
 ) -> int:
-    """List trained weights: those that come with medrecon, or lie in a folder.
+    """List trained weights: those that come with medrecon, or lie in a folder, and how good they were found.
 
     Example: medrecon weights list --folder runs
     """
     from medrecon.errors import InputError
-    from medrecon.training.checkpoint import read_metadata
+    from medrecon.training import card
 
-    place = _shipped() if folder is None else folder
+    place = card.SHIPPED if folder is None else folder
     if folder is not None and not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give the one of your runs")
-    rows = []
-    for path in sorted(place.rglob("*.safetensors")) if place.is_dir() else ():
-        try:
-            card = read_metadata(path)["card"]
-        except (InputError, KeyError) as error:
-            rows.append([path.stem, "cannot be used", "", "", str(error)])
-            continue
-        network = card["configuration"].get("network", {}).get("kind", "")
-        rows.append([path.stem, network, card["operator"], _scores(card), str(path)])
+    found = (_row(path) for path in sorted(place.rglob("*.safetensors"))) if place.is_dir() else ()
+    rows = [row for row in found if row]
     if not rows:
         say(f"{place} holds no weights; `medrecon train CONFIG` makes some")
         return 0
-    print_table(("name", "network", "operator", "validation", "file"), rows)
+    print_table(("name", "network", "operator", "validation", "test", "file"), rows)
     return 0
 
 
@@ -51,20 +44,57 @@ def show(
 
     Example: medrecon weights show runs/varnet_brain_small/best.safetensors
     """
+    from medrecon.training.card import find_weights
     from medrecon.training.checkpoint import read_metadata
 
-    shipped = _shipped() / f"{name}.safetensors"
-    card = read_metadata(shipped if shipped.is_file() else Path(name)).get("card")
-    say(json.dumps(card, indent=2, ensure_ascii=False))
+    say(json.dumps(read_metadata(find_weights(name)).get("card"), indent=2, ensure_ascii=False))
     return 0
 
 
-def _shipped() -> Path:
-    return Path(__file__).resolve().parent.parent / "weights"
+def import_fastmri(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .pt or .ckpt file of a U-Net or VarNet of the package fastmri.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write, with a card beside.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+) -> int:
+    """Rewrite weights of the package fastmri as weights of medrecon; nothing in the file is executed.
+
+    Example: medrecon weights import fastmri knee_leaderboard_state_dict.pt --output varnet_knee.safetensors
+    """
+    from medrecon.experiment.importing import import_fastmri
+
+    what = import_fastmri(source, output, overwrite=overwrite)
+    say(f"{output}: {what}; card {output.with_suffix('.json')}")
+    say(f"use it by `medrecon reconstruct SCAN --output IMAGE --weights {output}`")
+    return 0
 
 
-def _scores(card: dict[str, Any]) -> str:
-    found = card["metrics"].get("validation")
+def _row(path: Path) -> list[str]:
+    """What the table says of a file, also of one that cannot be used; nothing of the state of a run."""
+    from medrecon.errors import InputError
+    from medrecon.training.checkpoint import read_metadata
+
+    try:
+        metadata = read_metadata(path)
+        if "run" in metadata:
+            return []
+        card = metadata["card"]
+        network = card["configuration"].get("network", {}).get("kind", "")
+        return [
+            path.stem,
+            network,
+            card["operator"],
+            *(_scores(card, part) for part in ("validation", "test")),
+            str(path),
+        ]
+    except (InputError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error) if isinstance(error, InputError) else f"{path}: its card is of another program"
+        return [path.stem, "cannot be used", "", "", "", reason]
+
+
+def _scores(card: dict[str, Any], part: str) -> str:
+    found = card["metrics"].get(part)
     if not found or found["psnr"] is None:
         return ""
     return f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}, {found['samples']} samples"

@@ -18,6 +18,16 @@ from medrecon.config.ct import (
     PoissonTotalVariationSettings,
     SirtSettings,
 )
+from medrecon.config.learned import (
+    LEARNED_METHODS,
+    InferenceSettings,
+    LearnedMethodName,
+    LearnedSettings,
+    MoDLMethodSettings,
+    PrimalDualMethodSettings,
+    UNetMethodSettings,
+    VarNetMethodSettings,
+)
 from medrecon.config.mri import (
     METHODS,
     LineMaskSettings,
@@ -41,6 +51,7 @@ from medrecon.config.settings import DeviceName, SliceSettings, settings_from
 
 __all__ = [
     "CT_METHODS",
+    "LEARNED_METHODS",
     "METHODS",
     "CTMethodName",
     "CTMethodSettings",
@@ -52,14 +63,19 @@ __all__ = [
     "DeviceName",
     "FbpSettings",
     "FilterName",
+    "InferenceSettings",
+    "LearnedMethodName",
+    "LearnedSettings",
     "LineMaskSettings",
     "MaskName",
     "MaskSettings",
     "MethodName",
     "MethodSettings",
+    "MoDLMethodSettings",
     "PhantomName",
     "PoissonMaskSettings",
     "PoissonTotalVariationSettings",
+    "PrimalDualMethodSettings",
     "RadialMaskSettings",
     "ReconstructionSettings",
     "RootSumOfSquaresSettings",
@@ -68,6 +84,8 @@ __all__ = [
     "SirtSettings",
     "SliceSettings",
     "TotalVariationSettings",
+    "UNetMethodSettings",
+    "VarNetMethodSettings",
     "WaveletSettings",
     "WholeLineMaskSettings",
     "ZeroFilledSettings",

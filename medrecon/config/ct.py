@@ -6,6 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from medrecon.config.learned import (
+    LEARNED_METHODS,
+    MoDLMethodSettings,
+    PrimalDualMethodSettings,
+    UNetMethodSettings,
+    VarNetMethodSettings,
+)
 from medrecon.config.settings import DeviceName, Method, Settings, Size, SliceSettings
 
 __all__ = [
@@ -30,7 +37,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class CTMethodName(StrEnum):
-    """How an image is made of a sinogram."""
+    """How an image is made of a sinogram without training."""
 
     FBP = "fbp"
     SIRT = "sirt"
@@ -106,9 +113,24 @@ class PoissonTotalVariationSettings(_Sparse):
     kind: Literal[CTMethodName.TV_POISSON] = CTMethodName.TV_POISSON
 
 
-CT_METHODS = (FbpSettings, SirtSettings, CglsSettings, CTTotalVariationSettings, PoissonTotalVariationSettings)
+CT_METHODS = (
+    FbpSettings,
+    SirtSettings,
+    CglsSettings,
+    CTTotalVariationSettings,
+    PoissonTotalVariationSettings,
+    *LEARNED_METHODS,
+)
 CTMethodSettings = Annotated[
-    FbpSettings | SirtSettings | CglsSettings | CTTotalVariationSettings | PoissonTotalVariationSettings,
+    FbpSettings
+    | SirtSettings
+    | CglsSettings
+    | CTTotalVariationSettings
+    | PoissonTotalVariationSettings
+    | UNetMethodSettings
+    | MoDLMethodSettings
+    | VarNetMethodSettings
+    | PrimalDualMethodSettings,
     Field(discriminator="kind"),
 ]
 

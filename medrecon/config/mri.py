@@ -5,6 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from medrecon.config.learned import (
+    LEARNED_METHODS,
+    MoDLMethodSettings,
+    PrimalDualMethodSettings,
+    UNetMethodSettings,
+    VarNetMethodSettings,
+)
 from medrecon.config.settings import DeviceName, Method, Settings, Size, SliceSettings
 
 __all__ = [
@@ -29,7 +36,7 @@ __all__ = [
 
 
 class MethodName(StrEnum):
-    """How an image is made of k-space."""
+    """How an image is made of k-space without training."""
 
     ZERO_FILLED = "zero-filled"
     RSS = "rss"
@@ -106,9 +113,24 @@ class TotalVariationSettings(_Iterative):
     kind: Literal[MethodName.TV] = MethodName.TV
 
 
-METHODS = (ZeroFilledSettings, RootSumOfSquaresSettings, SenseSettings, WaveletSettings, TotalVariationSettings)
+METHODS = (
+    ZeroFilledSettings,
+    RootSumOfSquaresSettings,
+    SenseSettings,
+    WaveletSettings,
+    TotalVariationSettings,
+    *LEARNED_METHODS,
+)
 MethodSettings = Annotated[
-    ZeroFilledSettings | RootSumOfSquaresSettings | SenseSettings | WaveletSettings | TotalVariationSettings,
+    ZeroFilledSettings
+    | RootSumOfSquaresSettings
+    | SenseSettings
+    | WaveletSettings
+    | TotalVariationSettings
+    | UNetMethodSettings
+    | MoDLMethodSettings
+    | VarNetMethodSettings
+    | PrimalDualMethodSettings,
     Field(discriminator="kind"),
 ]
 

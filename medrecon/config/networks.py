@@ -21,13 +21,19 @@ __all__ = [
 _Count = Annotated[int, Field(ge=1)]
 
 
-class _UNets(Settings):
+class _Network(Settings):
+    """`output: rss` gives, for SENSE, the root sum of squares of coil images that hold all that was measured."""
+
+    output: Literal["image", "rss"] = "image"
+
+
+class _UNets(_Network):
     features: _Count = 18
     pools: _Count = 4
     recompute: bool = False
 
 
-class PostProcessSettings(Settings):
+class PostProcessSettings(_Network):
     """A U-Net behind an analytic reconstruction; `consistency` adds a step towards the data after it."""
 
     kind: Literal["unet"]
@@ -42,17 +48,27 @@ class PostProcessSettings(Settings):
 
 
 class VarNetSettings(_UNets):
-    """`cascades` of a gradient step and a U-Net, on any operator."""
+    """`cascades` of a step towards the data and a U-Net, on any operator.
+
+    The step is one gradient, or with `consistency: proximal` so many `conjugate_gradients`, from the image of SENSE on. With
+    `identity` the U-Nets start at zero.
+    """
 
     kind: Literal["varnet"]
     cascades: _Count = 12
+    consistency: Literal["gradient", "proximal"] = "gradient"
+    conjugate_gradients: _Count = 8
+    identity: bool = False
 
 
-class EndToEndVarNetSettings(_UNets):
+class EndToEndVarNetSettings(Settings):
     """The end-to-end VarNet, which estimates coil maps itself."""
 
     kind: Literal["e2e-varnet"]
     cascades: _Count = 12
+    features: _Count = 18
+    pools: _Count = 4
+    recompute: bool = False
     sensitivity_features: _Count = 8
     sensitivity_pools: _Count = 4
 
@@ -67,15 +83,20 @@ class MoDLSettings(_UNets):
 
 
 class PrimalDualSettings(Settings):
-    """Learned primal-dual; `initial` starts from filtered backprojection instead of zeros."""
+    """Learned primal-dual; `initial` starts from another reconstruction than zeros, and with `identity` gives it until trained."""
 
     kind: Literal["primal-dual"]
     iterations: _Count = 10
     primal: _Count = 5
     dual: _Count = 5
     features: _Count = 64
+    dual_features: _Count | None = None
+    primal_pools: _Count | None = None
     layers: int = Field(default=3, ge=2)
     initial: Literal["zeros", "fbp", "zero-filled"] = "zeros"
+    window: FilterName = FilterName.RAMP
+    frequency_scaling: float = Field(default=1.0, gt=0, le=1)
+    identity: bool = False
     recompute: bool = False
 
 

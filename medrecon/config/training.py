@@ -10,6 +10,7 @@ from medrecon.config.networks import (
     EndToEndVarNetSettings,
     NetworkSettings,
     PostProcessSettings,
+    PrimalDualSettings,
 )
 from medrecon.config.settings import Settings
 from medrecon.config.training_data import DataSettings, MRIData
@@ -93,7 +94,11 @@ ScheduleSettings = Annotated[ConstantRateSettings | StepRateSettings | CosineRat
 
 
 class RecipeSettings(Settings):
-    """How long, in which portions, in which precision; see `medrecon.training.Recipe`."""
+    """How long, in which portions, in which precision; see `medrecon.training.Recipe`.
+
+    `compile` compiles the U-Nets, which takes a C++ compiler; `channels_last` lays weights out so that GPUs convolve faster in
+    half precision.
+    """
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=1, ge=1)
@@ -104,6 +109,8 @@ class RecipeSettings(Settings):
     workers: int = Field(default=0, ge=0)
     max_steps: int | None = Field(default=None, ge=1)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = False
+    channels_last: bool = False
 
 
 class TrainingSettings(Settings):
@@ -135,6 +142,10 @@ class TrainingSettings(Settings):
             raise ValueError(
                 f"data.operator: {network.kind} takes sense; coils is for e2e-varnet, and unet with initial: rss"
             )
+        if getattr(network, "output", "image") == "rss" and (not is_mri or coils):
+            raise ValueError("network.output: rss is for MRI with coil maps (data.operator: sense); take image")
         if initial == "fbp" and is_mri:
             raise ValueError("network.initial: fbp is for CT; take zero-filled")
+        if self.training.compile and isinstance(network, PrimalDualSettings):
+            raise ValueError("training.compile: compiles U-Nets, and primal-dual has none; leave it out")
         return self

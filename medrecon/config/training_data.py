@@ -62,6 +62,8 @@ class AugmentationSettings(Settings):
     flips: bool = False
     turns: bool = False
     shift: int = Field(default=0, ge=0)
+    zoom: float = Field(default=1.0, ge=1, le=4)
+    tilt: float = Field(default=0.0, ge=0, le=180)
 
 
 class MaskStage(Settings):
@@ -99,11 +101,17 @@ class FastMRIData(MRIData):
 
 
 class BrainSmallData(MRIData):
-    """The set `brain-small`, in `folder` or where medrecon puts it: images scanned anew in each epoch, validation once."""
+    """The set `brain-small`, in `folder` or where medrecon puts it: images scanned anew in each epoch, validation once.
+
+    `contrast` is the share of images whose intensities pass a random curve; `repeats` says how often images of a contrast, such as
+    T2, are seen in an epoch.
+    """
 
     kind: Literal["brain-small"]
     folder: Path | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
+    contrast: float = Field(default=0.0, ge=0, le=1)
+    repeats: dict[str, _Count] = Field(default_factory=dict)
 
 
 class PhantomMRIData(MRIData):
@@ -122,6 +130,7 @@ class _CTData(Settings):
     views: int | None = Field(default=None, ge=1)
     photons: Photons | None = None
     curriculum: tuple[DoseStage, ...] = ()
+    flips: bool = False
     normalisation: NormalisationSettings = LoDoPaBUnitSettings(kind="lodopab-unit")
 
 

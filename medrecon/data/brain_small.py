@@ -118,6 +118,11 @@ class HeadImages:
     def __len__(self) -> int:
         return len(self._slices)
 
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """The contrast of each image, such as T1."""
+        return tuple(contrast for _, contrast, _ in self._slices)
+
     def __iter__(self) -> Iterator[HeadSlice]:
         return (self[index] for index in range(len(self)))
 

@@ -9,11 +9,20 @@ from medrecon.config import CTReconstructionSettings, CTSimulationSettings, Reco
 from medrecon.data.download import Progress, silent
 from medrecon.experiment.ct import build_ct_reconstructor, reconstruct_sinograms
 from medrecon.experiment.ct_simulation import simulate_sinograms
-from medrecon.experiment.mri import build_mask, build_reconstructor, reconstruct_kspace, simulate_kspace
+from medrecon.experiment.learned import LearnedReconstructor
+from medrecon.experiment.mri import build_mask, build_reconstructor, pose_problem, reconstruct_kspace, simulate_kspace
 from medrecon.report.ct_summary import CTReconstruction
 from medrecon.report.summary import Reconstruction
 
-__all__ = ["build_ct_reconstructor", "build_mask", "build_reconstructor", "reconstruct_file", "simulate_file"]
+__all__ = [
+    "LearnedReconstructor",
+    "build_ct_reconstructor",
+    "build_mask",
+    "build_reconstructor",
+    "pose_problem",
+    "reconstruct_file",
+    "simulate_file",
+]
 
 
 @overload

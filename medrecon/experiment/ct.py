@@ -18,6 +18,7 @@ from medrecon.config import (
     CTReconstructionSettings,
     CTTotalVariationSettings,
     FbpSettings,
+    LearnedSettings,
     PoissonTotalVariationSettings,
     SirtSettings,
 )
@@ -32,6 +33,7 @@ from medrecon.data.writing import write_reconstruction
 from medrecon.errors import InputError
 from medrecon.evaluation import MeanScore, image_range
 from medrecon.experiment.device import require_device
+from medrecon.experiment.learned import LearnedReconstructor, ct_remarks, ct_weights, load_reconstructor
 from medrecon.geometry import Grid, require_outside
 from medrecon.problem import ct_problem, keep_views, lower_dose
 from medrecon.reconstructors import Reconstructor
@@ -50,7 +52,9 @@ _LARGEST = 2**24  # numbers in the sinograms of as many
 _LEAST_SCORED = 7  # pixels along an axis: SSIM's window
 
 
-def build_ct_reconstructor(settings: CTMethodSettings, photons: float | None = None) -> Reconstructor:
+def build_ct_reconstructor(
+    settings: CTMethodSettings, photons: float | None = None, device: torch.device | str = "cpu"
+) -> Reconstructor:
     """Make the reconstructor; fields that were not chosen keep its defaults.
 
     Parameters
@@ -59,6 +63,13 @@ def build_ct_reconstructor(settings: CTMethodSettings, photons: float | None = N
         the method.
     photons
         per ray before the object, where they are known, for methods that count them.
+    device
+        where a network is to lie.
+
+    Raises
+    ------
+    InputError
+        If the method takes trained weights that are not there, or do not fit.
     """
     match settings:
         case FbpSettings():
@@ -71,6 +82,8 @@ def build_ct_reconstructor(settings: CTMethodSettings, photons: float | None = N
             return replace(NonnegativeTotalVariation(), **settings.chosen())
         case PoissonTotalVariationSettings():
             return replace(PoissonTotalVariation(photons=photons), **settings.chosen())
+        case LearnedSettings():
+            return load_reconstructor(ct_weights(settings), device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +134,7 @@ def reconstruct_sinograms(
         for place, _ in enumerate(sound_slices(work.file, indices)):
             progress(f"{source.name}: read", place + 1, len(indices))
         middle = work.read(indices[len(indices) // 2])
-        reconstructor = build_ct_reconstructor(settings.method, middle.photons)
+        reconstructor = build_ct_reconstructor(settings.method, middle.photons, device)
         scores, seconds = _Scores(work.unit), 0.0
         for some in _groups(indices, middle.sinogram.numel()):
             samples = [work.read(index) for index in some]
@@ -138,6 +151,9 @@ def reconstruct_sinograms(
             written.link("data")
         remarks = (*work.file.notes, *_remarks(work, middle), *scores.remarks)
         report = _report(work, indices, middle, (source, output), _parameters(reconstructor))
+        if isinstance(reconstructor, LearnedReconstructor):
+            report = replace(report, weights=reconstructor.weights.name)
+            remarks += tuple(ct_remarks(reconstructor.weights, middle))
         report = replace(report, seconds=seconds, metrics=scores.metrics, remarks=remarks)
         written.describe(report.attributes())
     return CTReconstruction(report, shown)

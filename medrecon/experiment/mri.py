@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import tee
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from medrecon.config import (
+    LearnedSettings,
     LineMaskSettings,
     MaskName,
     MaskSettings,
@@ -48,6 +49,14 @@ from medrecon.data.writing import write_fastmri, write_reconstruction
 from medrecon.errors import InputError
 from medrecon.evaluation import VolumeScore
 from medrecon.experiment.device import require_device
+from medrecon.experiment.learned import (
+    LearnedReconstructor,
+    as_trained,
+    load_reconstructor,
+    mri_remarks,
+    mri_weights,
+    pose_kspace,
+)
 from medrecon.problem import Problem, coil_problem, full_reconstruction, sense_problem
 from medrecon.reconstructors import (
     Reconstructor,
@@ -60,11 +69,17 @@ from medrecon.reconstructors import (
 from medrecon.report.summary import Metrics, Reconstruction, Report, SliceResult
 from medrecon.scan import Scan, open_scan, scaled
 
-__all__ = ["build_mask", "build_reconstructor", "reconstruct_kspace", "simulate_kspace"]
+__all__ = ["build_mask", "build_reconstructor", "pose_problem", "reconstruct_kspace", "simulate_kspace"]
 
 
-def build_reconstructor(settings: MethodSettings) -> Reconstructor:
-    """Make the reconstructor; fields that were not chosen keep its defaults."""
+def build_reconstructor(settings: MethodSettings, device: torch.device | str = "cpu") -> Reconstructor:
+    """Make the reconstructor; fields that were not chosen keep its defaults, and a network lies on the device.
+
+    Raises
+    ------
+    InputError
+        If the method takes trained weights that are not there, or do not fit.
+    """
     match settings:
         case ZeroFilledSettings():
             return ZeroFilled()
@@ -76,6 +91,25 @@ def build_reconstructor(settings: MethodSettings) -> Reconstructor:
             return replace(WaveletSparsity(), **settings.chosen())
         case TotalVariationSettings():
             return replace(TotalVariation(), **settings.chosen())
+        case LearnedSettings():
+            return load_reconstructor(mri_weights(settings), device)
+
+
+def pose_problem(sample: KSpaceSample, method: MethodSettings, device: torch.device | str = "cpu") -> Problem:
+    """The problem of a slice that the method solves: of coil images, or of one image seen through coil maps.
+
+    Raises
+    ------
+    InputError
+        If it takes coil maps and there are no calibration lines to estimate them from, or trained weights that are not there.
+    """
+    match method:
+        case RootSumOfSquaresSettings():
+            return coil_problem(sample, device=device)
+        case LearnedSettings():
+            return pose_kspace(sample, mri_weights(method), device)
+        case _:
+            return sense_problem(sample, device=device)
 
 
 def build_mask(settings: MaskSettings, shape: tuple[int, int], name: str) -> SamplingMask:
@@ -136,7 +170,7 @@ def reconstruct_kspace(
     with torch.no_grad(), write_reconstruction(output, overwrite=overwrite) as written:
         draw = None if settings.mask is None else partial(build_mask, settings.mask, name=source.name)
         scan = open_scan(file, indices, draw, progress)
-        reconstructor = build_reconstructor(settings.method)
+        reconstructor = build_reconstructor(settings.method, device)
         score = None if scan.peak is None else VolumeScore(scan.peak)
         remarks, seconds = dict.fromkeys((*file.notes, *scan.remarks)), 0.0
         for place, index in enumerate(indices):
@@ -150,7 +184,9 @@ def reconstruct_kspace(
                 shown = result
             progress(f"{source.name}: {settings.method.kind}", place + 1, len(indices))
         metrics = None if score is None else Metrics(score.psnr, score.ssim, score.nmse)
-        report = _report(source, output, settings, indices, shown)
+        if isinstance(reconstructor, LearnedReconstructor):
+            remarks |= dict.fromkeys(mri_remarks(reconstructor.weights, shown.true_acceleration))
+        report = _report(source, output, settings, reconstructor, indices, shown)
         report = replace(report, seconds=seconds, metrics=metrics, data_range=scan.peak, remarks=tuple(remarks))
         written.describe(report.attributes())
     return Reconstruction(report, shown, scan.peak)
@@ -190,13 +226,19 @@ def _reconstruct_slice(
     scan: Scan, index: int, method: MethodSettings, reconstructor: Reconstructor, device: torch.device
 ) -> SliceResult:
     sample, target = scan.read(index)
+    pose: Callable[[KSpaceSample], Problem] = partial(pose_problem, method=method, device=device)
+    if isinstance(reconstructor, LearnedReconstructor):
+        sample = as_trained(sample, scan, reconstructor.weights)
+        pose = partial(pose_kspace, weights=reconstructor.weights, device=device)
     start = time.perf_counter()
     less, scale = scaled(sample)
-    problem = _problem(less, method, device)
+    problem = pose(less)
     try:
         image = problem.picture(reconstructor(problem.y, problem.A)).to(torch.float32).cpu() * scale
     except ArithmeticError as error:
         raise InputError(f"{scan.file.path}: slice {index}: {error}; choose another weight or method") from error
+    except ValueError as error:
+        raise InputError(f"{scan.file.path}: slice {index}: {error}") from error
     seconds = time.perf_counter() - start
     if not bool(image.isfinite().all()):
         raise InputError(f"{scan.file.path}: slice {index}: the image is too bright for float32; scale k-space down")
@@ -213,8 +255,15 @@ def _reconstruct_slice(
     )
 
 
-def _report(source: Path, output: Path, settings: ReconstructionSettings, indices: range, shown: SliceResult) -> Report:
-    weight, iterations = _parameters(build_reconstructor(settings.method))
+def _report(
+    source: Path,
+    output: Path,
+    settings: ReconstructionSettings,
+    reconstructor: Reconstructor,
+    indices: range,
+    shown: SliceResult,
+) -> Report:
+    weight, iterations = _parameters(reconstructor)
     return Report(
         input=str(source),
         output=str(output),
@@ -230,15 +279,8 @@ def _report(source: Path, output: Path, settings: ReconstructionSettings, indice
         shape=(shown.image.shape[0], shown.image.shape[1]),
         device=settings.device.value,
         threads=torch.get_num_threads(),
+        weights=reconstructor.weights.name if isinstance(reconstructor, LearnedReconstructor) else None,
     )
-
-
-def _problem(sample: KSpaceSample, method: MethodSettings, device: torch.device) -> Problem:
-    match method:
-        case RootSumOfSquaresSettings():
-            return coil_problem(sample, device=device)
-        case _:
-            return sense_problem(sample, device=device)
 
 
 def _parameters(reconstructor: Reconstructor) -> tuple[float | None, int | None]:

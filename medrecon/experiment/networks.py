@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from medrecon.config.files import settings_of
 from medrecon.config.networks import (
@@ -17,33 +18,47 @@ from medrecon.config.networks import (
     VarNetSettings,
 )
 from medrecon.config.training import TrainingSettings
-from medrecon.config.training_data import DataSettings, MRIData
+from medrecon.config.training_data import (
+    AdjointMaximumSettings,
+    ConstantSettings,
+    DataSettings,
+    LoDoPaBUnitSettings,
+    MRIData,
+    NormalisationSettings,
+)
+from medrecon.data.attenuation import MU_MAX
 from medrecon.errors import InputError
 from medrecon.networks import (
     Consistent,
     EndToEndVarNet,
     GradientStep,
     LearnedPrimalDual,
+    MeasuredRootSumOfSquares,
     MoDL,
     Normalization,
     NormalizedUNet,
     PostProcess,
     PrimalDualSize,
     ProximalStep,
+    ProximalVarNet,
     Residual,
     SensitivityNetwork,
     UNet,
     VarNet,
 )
 from medrecon.networks.implicit import ConjugateGradients
-from medrecon.reconstructors import FilteredBackprojection, RootSumOfSquares, ZeroFilled
+from medrecon.operators import LinearOperator
+from medrecon.reconstructors import FilteredBackprojection, ZeroFilled
 from medrecon.reconstructors.ramp import Window
-from medrecon.training.checkpoint import load_into, read_checkpoint
+from medrecon.spaces import root_sum_of_squares
+from medrecon.training.checkpoint import load_into, read_checkpoint, read_metadata
+from medrecon.training.examples import AdjointMaximum, Constant
 
-__all__ = ["build_network", "load_network", "operator_family"]
+__all__ = ["FAMILIES", "build_network", "build_normalisation", "load_network", "operator_family", "read_card"]
 
 
-_FAMILIES = {
+#: What `operator_family` names, in words.
+FAMILIES = {
     "sense": "MRI with coil maps (sense)",
     "coils": "MRI of coil images, without maps (coils)",
     "radon": "CT (radon)",
@@ -57,13 +72,19 @@ def operator_family(data: DataSettings) -> str:
 
 def build_network(settings: NetworkSettings, operator: str) -> nn.Module:
     """Make the network for a family of operators, with the weights that torch's random numbers give."""
+    network = _network(settings, operator)
+    if not isinstance(settings, EndToEndVarNetSettings | PrimalDualSettings) and settings.output == "rss":
+        return MeasuredRootSumOfSquares(network)
+    return network
+
+
+def _network(settings: NetworkSettings, operator: str) -> nn.Module:
     channels = 1 if operator == "radon" else 2
     match settings:
         case PostProcessSettings():
             return _post_process(settings, operator)
         case VarNetSettings():
-            unets = (_unet(channels, settings) for _ in range(settings.cascades))
-            return VarNet(unets, recompute=settings.recompute)
+            return _varnet(settings, channels)
         case EndToEndVarNetSettings():
             maps = NormalizedUNet(UNet(2, 2, settings.sensitivity_features, settings.sensitivity_pools))
             unets = (_unet(2, settings) for _ in range(settings.cascades))
@@ -76,6 +97,37 @@ def build_network(settings: NetworkSettings, operator: str) -> nn.Module:
             return _primal_dual(settings, channels)
 
 
+def build_normalisation(settings: NormalisationSettings) -> Constant | AdjointMaximum:
+    """Make the rule by which measurements are scaled for a network."""
+    match settings:
+        case ConstantSettings():
+            return Constant(settings.factor)
+        case AdjointMaximumSettings():
+            return AdjointMaximum(settings.level)
+        case LoDoPaBUnitSettings():
+            return Constant(1 / MU_MAX)
+
+
+def read_card(path: Path) -> tuple[dict[str, Any], TrainingSettings]:
+    """Read the card of a file of weights, and the settings that it states; the weights are not read.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, holds the state of a run, or its card is of another version of medrecon.
+    """
+    metadata = read_metadata(path)
+    if "run" in metadata:
+        best = path.with_name("best.safetensors")
+        raise InputError(f"{path}: holds the state of a training run, to go on with; its weights lie in {best}")
+    card = metadata.get("card")
+    if not isinstance(card, dict) or "configuration" not in card:
+        raise InputError(
+            f"{path}: has a card without a configuration; train again, or take the file from where it came"
+        )
+    return card, settings_of(TrainingSettings, card["configuration"], f"{path}: its card")
+
+
 def load_network(path: Path, operator: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
     """Make the network that a file of weights describes, with these weights, ready to reconstruct; and its card.
 
@@ -86,18 +138,35 @@ def load_network(path: Path, operator: str | None = None) -> tuple[nn.Module, di
     InputError
         If the file cannot be used, or its card is of another version of medrecon.
     """
-    checkpoint = read_checkpoint(path)
-    card = checkpoint.metadata["card"]
-    if operator is not None and card["operator"] != operator:
+    card, settings = read_card(path)
+    family = operator_family(settings.data)
+    if operator is not None and family != operator:
         raise InputError(
-            f"{path}: was trained on {_FAMILIES.get(card['operator'], card['operator'])}, and the scan is "
-            f"{_FAMILIES[operator]}; see `medrecon weights list` for others"
+            f"{path}: was trained on {FAMILIES[family]}, and the scan is {FAMILIES[operator]}; "
+            "see `medrecon weights list` for others"
         )
-    settings = settings_of(TrainingSettings, card["configuration"], f"{path}: its card")
-    network = build_network(settings.network, operator_family(settings.data))
-    load_into(network, checkpoint.tensors, str(path))
+    network = build_network(settings.network, family)
+    load_into(network, read_checkpoint(path).tensors, str(path))
     network.eval()
     return network, card
+
+
+@dataclass(frozen=True)
+class _CoilMagnitude:
+    """The root sum of squares of the coil images `A.H y`, real `(..., y, x)`, on the domain of `A`."""
+
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        return root_sum_of_squares(A.H(y), A.domain.dim("coil"))
+
+
+def _varnet(settings: VarNetSettings, channels: int) -> nn.Module:
+    unets = [_unet(channels, settings) for _ in range(settings.cascades)]
+    if settings.identity:
+        for parameter in (parameter for unet in unets for parameter in unet.unet.last.parameters()):
+            nn.init.zeros_(parameter)
+    if settings.consistency == "gradient":
+        return VarNet(unets, recompute=settings.recompute)
+    return ProximalVarNet(unets, ConjugateGradients(settings.conjugate_gradients), recompute=settings.recompute)
 
 
 def _unet(channels: int, settings: VarNetSettings | EndToEndVarNetSettings | MoDLSettings) -> NormalizedUNet:
@@ -105,17 +174,19 @@ def _unet(channels: int, settings: VarNetSettings | EndToEndVarNetSettings | MoD
 
 
 def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
-    initial: ZeroFilled | RootSumOfSquares | FilteredBackprojection
+    initial: ZeroFilled | _CoilMagnitude | FilteredBackprojection
     match settings.initial:
         case "zero-filled":
             initial, channels = ZeroFilled(), 1 if operator == "radon" else 2
         case "rss":
-            initial, channels = RootSumOfSquares(), 1
+            initial, channels = _CoilMagnitude(), 1
         case "fbp":
             initial = FilteredBackprojection(Window(settings.window.value), settings.frequency_scaling)
             channels = 1
-    normalization = Normalization() if settings.limit is None else Normalization(eps=1e-11, limit=settings.limit)
-    network: nn.Module = NormalizedUNet(UNet(channels, channels, settings.features, settings.pools), normalization)
+    unet = UNet(channels, channels, settings.features, settings.pools)
+    network: nn.Module = NormalizedUNet(unet)
+    if settings.limit is not None:  # fastMRI's, which pads nothing
+        network = NormalizedUNet(unet, Normalization(eps=1e-11, limit=settings.limit), multiple=1)
     post = PostProcess(initial, Residual(network) if settings.residual else network)
     match settings.consistency:
         case "none":
@@ -127,6 +198,9 @@ def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
 
 
 def _primal_dual(settings: PrimalDualSettings, channels: int) -> LearnedPrimalDual:
-    size = PrimalDualSize(settings.iterations, settings.primal, settings.dual, settings.features, settings.layers)
-    starts = {"zeros": None, "fbp": FilteredBackprojection(), "zero-filled": ZeroFilled()}
-    return LearnedPrimalDual(size, channels, starts[settings.initial], recompute=settings.recompute)
+    memories, features = (settings.primal, settings.dual), settings.features
+    wide, pools = settings.dual_features, settings.primal_pools
+    size = PrimalDualSize(settings.iterations, *memories, features, settings.layers, wide, pools)
+    fbp = FilteredBackprojection(Window(settings.window.value), settings.frequency_scaling)
+    initial = {"zeros": None, "fbp": fbp, "zero-filled": ZeroFilled()}[settings.initial]
+    return LearnedPrimalDual(size, channels, initial, recompute=settings.recompute, identity=settings.identity)

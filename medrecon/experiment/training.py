@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from medrecon.config import DeviceName
+from medrecon.config.files import settings_of
 from medrecon.config.training import (
     AdamSettings,
     AdamWSettings,
@@ -28,6 +29,7 @@ from medrecon.data.download import Progress, silent
 from medrecon.errors import InputError
 from medrecon.experiment.networks import build_network, operator_family
 from medrecon.experiment.training_data import build_examples, describe_data
+from medrecon.networks import compile_unets
 from medrecon.training.card import make_card
 from medrecon.training.checkpoint import differences, read_metadata
 from medrecon.training.loop import Recipe, Task, make_plan, train
@@ -47,6 +49,9 @@ _FREE = (
     "training.patience",
     "training.save_every",
     "training.workers",
+    "training.compile",
+    "training.channels_last",
+    "network.recompute",
 )
 
 
@@ -67,6 +72,10 @@ def build_task(settings: TrainingSettings) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.training.seed)
         network = build_network(settings.network, operator_family(settings.data))
+    if settings.training.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if settings.training.compile:
+        compile_unets(network)
     return Task(
         network=network,
         optimizer=_optimizer(settings.optimizer, network),
@@ -74,7 +83,8 @@ def build_task(settings: TrainingSettings) -> Task:
         schedule=_schedule(settings.schedule),
         training=training,
         validation=validation,
-        recipe=Recipe(**settings.training.model_dump(exclude={"precision"})),
+        recipe=Recipe(**settings.training.model_dump(exclude={"precision", "compile", "channels_last"})),
+        savings=_savings(settings),
     )
 
 
@@ -139,12 +149,34 @@ def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> None:
         return
     if not run.last.exists():
         raise InputError(f"{run.path}: holds no run to go on with; leave out --resume")
-    before = read_metadata(run.last)["card"]["configuration"]
+    before = _configuration(run.last)
     lines = [line for line in differences(before, card["configuration"]) if line.partition(":")[0] not in _FREE]
     if lines:
         raise InputError(
             f"{run.last}: the run was started with other settings: {'; '.join(lines[:3])} now; make them agree"
         )
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    """What a run was started with; keys that came later are at their defaults, which are what was done before."""
+    card = read_metadata(path)["card"]
+    try:
+        before = settings_of(TrainingSettings, card["configuration"], f"{path}: its card")
+    except InputError as error:
+        version = card.get("medrecon", "another version")
+        raise InputError(f"{error}; the run is of medrecon {version}: go on with that, or train anew") from error
+    return before.model_dump(mode="json")
+
+
+def _savings(settings: TrainingSettings) -> tuple[str, ...]:
+    """What takes less memory, in words, of what is not done already."""
+    training, network = settings.training, settings.network
+    return (
+        *([f"lower training.batch_size from {training.batch_size}"] if training.batch_size > 1 else []),
+        *(["set network.recompute=true"] if getattr(network, "recompute", True) is False else []),
+        *(["set training.precision=bf16"] if training.precision == "fp32" else []),
+        f"lower network.features from {network.features}",
+    )
 
 
 def _loss(term: LossTerm) -> Loss:

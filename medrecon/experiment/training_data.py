@@ -7,20 +7,15 @@ from pathlib import Path
 
 from medrecon.config.mri import MaskSettings
 from medrecon.config.training_data import (
-    AdjointMaximumSettings,
     AugmentationSettings,
     BrainSmallData,
-    ConstantSettings,
     DataSettings,
     FastMRIData,
     LoDoPaBData,
-    LoDoPaBUnitSettings,
     MRIData,
-    NormalisationSettings,
     PhantomCTData,
     PhantomMRIData,
 )
-from medrecon.data.attenuation import MU_MAX
 from medrecon.data.batches import derived_seed
 from medrecon.data.brain_small import HeadImages
 from medrecon.data.fetch import path as dataset_path
@@ -28,12 +23,13 @@ from medrecon.data.lodopab import LoDoPaB
 from medrecon.data.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.experiment.mri import build_mask
+from medrecon.experiment.networks import build_normalisation
 from medrecon.problem import coil_problem, sense_problem
-from medrecon.training.augmentation import Augmentation
+from medrecon.training.augmentation import Augmentation, ContrastAugmentation
 from medrecon.training.card import DataDescription, describe_manifest
 from medrecon.training.ct import Dose, PhantomSinograms, SinogramExamples, Sinograms
 from medrecon.training.curriculum import Curriculum
-from medrecon.training.examples import AdjointMaximum, Constant, Examples, Normalisation
+from medrecon.training.examples import Examples
 from medrecon.training.heads import HeadScans
 from medrecon.training.mri import CoilSimulation, FastMRISlices, ImageSlices, KSpaceExamples, PhantomImages, Slices
 
@@ -52,17 +48,20 @@ def build_examples(data: DataSettings, seed: int) -> tuple[Examples, Examples]:
     """
     match data:
         case FastMRIData():
-            folder = dataset_path(data.dataset) if data.folder is None else data.folder
-            training, validation = (FastMRISlices(_inside(folder, part)) for part in (data.train, data.validation))
+            folder = _folder(data.dataset, data.folder)
+            names = (data.train, data.validation)
+            training, validation = (FastMRISlices(_inside(folder, name, data.dataset)) for name in names)
             return _kspace(data, training, seed), _kspace(data, validation, None)
         case BrainSmallData():
-            folder = dataset_path("brain-small") if data.folder is None else data.folder
-            heads = HeadScans(HeadImages(folder), _augmentation(data.augmentation), seed)
-            return _kspace(data, heads, seed), _kspace(data, FastMRISlices(_inside(folder, "validation")), None)
+            folder = _folder("brain-small", data.folder)
+            contrast = ContrastAugmentation(data.contrast)
+            heads = HeadScans(HeadImages(folder), _augmentation(data.augmentation), contrast, seed, data.repeats)
+            held = FastMRISlices(_inside(folder, "validation", "brain-small"))
+            return _kspace(data, heads, seed), _kspace(data, held, None)
         case PhantomMRIData():
             return _kspace(data, _phantoms(data, seed, 0), seed), _kspace(data, _phantoms(data, seed, 1), None)
         case LoDoPaBData():
-            folder = dataset_path(data.dataset) if data.folder is None else data.folder
+            folder = _folder(data.dataset, data.folder)
             return _sinograms(data, LoDoPaB(folder, data.train), seed), _sinograms(
                 data, LoDoPaB(folder, data.validation), None
             )
@@ -96,11 +95,23 @@ class _Draw:
         return build_mask(settings, shape, name)
 
 
-def _inside(folder: Path, part: str) -> Path:
+def _folder(name: str, given: Path | None) -> Path:
+    """Where a data set lies: where it was said, or where medrecon puts it."""
+    if given is None:
+        return dataset_path(name)
+    if not given.is_dir():
+        raise InputError(
+            f"data.folder: {given} is no folder; leave it out and run `medrecon data fetch {name}`, or name the one that holds it"
+        )
+    return given
+
+
+def _inside(folder: Path, part: str, name: str) -> Path:
     found = folder / part
     if not found.is_dir():
         raise InputError(
-            f"{found}: is no folder; unpack {part} there, or set data.folder, data.train and data.validation"
+            f"{found}: is no folder; unpack {part} there (`medrecon data fetch {name}` says how to get it), or set data.folder, "
+            "data.train and data.validation"
         )
     return found
 
@@ -113,13 +124,13 @@ def _phantoms(data: PhantomMRIData, seed: int, part: int) -> ImageSlices:
 
 
 def _augmentation(settings: AugmentationSettings) -> Augmentation:
-    return Augmentation(settings.flips, settings.turns, settings.shift)
+    return Augmentation(**settings.model_dump())
 
 
 def _kspace(data: MRIData, slices: Slices, seed: int | None) -> KSpaceExamples:
     masks = Curriculum(_draws(data.masks), tuple((stage.until, _draws(stage.masks)) for stage in data.curriculum))
     pose = sense_problem if data.operator == "sense" else coil_problem
-    return KSpaceExamples(slices, masks, pose, _normalisation(data.normalisation), seed)
+    return KSpaceExamples(slices, masks, pose, build_normalisation(data.normalisation), seed)
 
 
 def _draws(masks: tuple[MaskSettings, ...]) -> tuple[_Draw, ...]:
@@ -129,14 +140,4 @@ def _draws(masks: tuple[MaskSettings, ...]) -> tuple[_Draw, ...]:
 def _sinograms(data: LoDoPaBData | PhantomCTData, sinograms: Sinograms, seed: int | None) -> SinogramExamples:
     earlier = tuple((stage.until, Dose(stage.views, stage.photons)) for stage in data.curriculum)
     dose = Curriculum(Dose(data.views, data.photons), earlier)
-    return SinogramExamples(sinograms, dose, _normalisation(data.normalisation), seed)
-
-
-def _normalisation(settings: NormalisationSettings) -> Normalisation:
-    match settings:
-        case ConstantSettings():
-            return Constant(settings.factor)
-        case AdjointMaximumSettings():
-            return AdjointMaximum(settings.level)
-        case LoDoPaBUnitSettings():
-            return Constant(1 / MU_MAX)
+    return SinogramExamples(sinograms, dose, build_normalisation(data.normalisation), seed, data.flips)

@@ -4,6 +4,7 @@ from medrecon.networks.consistency import Consistent, GradientStep, ProximalStep
 from medrecon.networks.end_to_end import EndToEndVarNet
 from medrecon.networks.execution import compile_unets
 from medrecon.networks.implicit import regularized_inverse
+from medrecon.networks.measured import MeasuredRootSumOfSquares
 from medrecon.networks.modl import MoDL
 from medrecon.networks.normalization import Normalization
 from medrecon.networks.normalized import NormalizedUNet, Residual
@@ -12,19 +13,21 @@ from medrecon.networks.postprocess import PostProcess
 from medrecon.networks.primal_dual import LearnedPrimalDual, PrimalDualSize
 from medrecon.networks.sensitivities import SensitivityNetwork
 from medrecon.networks.unet import UNet
-from medrecon.networks.varnet import VarNet
+from medrecon.networks.varnet import ProximalVarNet, VarNet
 
 __all__ = [
     "Consistent",
     "EndToEndVarNet",
     "GradientStep",
     "LearnedPrimalDual",
+    "MeasuredRootSumOfSquares",
     "MoDL",
     "Normalization",
     "NormalizedUNet",
     "PostProcess",
     "PrimalDualSize",
     "ProximalStep",
+    "ProximalVarNet",
     "ReplaceMeasured",
     "Residual",
     "SensitivityNetwork",

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from medrecon.networks.execution import stage
 from medrecon.networks.normalized import NormalizedUNet
-from medrecon.networks.sensitivities import SensitivityNetwork, combined_magnitude
+from medrecon.networks.sensitivities import SensitivityNetwork
 from medrecon.networks.unet import UNet
 from medrecon.networks.varnet import Cascade
 from medrecon.operators import CoilMaps, Composition, Fourier, LinearOperator, Mask
+from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["EndToEndVarNet"]
 
@@ -89,7 +90,7 @@ class EndToEndVarNet(nn.Module):
 
             z, d = stage(unroll, recompute=self.recompute)
         images = A.H(y) - coils(z) + A.gram(coils(d))
-        return combined_magnitude(images, A.domain.dim("coil"))
+        return root_sum_of_squares(images, A.domain.dim("coil"))
 
 
 def _require_coil_images(A: LinearOperator) -> None:

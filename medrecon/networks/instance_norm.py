@@ -16,13 +16,14 @@ _EPS = 1e-5
 def normalize_and_activate(x: Tensor, slope: float) -> Tensor:
     """`leaky((x - mean) / sqrt(variance + 1e-5))`, with the moments of each channel of each image `(n, channel, y, x)`.
 
-    `x` itself may be overwritten. On the CPU the result lies channels last, and what is kept for a
-    gradient is the result alone: the leaky ReLU is turned back (Rota Bulò et al., In-place activated batch norm, CVPR 2018).
-    There it has no second derivative. Ulyanov et al., Instance normalization, arXiv:1607.08022 (2016).
+    `x` itself may be overwritten. Moments are at least in single precision, whatever autocast brings. On the CPU the result lies
+    channels last, and what is kept for a gradient is the result alone: the leaky ReLU is turned back (Rota Bulò et al., In-place
+    activated batch norm, CVPR 2018). There it has no second derivative. Ulyanov et al., Instance normalization, arXiv:1607.08022
+    (2016).
     """
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.leaky_relu(F.instance_norm(x, eps=_EPS), slope, inplace=True)
-    if x.dtype not in (torch.float32, torch.float64):  # what autocast brings
+    if x.dtype not in (torch.float32, torch.float64, torch.bfloat16):
         return normalize_and_activate(x.float(), slope).to(x.dtype)
     x = x.contiguous(memory_format=torch.channels_last)
     if torch.is_grad_enabled() and x.requires_grad:
@@ -50,7 +51,7 @@ class _InPlace(torch.autograd.Function):
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         found = loops.backward(_array(y), inverse.numpy(), _array(gradient), ctx.slope)
         n, channels, height, width = y.shape
-        return torch.from_numpy(found).reshape(n, height, width, channels).permute(0, 3, 1, 2), None
+        return torch.from_numpy(found).view(y.dtype).reshape(n, height, width, channels).permute(0, 3, 1, 2), None
 
 
 def _forward(x: Tensor, slope: float) -> Tensor:
@@ -60,6 +61,8 @@ def _forward(x: Tensor, slope: float) -> Tensor:
 
 
 def _array(x: Tensor) -> Any:
-    """The memory of a channels-last tensor as `(n, pixel, channel)`."""
+    """The memory of a channels-last tensor as `(n, pixel, channel)`, of bfloat16 its bits."""
     n, channels, height, width = x.shape
+    if x.dtype == torch.bfloat16:
+        x = x.detach().view(torch.uint16)
     return x.detach().permute(0, 2, 3, 1).view(n, height * width, channels).numpy()

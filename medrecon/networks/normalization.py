@@ -47,11 +47,12 @@ class Normalization:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Moments]:
         """The normalised `(n, channel, y, x)`, and what it takes to go back."""
-        flat = x.flatten(2) if x.is_contiguous() else x.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
-        std, mean = torch.std_mean(flat, dim=2)
-        moments = Moments(mean[..., None, None], std[..., None, None])
-        scale = (moments.std + self.eps).clamp_min(torch.finfo(x.dtype).tiny)
-        normal = (x - moments.mean) / scale
+        mean = x.mean((2, 3), keepdim=True)
+        centred = x - mean
+        variance = centred.square().sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3] - 1)
+        least = torch.finfo(x.dtype).tiny
+        moments = Moments(mean, variance.clamp_min(least).sqrt() * (variance >= least))  # a gradient at 0 is 0
+        normal = centred / (moments.std + self.eps).clamp_min(least)
         return (normal if self.limit is None else normal.clamp(-self.limit, self.limit)), moments
 
     def undo(self, x: Tensor, moments: Moments) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from medrecon.networks.channels import from_channels, laid_out, n_channels, to_channels
 from medrecon.networks.execution import stage
 from medrecon.networks.scaling import Method, norm
+from medrecon.networks.unet import UNet
 from medrecon.operators import LinearOperator
 
 __all__ = ["LearnedPrimalDual", "PrimalDualSize"]
@@ -17,16 +19,23 @@ __all__ = ["LearnedPrimalDual", "PrimalDualSize"]
 
 @dataclass(frozen=True)
 class PrimalDualSize:
-    """Iterations, memories on either side, and the convolutions of each step; the default is that published for LoDoPaB-CT."""
+    """Iterations, memories on either side, and the convolutions of each step; the default is that published for LoDoPaB-CT.
+
+    `dual_features`, on the side of the measurements, are as many as `features` unless given. With `primal_pools` the steps on the
+    side of the image are U-Nets of so many poolings in place of `n_layers` convolutions.
+    """
 
     n_iterations: int = 10
     n_primal: int = 5
     n_dual: int = 5
     features: int = 64
     n_layers: int = 3
+    dual_features: int | None = None
+    primal_pools: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.n_iterations, self.n_primal, self.n_dual, self.features) < 1 or self.n_layers < 2:
+        numbers = (self.n_iterations, self.n_primal, self.n_dual, self.features, self.dual_features or self.features)
+        if min(numbers) < 1 or 0 in (self.dual_features, self.primal_pools) or self.n_layers < 2:
             raise ValueError(f"PrimalDualSize takes numbers of at least 1, and 2 layers or more, got {self}")
 
 
@@ -49,6 +58,9 @@ class LearnedPrimalDual(nn.Module):
         the reconstruction that all primal memories start with, called as `initial(y, A)`; None for zeros.
     recompute
         keep only the memories between iterations for the gradient.
+    identity
+        the last layer of each step starts at zero, so that the untrained network gives `initial`: it learns sooner than from
+        the published start, where the steps add noise.
 
     Raises
     ------
@@ -63,16 +75,21 @@ class LearnedPrimalDual(nn.Module):
         initial: Method | None = None,
         *,
         recompute: bool = False,
+        identity: bool = False,
     ) -> None:
         super().__init__()
         if n_channels not in (1, 2):
             raise ValueError(f"LearnedPrimalDual takes n_channels 1 (real) or 2 (complex), got {n_channels}")
         self.size = PrimalDualSize() if size is None else size
         self.n_channels, self.initial, self.recompute = n_channels, initial, recompute
-        n_primal, n_dual = self.size.n_primal, self.size.n_dual
         count = range(self.size.n_iterations)
-        self.dual = nn.ModuleList(_step(n_dual + 2, n_dual, self.size, n_channels) for _ in count)
-        self.primal = nn.ModuleList(_step(n_primal + 1, n_primal, self.size, n_channels) for _ in count)
+        self.dual = nn.ModuleList(_dual_step(self.size, n_channels) for _ in count)
+        self.primal = nn.ModuleList(_primal_step(self.size, n_channels) for _ in count)
+        if identity:
+            for step in (*self.dual, *self.primal):
+                last = step.last if isinstance(step, UNet) else cast(nn.Sequential, step)[-1]
+                for parameter in last.parameters():
+                    nn.init.zeros_(parameter)
 
     def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         self._require(y, A)
@@ -112,15 +129,27 @@ def _through(step: nn.Module, *parts: Tensor) -> Tensor:
     return update.to(parts[0].dtype)
 
 
-def _step(n_in: int, n_out: int, size: PrimalDualSize, channels: int) -> nn.Sequential:
+def _dual_step(size: PrimalDualSize, channels: int) -> nn.Module:
+    n_in, n_out = channels * (size.n_dual + 2), channels * size.n_dual
+    return _convolutions(n_in, n_out, size.dual_features or size.features, size.n_layers)
+
+
+def _primal_step(size: PrimalDualSize, channels: int) -> nn.Module:
+    n_in, n_out = channels * (size.n_primal + 1), channels * size.n_primal
+    if size.primal_pools is not None:
+        return UNet(n_in, n_out, size.features, size.primal_pools)
+    return _convolutions(n_in, n_out, size.features, size.n_layers)
+
+
+def _convolutions(n_in: int, n_out: int, features: int, n_layers: int) -> nn.Sequential:
     """The convolutions of one step; at first the PReLU is a ReLU, and biases are 0."""
-    widths = [channels * n_in, *[size.features] * (size.n_layers - 1), channels * n_out]
+    widths = [n_in, *[features] * (n_layers - 1), n_out]
     layers: list[nn.Module] = []
-    for i in range(size.n_layers):
+    for i in range(n_layers):
         convolution = nn.Conv2d(widths[i], widths[i + 1], 3, padding=1)
         nn.init.xavier_uniform_(convolution.weight)
         nn.init.zeros_(convolution.bias) if convolution.bias is not None else None
         layers.append(convolution)
-        if i < size.n_layers - 1:
-            layers.append(nn.PReLU(size.features, init=0.0))
+        if i < n_layers - 1:
+            layers.append(nn.PReLU(features, init=0.0))
     return nn.Sequential(*layers)

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from medrecon.calibration import calibration_region
 from medrecon.operators import LinearOperator, Mask, find
+from medrecon.spaces import root_sum_of_squares
 
-__all__ = ["SensitivityNetwork", "calibration_block", "combined_magnitude"]
+__all__ = ["SensitivityNetwork", "calibration_block"]
 
 
 class SensitivityNetwork(nn.Module):
@@ -40,16 +41,9 @@ class SensitivityNetwork(nn.Module):
         coil = A.range.dim("coil")
         block = calibration_block(find(A, Mask, "SensitivityNetwork"), self.n_lines)
         images = self.network(A.H(y * block.unsqueeze(coil).to(y.device)))
-        magnitude = combined_magnitude(images, coil).unsqueeze(coil)
+        magnitude = root_sum_of_squares(images, coil).unsqueeze(coil)
         maps: Tensor = images / magnitude.clamp_min(torch.finfo(magnitude.dtype).tiny)
         return maps
-
-
-def combined_magnitude(images: Tensor, coil: int) -> Tensor:
-    """The root sum of squares of complex images over the axis `coil`, with a gradient of 0 where it vanishes."""
-    parts = torch.view_as_real(images.resolve_conj())
-    magnitude: Tensor = torch.linalg.vector_norm(parts, dim=(coil - 1, -1))
-    return magnitude
 
 
 def calibration_block(mask: Mask, n_lines: int | None) -> Tensor:

@@ -8,12 +8,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from medrecon.networks.consistency import gradient
+from medrecon.networks.consistency import ProximalStep, gradient
 from medrecon.networks.execution import stage
+from medrecon.networks.implicit import ConjugateGradients
 from medrecon.networks.scaling import norm
 from medrecon.operators import LinearOperator
 
-__all__ = ["Cascade", "VarNet"]
+__all__ = ["Cascade", "ProximalVarNet", "VarNet"]
+
+_START = 0.01  # weight of the first image against the data
 
 
 class Cascade(nn.Module):
@@ -62,4 +65,56 @@ class VarNet(nn.Module):
                 return moved
 
             x = stage(descend, recompute=self.recompute)
+        return x
+
+
+class ProximalVarNet(nn.Module):
+    """`x <- (A.H A + mu_k)^-1 (A.H y + mu_k (x - network_k(x)))` from `x = (A.H A + mu_0)^-1 A.H y`, over any operator.
+
+    The variational network with the exact data-consistency step of MoDL, and a network and a weight a cascade: where coils must
+    unfold what a mask has folded, one gradient step a cascade goes a small part of the way. The first image is that of SENSE.
+    Hammernik et al., Magn Reson Med 79:3055 (2018); Aggarwal et al., MoDL, IEEE Trans Med Imaging 38:394 (2019).
+
+    Parameters
+    ----------
+    networks
+        one a cascade, from `(..., y, x)` to `(..., y, x)`.
+    solver
+        the conjugate gradients of a step.
+    weight
+        the first `mu_k / |A|^2` of every cascade; it is learned.
+    recompute
+        keep only the images between cascades for the gradient.
+
+    Raises
+    ------
+    ValueError
+        if there is no network; when called, if `y` is not of the range of `A`.
+    """
+
+    def __init__(
+        self,
+        networks: Iterable[nn.Module],
+        solver: ConjugateGradients | None = None,
+        weight: float = 0.05,
+        *,
+        recompute: bool = False,
+    ) -> None:
+        super().__init__()
+        self.start = ProximalStep(_START, solver)
+        self.networks = nn.ModuleList(networks)
+        self.steps = nn.ModuleList(ProximalStep(weight, solver) for _ in self.networks)
+        self.recompute = recompute
+        if not self.networks:
+            raise ValueError("ProximalVarNet takes one network a cascade, got none")
+
+    def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        b = A.H(y)
+        x = self.start.solve(torch.zeros_like(b), b, A)
+        for network, step in zip(self.networks, cast(Iterable[ProximalStep], self.steps), strict=True):
+
+            def improve(x: Tensor = x, network: nn.Module = network, step: ProximalStep = step) -> Tensor:
+                return step.solve(x - network(x), b, A)
+
+            x = stage(improve, recompute=self.recompute)
         return x

@@ -6,6 +6,7 @@ from medrecon.operators.differences import Crop, Gradient, Roll
 from medrecon.operators.filtering import DetectorFilter
 from medrecon.operators.fourier import Convolution, Fourier
 from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Multiple, Sum, find
+from medrecon.operators.measured import measured_root_sum_of_squares
 from medrecon.operators.norm import operator_norm
 from medrecon.operators.radon import Backprojection, Radon
 from medrecon.operators.sampling import Mask
@@ -31,6 +32,7 @@ __all__ = [
     "Sum",
     "Wavelet",
     "find",
+    "measured_root_sum_of_squares",
     "operator_norm",
     "sense",
 ]

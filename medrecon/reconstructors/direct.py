@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from medrecon.operators import Fourier, LinearOperator, find
+from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["RootSumOfSquares", "ZeroFilled"]
 
@@ -37,5 +37,4 @@ class RootSumOfSquares:
         if "coil" not in fourier.domain.axes:
             raise ValueError(f"RootSumOfSquares takes multi-coil k-space, got {A.range}")
         images = fourier.H(y)
-        combined: Tensor = torch.linalg.vector_norm(images, dim=fourier.domain.dim("coil"))
-        return combined
+        return root_sum_of_squares(images, fourier.domain.dim("coil"))

@@ -34,7 +34,7 @@ class CTReport:
     `parameters` are those of the method; `geometry` is said in words, `views` how many were used of `measured_views`. `photons` are
     those a ray that the measurement then has, where they are known, and `added_photons` those whose noise was added, of `seed`.
     `unit` is that of the images, `shape` their `(rows, columns)` as they are written, `pixel` their `(y, x)` spacing in
-    millimetres. `slices`, `first_slice` and `seconds` are as in `medrecon.report.summary.Report`.
+    millimetres. `slices`, `first_slice` and `seconds` and `weights` are as in `medrecon.report.summary.Report`.
     """
 
     input: str
@@ -58,6 +58,7 @@ class CTReport:
     metrics: CTMetrics | None = None
     remarks: tuple[str, ...] = ()
     version: str = __version__
+    weights: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return what `json.dumps` takes; `metrics` only where there is a target, and null for an infinite PSNR."""
@@ -88,6 +89,7 @@ class CTReport:
             "photons": self.photons,
             "added_photons": self.added_photons,
             "seed": self.seed,
+            "weights": self.weights,
             **self.parameters,
         }
         return {name: value for name, value in values.items() if value is not None}

@@ -29,7 +29,7 @@ class Report:
 
     `seconds` is the time of coil maps and reconstruction, reading and writing left aside; `slices` how many there are, and
     `first_slice` the place of the first in the input; `shape` is `(y, x)`; `data_range` is the maximum of the
-    target over these slices, which the metrics refer to.
+    target over these slices, which the metrics refer to; `weights` name those of a learned method.
     """
 
     input: str
@@ -51,6 +51,7 @@ class Report:
     data_range: float | None = None
     remarks: tuple[str, ...] = ()
     version: str = __version__
+    weights: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return what `json.dumps` takes; `metrics` only where there is a target, and null for an infinite PSNR."""
@@ -77,6 +78,8 @@ class Report:
             values |= {f"mask_{name}": value for name, value in self.mask.items()}
         if self.weight is not None and self.iterations is not None:
             values |= {"weight": self.weight, "iterations": self.iterations}
+        if self.weights is not None:
+            values["weights"] = self.weights
         return values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,28 @@ from torch import Tensor
 
 from medrecon import __version__
 from medrecon.data.manifest import load_manifest, manifest_folder
+from medrecon.data.writing import atomic_file
+from medrecon.errors import InputError
 from medrecon.training.checkpoint import Checkpoint, read_checkpoint, write_card, write_checkpoint
 from medrecon.training.validation import Scores
 
-__all__ = ["DataDescription", "copy_weights", "describe_manifest", "make_card", "record_scores", "with_scores"]
+__all__ = [
+    "IMPORTED_DATA",
+    "SHIPPED",
+    "DataDescription",
+    "copy_weights",
+    "describe_manifest",
+    "find_weights",
+    "make_card",
+    "make_imported_card",
+    "record_scores",
+    "shipped_weights",
+    "with_scores",
+    "write_weights",
+]
+
+#: Where the weights lie that come with medrecon, `NAME.safetensors` and the card `NAME.json` of each.
+SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 
 _INTENDED_USE = (
     "Research on image reconstruction. Not a medical device: not for diagnosis, treatment or any clinical decision."
@@ -33,6 +51,39 @@ class DataDescription:
     citation: str
     manifest: str | None = None
     sha256: str | None = None
+
+
+#: What is known of weights of the `fastmri` package.
+IMPORTED_DATA = DataDescription(
+    name="fastMRI (imported)",
+    licence="that of the publisher of the weights; the data of fastMRI are under the fastMRI data sharing agreement",
+    citation="Zbontar et al., fastMRI: An Open Dataset and Benchmarks for Accelerated MRI, arXiv:1811.08839",
+)
+
+
+def shipped_weights(name: str) -> Path | None:
+    """The file of the weights of this name that come with medrecon, or None."""
+    path = SHIPPED / f"{name}.safetensors"
+    return path if Path(name).name == name and path.is_file() else None
+
+
+def find_weights(name: str) -> Path:
+    """The file of weights that come with medrecon under this name, or else the file at this path.
+
+    Raises
+    ------
+    InputError
+        If there is neither.
+    """
+    if (shipped := shipped_weights(name)) is not None:
+        return shipped
+    if Path(name).is_file():
+        return Path(name)
+    known = ", ".join(path.stem for path in sorted(SHIPPED.glob("*.safetensors"))) or "none"
+    raise InputError(
+        f"{name}: there are no weights of this name, and no such file of weights; give a .safetensors file, or a name of "
+        f"`medrecon weights list` (there are: {known})"
+    )
 
 
 def describe_manifest(name: str) -> DataDescription:
@@ -60,6 +111,32 @@ def make_card(
     }
 
 
+def make_imported_card(
+    configuration: Mapping[str, Any], *, inference: Mapping[str, Any], source: Mapping[str, str], notes: Sequence[str]
+) -> dict[str, Any]:
+    """Say what is known of weights that another program trained.
+
+    Parameters
+    ----------
+    configuration
+        that gives the same network; of its training it states what was published, and not what is known of the file.
+    inference
+        the fields of `medrecon.config.InferenceSettings`.
+    source
+        of which package, which network and which file they are.
+    notes
+        what is done as in that package, and what is not.
+    """
+    card = make_card(
+        configuration,
+        operator="coils",
+        normalisation="kind=constant factor=1.0",
+        split="not stated by the file: neither the images nor the masks are known",
+        data=IMPORTED_DATA,
+    )
+    return {**card, "trained_steps": None, "imported": dict(source), "inference": dict(inference), "notes": list(notes)}
+
+
 def with_scores(card: Mapping[str, Any], part: str, scores: Scores, step: int) -> dict[str, Any]:
     """Return the card with what was measured on a part, `validation` or `test`."""
     values = {name: value if math.isfinite(value) else None for name, value in asdict(scores).items()}
@@ -76,7 +153,7 @@ def record_scores(path: Path, part: str, scores: Scores) -> None:
     """
     checkpoint = read_checkpoint(path)
     card = checkpoint.metadata["card"]
-    _store(path, checkpoint.tensors, with_scores(card, part, scores, card["trained_steps"]))
+    write_weights(path, checkpoint.tensors, with_scores(card, part, scores, card["trained_steps"]), overwrite=True)
 
 
 def copy_weights(source: Path, target: Path, dtype: torch.dtype = torch.float16) -> None:
@@ -91,9 +168,19 @@ def copy_weights(source: Path, target: Path, dtype: torch.dtype = torch.float16)
     floating = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in checkpoint.tensors.items()
     }
-    _store(target, floating, checkpoint.metadata["card"])
+    write_weights(target, floating, checkpoint.metadata["card"], overwrite=True)
 
 
-def _store(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
-    write_checkpoint(path, Checkpoint(tensors, {"card": card}))
-    write_card(path.with_suffix(".json"), card)
+def write_weights(
+    path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any], *, overwrite: bool = False
+) -> None:
+    """Write weights with their card, and the card as JSON beside them.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written, or exists and is not to be replaced.
+    """
+    with atomic_file(path.with_suffix(".json"), overwrite=overwrite) as temporary:  # kept if the weights are, too
+        write_card(temporary, card)
+        write_checkpoint(path, Checkpoint(tensors, {"card": card}), overwrite=overwrite)

@@ -40,17 +40,17 @@ class Checkpoint:
     metadata: Mapping[str, Any]
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint, *, overwrite: bool = True) -> None:
     """Write one file; at `path` there is always the old or the new one, whole.
 
     Raises
     ------
     InputError
-        If it cannot be written.
+        If it cannot be written, or exists and is not to be replaced.
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
     text = json.dumps({"format": FORMAT, **checkpoint.metadata}, allow_nan=False)
-    with atomic_file(path, overwrite=True) as temporary:
+    with atomic_file(path, overwrite=overwrite) as temporary:
         save_file(tensors, temporary, metadata={"medrecon": text})
 
 

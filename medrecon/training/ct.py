@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -16,13 +17,16 @@ from medrecon.data.ellipses import Ellipse, Phantom
 from medrecon.data.projections import phantom_image, phantom_sinogram
 from medrecon.data.random_phantoms import random_phantom
 from medrecon.data.sinograms import SinogramSample
+from medrecon.errors import InputError
 from medrecon.evaluation import image_range
-from medrecon.geometry import Arc, Grid, ParallelBeam
+from medrecon.geometry import Arc, Geometry, Grid, ParallelBeam
 from medrecon.problem import Problem, keep_views, lower_dose
 from medrecon.training.curriculum import Curriculum
 from medrecon.training.examples import Example, Normalisation, make_example, radon
 
 __all__ = ["Dose", "PhantomSinograms", "SinogramExamples", "Sinograms"]
+
+_SAME_ANGLE = 1e-6  # radians
 
 
 class Sinograms(Protocol):
@@ -91,13 +95,21 @@ class SinogramExamples:
     normalisation
         of measurements and target.
     seed
-        of the photons; None for those of validation, the same in every epoch.
+        of the photons and flips; None for those of validation, the same in every epoch.
+    flips
+        whether images may be mirrored along either axis in training, with their sinograms.
+
+    Raises
+    ------
+    InputError
+        when read with flips, if a mirrored image has its sinogram along other rays than the scan's.
     """
 
     sinograms: Sinograms
     dose: Curriculum[Dose]
     normalisation: Normalisation
     seed: int | None
+    flips: bool = False
 
     def __len__(self) -> int:
         return len(self.sinograms)
@@ -113,8 +125,42 @@ class SinogramExamples:
         if dose.photons is not None:
             keys = (index,) if self.seed is None else (self.seed, epoch, index)
             sample = lower_dose(sample, dose.photons, torch.Generator().manual_seed(derived_seed(*keys)))
+        if self.flips and self.seed is not None:
+            sample = _mirrored(sample, derived_seed(self.seed, epoch, index, 1))
         target: Tensor | None = sample.target
         A = radon(sample.grid, sample.geometry)
         problem = Problem(sample.sinogram, A, sample.grid.shape, target)
         data_range = 0.0 if target is None else image_range(target)
         return make_example(problem, self.normalisation, data_range, f"{sample.name}, sample {sample.index}")
+
+
+def _mirrored(sample: SinogramSample, drawn: int) -> SinogramSample:
+    """Mirror a sample along `x`, `y`, both or neither, as the lowest two bits of `drawn` say."""
+    views, swapped = _mirror(sample.geometry, sample.name)
+    sinogram, target = sample.sinogram, sample.target
+    if drawn & 1:
+        sinogram = sinogram[views]
+        sinogram[swapped] = sinogram[swapped].flip(-1)
+        target = None if target is None else target.flip(-1)
+    if drawn & 2:
+        sinogram = sinogram.flip(-1)
+        target = None if target is None else target.flip(-2, -1)
+    return replace(sample, sinogram=sinogram, target=target)
+
+
+@lru_cache(maxsize=16)
+def _mirror(geometry: Geometry, name: str) -> tuple[Tensor, Tensor]:
+    """Give the view that holds what `f(-x, y)` has in each view, and whether its bins are to be reversed.
+
+    `f(-x, y)` has at the angle theta what `f` has at `pi - theta`, and views half a turn apart differ by the order of their bins.
+    """
+    if isinstance(geometry, ParallelBeam) and geometry.offset == 0:
+        angles = torch.tensor(list(geometry.angles), dtype=torch.float64)
+        turns = (math.pi - angles[:, None] - angles) / math.pi
+        away, views = (turns - turns.round()).abs().min(dim=1)
+        if float(away.max()) * math.pi < _SAME_ANGLE:
+            return views, turns.gather(1, views[:, None])[:, 0].round().remainder(2) == 1
+    raise InputError(
+        f"{name}: data.flips takes parallel views that lie alike on both sides of an axis, around the middle of the image; "
+        "leave data.flips out"
+    )

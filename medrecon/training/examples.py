@@ -11,9 +11,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from medrecon.errors import InputError
 from medrecon.geometry import Geometry, Grid
 from medrecon.operators import CoilMaps, Composition, LinearOperator, Mask, Radon
 from medrecon.problem import Problem
+from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["AdjointMaximum", "Constant", "Example", "Examples", "Normalisation", "collate", "make_example", "radon"]
 
@@ -44,10 +46,10 @@ class AdjointMaximum:
     level: float = 1.0
 
     def __call__(self, problem: Problem, /) -> float:
-        image = problem.A.H(problem.y).abs()
+        image = problem.A.H(problem.y)
         if "coil" in problem.A.domain.axes:
-            image = torch.linalg.vector_norm(image, dim=problem.A.domain.dim("coil"))
-        largest = float(image.max())
+            image = root_sum_of_squares(image, problem.A.domain.dim("coil"))
+        largest = float(image.abs().max())
         return self.level / largest if largest > 0 else 1.0
 
 
@@ -107,9 +109,15 @@ class Examples(Protocol):
 
 
 def make_example(problem: Problem, normalisation: Normalisation, data_range: float, name: str) -> Example:
-    """Scale a problem; a `data_range` that is not above zero (a black target) counts as 1 in the network's units."""
+    """Scale a problem; a `data_range` that is not above zero (a black target) counts as 1 in the network's units.
+
+    Raises
+    ------
+    InputError
+        If there is no target.
+    """
     if problem.target is None:
-        raise ValueError(f"{name}: has no target to learn from; give data with full scans or images")
+        raise InputError(f"{name}: has no target to learn from; give data with full scans or images")
     scale = normalisation(problem)
     known = data_range * scale if data_range > 0 else 1.0
     scaled = replace(problem, y=problem.y * scale, target=problem.target * scale)

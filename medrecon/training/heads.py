@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -11,7 +11,8 @@ from medrecon.data.batches import derived_seed
 from medrecon.data.brain_small import HeadImages
 from medrecon.data.fastmri import KSpaceSample
 from medrecon.data.receivers import draw_receiver, simulate_scan
-from medrecon.training.augmentation import Augmentation
+from medrecon.errors import InputError
+from medrecon.training.augmentation import Augmentation, ContrastAugmentation
 
 __all__ = ["HeadScans"]
 
@@ -28,27 +29,48 @@ class HeadScans:
     ----------
     images
         those of the data set.
-    augmentation
-        made before the simulation.
+    augmentation, contrast
+        made before the simulation, in training alone.
     seed
         of it all.
+    repeats
+        how often the images of a contrast are seen in an epoch, each time by another scanner; once unless named.
+
+    Raises
+    ------
+    InputError
+        If `repeats` names a contrast that the images lack.
     """
 
     images: HeadImages
     augmentation: Augmentation
+    contrast: ContrastAugmentation
     seed: int
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    _order: tuple[int, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        contrasts = self.images.contrasts
+        unknown = sorted(set(self.repeats) - set(contrasts))
+        if unknown:
+            names = ", ".join(sorted(set(contrasts)))
+            raise InputError(f"{self.images.path}: holds no {unknown[0]} to repeat; its contrasts are {names}")
+        order = [i for i, contrast in enumerate(contrasts) for _ in range(self.repeats.get(contrast, 1))]
+        object.__setattr__(self, "_order", tuple(order))
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self._order)
 
     def bucket(self, index: int) -> Hashable:
         return self._n_coils(index)
 
     def sample(self, index: int, epoch: int | None) -> KSpaceSample:
-        head = self.images[index]
+        head = self.images[self._order[index]]
         keys = (self.seed, index) if epoch is None else (self.seed, index, epoch + 1)
         generator = torch.Generator().manual_seed(derived_seed(*keys))
-        image = head.image if epoch is None else self.augmentation(head.image, generator)
+        image = head.image
+        if epoch is not None:
+            image = self.contrast(self.augmentation(image, generator), generator)
         receiver = draw_receiver(generator, self._n_coils(index))
         kspace, target = simulate_scan(image, receiver, generator, head.height)
         ny, nx = target.shape

@@ -17,13 +17,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from medrecon.data.batches import epoch_batches
 from medrecon.data.download import Progress, silent
+from medrecon.errors import InputError
 from medrecon.training.card import with_scores
 from medrecon.training.checkpoint import Checkpoint, write_card, write_checkpoint
 from medrecon.training.examples import Example, Examples, collate
-from medrecon.training.failures import TrainingStoppedError, memory_said
+from medrecon.training.failures import TrainingStoppedError, compiler_said, memory_said, misfit_said
 from medrecon.training.logs import Logs
 from medrecon.training.losses import Loss
-from medrecon.training.plan import Plan, measure
+from medrecon.training.plan import Plan, least_memory, measure
 from medrecon.training.schedules import Schedule
 from medrecon.training.state import Position, RunFolder, State, read_state, write_state
 from medrecon.training.validation import Scores, validate
@@ -67,7 +68,7 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is trained, on what, and how."""
+    """What is trained, on what, and how; `savings` say what would take less memory, should there be too little."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
@@ -76,10 +77,17 @@ class Task:
     training: Examples
     validation: Examples
     recipe: Recipe
+    savings: tuple[str, ...] = ()
 
 
 def make_plan(task: Task, accelerator: Accelerator) -> Plan:
-    """Count, and measure a few steps; nothing of the task is changed."""
+    """Count, and measure a few steps; nothing of the task is changed.
+
+    Raises
+    ------
+    InputError
+        If the memory is too small, the network does not fit the data or cannot be compiled, or a file is at fault.
+    """
     recipe, device = task.recipe, accelerator.device
     network = task.network.to(device)
     batches = _batches(task, 0, accelerator.num_processes)
@@ -87,7 +95,7 @@ def make_plan(task: Task, accelerator: Accelerator) -> Plan:
     start = time.perf_counter()
     examples = [collate([task.training.read(i, 0) for i in batch]).to(device) for batch in shown]
     reading = (time.perf_counter() - start) / _MEASURED_STEPS
-    with memory_said(None, recipe.batch_size):
+    with memory_said(least_memory(network), task.savings), compiler_said(), misfit_said():
         measured = measure(network, task.loss, examples, accelerator.autocast)
     return Plan(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -122,7 +130,7 @@ def train(
     Raises
     ------
     InputError
-        If a loss or a gradient is not finite (the last checkpoint is from before), the memory is too small, or a file is at fault.
+        If a loss or a gradient is not finite, the memory is too small (the last checkpoint is from before), or a file is at fault.
     """
     task.network.to(accelerator.device)
     for group in task.optimizer.param_groups:
@@ -142,7 +150,9 @@ def train(
         run = _Run(task, folder, card, accelerator, wrapped, optimizer, logs, progress)
         if not resume:
             run.save(state.position, card)
-        stack.enter_context(memory_said(plan, task.recipe.batch_size))
+        counted = least_memory(task.network) if plan is None else plan.memory
+        stack.enter_context(memory_said(counted, task.savings, f"{folder.last} is the last good checkpoint"))
+        stack.enter_context(compiler_said())
         return run.go(state.position)
 
 
@@ -250,7 +260,10 @@ class _Run:
             collate_fn=_same,
             generator=torch.Generator().manual_seed(self.task.recipe.seed),
         )
-        return iter(loader)
+        for read in loader:
+            if isinstance(read, InputError):
+                raise read
+            yield read
 
     def _stop(self, what: str, position: Position, example: Example, innocent: bool) -> None:
         names = gather_object([] if innocent else [", ".join(example.names)])
@@ -265,8 +278,11 @@ class _Run:
         )
 
 
-class _Epoch(Dataset[Example]):
-    """The batches of one process in one epoch."""
+class _Epoch(Dataset[Example | InputError]):
+    """The batches of one process in one epoch.
+
+    A fault of a file is given back, and raised by the loop: raised in a worker it would come with that process's traceback.
+    """
 
     def __init__(self, examples: Examples, batches: list[tuple[int, ...]], epoch: int) -> None:
         self.examples, self.batches, self.epoch = examples, batches, epoch
@@ -274,10 +290,13 @@ class _Epoch(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, place: int) -> Example:
+    def __getitem__(self, place: int) -> Example | InputError:
         if not 0 <= place < len(self.batches):
             raise IndexError(place)
-        return collate([self.examples.read(index, self.epoch) for index in self.batches[place]])
+        try:
+            return collate([self.examples.read(index, self.epoch) for index in self.batches[place]])
+        except InputError as error:
+            return error
 
 
 def _same(example: Any) -> Any:

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from medrecon.training.examples import Example
 from medrecon.training.losses import Loss
 
-__all__ = ["Measured", "Plan", "measure", "saved_bytes"]
+__all__ = ["Measured", "Plan", "least_memory", "measure", "saved_bytes"]
+
+
+_BYTES = 4 * 4  # of a parameter: its weight, its gradient, and twice the optimizer's memory
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        return 4 * 4 * self.parameters + self.measured.activations
+        return _BYTES * self.parameters + self.measured.activations
 
     @property
     def seconds(self) -> float:
@@ -93,6 +96,11 @@ def measure(
         seconds.append(time.perf_counter() - start)
     timed = sorted(seconds[1:] or seconds)
     return Measured(timed[len(timed) // 2], found.loss, found.activations)
+
+
+def least_memory(network: nn.Module) -> int:
+    """The bytes of weights, gradients and the optimizer's memory, before any step was measured."""
+    return _BYTES * sum(parameter.numel() for parameter in network.parameters())
 
 
 def saved_bytes(kept: dict[int, int], network: nn.Module) -> int:

@@ -18,6 +18,7 @@ from medrecon.networks import (
     PostProcess,
     PrimalDualSize,
     ProximalStep,
+    ProximalVarNet,
     Residual,
     UNet,
     VarNet,
@@ -104,14 +105,20 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "post-processor, gradient step": lambda scan: Consistent(_post(scan), GradientStep()),
     "post-processor, exact": lambda scan: Consistent(_post(scan), ProximalStep(0.1, _SOLVER)),
     "varnet": lambda scan, **switch: VarNet([image_network(scan.n_channels) for _ in range(3)], **switch),
+    "proximal varnet": lambda scan, **switch: ProximalVarNet(
+        [image_network(scan.n_channels) for _ in range(2)], _SOLVER, 0.1, **switch
+    ),
     "modl": lambda scan, **switch: MoDL(
         Residual(image_network(scan.n_channels)), ProximalStep(0.1, _SOLVER), 3, **switch
     ),
     "learned primal-dual": lambda scan, **switch: LearnedPrimalDual(
         PrimalDualSize(n_iterations=3, features=12), scan.n_channels, _initial(scan), **switch
     ),
+    "learned primal-dual with U-Nets": lambda scan, **switch: LearnedPrimalDual(
+        PrimalDualSize(2, features=6, dual_features=4, primal_pools=2), scan.n_channels, _initial(scan), **switch
+    ),
 }
-UNROLLED = ("varnet", "modl", "learned primal-dual")
+UNROLLED = ("varnet", "proximal varnet", "modl", "learned primal-dual", "learned primal-dual with U-Nets")
 
 
 def built(name: str, scan: Scan, **switch: bool) -> nn.Module:

@@ -57,6 +57,31 @@ def test_low_precision_is_normalised_in_single(dtype: torch.dtype, generator: to
     assert torch.equal(found, normalize_and_activate(x.float(), 0.2).to(dtype))
 
 
+@pytest.mark.parametrize("shape", SHAPES[:-1])  # of two pixels the gradient is 0, but for rounding
+def test_gradients_in_bfloat16_are_those_of_its_rounded_numbers(
+    shape: tuple[int, ...], generator: torch.Generator
+) -> None:
+    x = (torch.randn(shape, generator=generator) + 2).bfloat16()
+    arriving = torch.randn(shape, generator=generator).bfloat16()
+    found, wanted = x.clone().requires_grad_(), x.double().requires_grad_()
+    y, want = normalize_and_activate(found * 1, 0.2), plain(wanted)
+    y.backward(arriving)
+    want.backward(arriving.double())
+    assert found.grad is not None
+    assert wanted.grad is not None
+    assert y.dtype == found.grad.dtype == torch.bfloat16
+    scale = float(wanted.grad.abs().max())
+    assert torch.allclose(found.grad.double(), wanted.grad, rtol=0, atol=0.02 * scale)
+
+
+def test_low_precision_that_is_not_finite_stays_so(generator: torch.Generator) -> None:
+    x = torch.randn((1, 2, 4, 5), generator=generator).bfloat16()
+    x[0, 1, 2, 3] = torch.nan
+    found = normalize_and_activate(x, 0.2)
+    assert bool(found[0, 1].isnan().all())
+    assert bool(found[0, 0].isfinite().all())
+
+
 def test_a_constant_channel_becomes_zero() -> None:
     assert float(normalize_and_activate(torch.full((1, 2, 6, 5), 7.0), 0.2).abs().max()) == 0
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from medrecon.networks import LearnedPrimalDual, PrimalDualSize
+from medrecon.operators import LinearOperator
 from medrecon.reconstructors import FilteredBackprojection, Window
 from tests.networks.cases import Scan, ct, mri, relative
 
@@ -46,3 +47,27 @@ def test_sizes_that_cannot_be_are_refused() -> None:
         PrimalDualSize(n_layers=1)
     with pytest.raises(ValueError, match=r"1 .real. or 2"):
         LearnedPrimalDual(n_channels=3)
+    with pytest.raises(ValueError, match="of at least 1"):
+        PrimalDualSize(dual_features=0)
+    with pytest.raises(ValueError, match="of at least 1"):
+        PrimalDualSize(primal_pools=0)
+
+
+@pytest.mark.parametrize(
+    "size", [PrimalDualSize(2, 3, 2, 5), PrimalDualSize(2, 3, 2, 5, dual_features=3, primal_pools=2)]
+)
+@pytest.mark.parametrize("scan", [ct(), mri()])
+def test_with_identity_it_begins_as_its_initial_image_and_learns(size: PrimalDualSize, scan: Scan) -> None:
+    def initial(y: torch.Tensor, A: LinearOperator) -> torch.Tensor:
+        return 0.5 * A.H(y)
+
+    network = LearnedPrimalDual(size, scan.n_channels, initial, identity=True)
+    assert torch.equal(network(scan.y, scan.A), initial(scan.y, scan.A))
+    (network(scan.y, scan.A) - scan.truth).abs().square().sum().backward()
+    assert any(bool(weight.grad.abs().max() > 0) for weight in network.parameters() if weight.grad is not None)
+
+
+def test_either_side_has_its_own_features() -> None:
+    network = LearnedPrimalDual(PrimalDualSize(1, features=7, dual_features=3))
+    widths = [step[0].out_channels for step in (network.dual[0], network.primal[0])]  # type: ignore[index]
+    assert widths == [3, 7]

@@ -10,7 +10,14 @@ from medrecon.config.training import TrainingSettings
 from medrecon.errors import InputError
 from medrecon.experiment.networks import load_network
 from medrecon.experiment.training import train_network
-from medrecon.networks import EndToEndVarNet, LearnedPrimalDual, MoDL, PostProcess, VarNet
+from medrecon.networks import (
+    EndToEndVarNet,
+    LearnedPrimalDual,
+    MeasuredRootSumOfSquares,
+    MoDL,
+    PostProcess,
+    VarNet,
+)
 from medrecon.networks.consistency import Consistent
 from tests.training.runs import TINY, TINY_CT, changed, settings, written
 
@@ -52,7 +59,7 @@ def test_changes_reach_every_key(tmp_path: Path) -> None:
     [
         ("training__epoch", 3, "training.epoch: there is no such key; allowed are epochs, batch_size"),
         ("nets", 3, "nets: there is no such key; allowed are name, data, network"),
-        ("network__feature", 3, "network.feature: there is no such key; allowed are features, pools"),
+        ("network__feature", 3, "network.feature: there is no such key; allowed are output, features, pools"),
         ("training__epochs", "many", "training.epochs: should be a valid integer"),
         ("training__epochs", 0, "training.epochs: should be greater than or equal to 1, got 0"),
         ("network__kind", "resnet", "network.kind: got 'resnet'; allowed are 'unet', 'varnet', 'e2e-varnet'"),
@@ -63,12 +70,34 @@ def test_changes_reach_every_key(tmp_path: Path) -> None:
         ("data__operator", "coils", "data.operator: varnet takes sense"),
         ("network", {"kind": "e2e-varnet"}, "network: e2e-varnet takes multi-coil k-space without maps"),
         ("network", {"kind": "unet", "initial": "fbp"}, "network.initial: fbp is for CT"),
+        ("data__augmentation", {"zoom": 0.5}, "data.augmentation.zoom: should be greater than or equal to 1, got 0.5"),
+        ("training__compile", "often", "training.compile: should be a valid boolean"),
     ],
 )
 def test_faults_name_file_key_and_what_is_allowed(tmp_path: Path, key: str, value: object, words: str) -> None:
     message = fault(tmp_path, changed(TINY, **{key: value}))
     assert message.startswith(f"{tmp_path / 'c.yaml'}: ")
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("values", "changes"),
+    [
+        (TINY_CT, {"network": {"kind": "varnet"}}),
+        (TINY, {"data__operator": "coils", "network": {"kind": "unet", "initial": "rss"}}),
+    ],
+    ids=["ct", "coils"],
+)
+def test_coil_images_as_output_are_for_sense(tmp_path: Path, values: dict[str, Any], changes: dict[str, Any]) -> None:
+    values = changed(values, **changes)
+    assert load(tmp_path, values)
+    assert "network.output: rss is for MRI with coil maps" in fault(tmp_path, changed(values, network__output="rss"))
+    assert load(tmp_path, changed(TINY, network__output="rss"))
+
+
+def test_what_has_no_unet_is_not_compiled(tmp_path: Path) -> None:
+    assert "primal-dual has none" in fault(tmp_path, changed(TINY_CT, training__compile=True))
+    assert load(tmp_path, changed(TINY, training__compile=True)).training.compile
 
 
 def test_missing_keys_and_files(tmp_path: Path) -> None:
@@ -104,6 +133,7 @@ COILS = {"data__operator": "coils"}
     ("values", "network", "changes", "kind"),
     [
         (TINY, {"kind": "varnet", "cascades": 1, "recompute": True, **SMALL}, {}, VarNet),
+        (TINY, {"kind": "varnet", "cascades": 1, "output": "rss", **SMALL}, {}, MeasuredRootSumOfSquares),
         (TINY, {"kind": "modl", "iterations": 2, **SMALL}, {}, MoDL),
         (TINY, {"kind": "primal-dual", "iterations": 2, "features": 4}, {}, LearnedPrimalDual),
         (TINY, {"kind": "unet", "initial": "zero-filled", "residual": True, **SMALL}, {}, PostProcess),

@@ -180,12 +180,22 @@ def test_the_plan_changes_nothing_and_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory: 9 bytes")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA"),
+        MemoryError(),
+        RuntimeError("can't allocate memory: 9 bytes"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
 )
 def test_too_little_memory_says_what_to_lower(error: Exception) -> None:
-    with pytest.raises(InputError, match=r"lower training\.batch_size from 4"), memory_said(None, 4):
+    savings = ("lower training.batch_size from 4", "set network.recompute=true")
+    words = (
+        r"at least 1\.50 GiB by the plan; lower training\.batch_size from 4, set network\.recompute=true; x is kept$"
+    )
+    with pytest.raises(InputError, match=words), memory_said(3 << 29, savings, "x is kept"):
         raise error
-    with pytest.raises(RuntimeError, match="else"), memory_said(None, 4):
+    with pytest.raises(RuntimeError, match="else"), memory_said(3 << 29, savings):
         raise RuntimeError("something else")
 
 

@@ -1,0 +1,94 @@
+"""Reconstruction by trained weights, as a user may ask for it: of MRI and of CT alike."""
+
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from medrecon.config.settings import Method, Settings
+
+__all__ = [
+    "LEARNED_METHODS",
+    "InferenceSettings",
+    "LearnedMethodName",
+    "LearnedSettings",
+    "MoDLMethodSettings",
+    "PrimalDualMethodSettings",
+    "UNetMethodSettings",
+    "VarNetMethodSettings",
+]
+
+
+class LearnedMethodName(StrEnum):
+    """How an image is made by a network."""
+
+    UNET = "unet"
+    MODL = "modl"
+    VARNET = "varnet"
+    PRIMAL_DUAL = "primal-dual"
+
+
+class LearnedSettings(Method):
+    """A method by a network; `weights` are a name of those that come with medrecon, or a file.
+
+    `networks` are the kinds of network in cards of weights that the method takes. `mri` and `ct` name the weights that are taken
+    where none are chosen; None where none come with medrecon.
+    """
+
+    kind: LearnedMethodName
+    networks: ClassVar[tuple[str, ...]]
+    mri: ClassVar[str | None] = None
+    ct: ClassVar[str | None] = None
+    weights: str | None = None
+
+
+class UNetMethodSettings(LearnedSettings):
+    """A U-Net behind an analytic reconstruction."""
+
+    summary = "learned: a U-Net corrects an analytic image"
+    needs = "trained weights (medrecon weights list, or --weights); in MRI calibration lines, where it takes coil maps"
+    networks = ("unet",)
+    mri, ct = "unet_brain_small", "fbp_unet_lodopab_small"
+    kind: Literal[LearnedMethodName.UNET] = LearnedMethodName.UNET
+
+
+class MoDLMethodSettings(LearnedSettings):
+    """Model-based deep learning."""
+
+    summary = "learned: one network in turn with exact steps to the data"
+    needs = "trained weights (medrecon weights list, or --weights); in MRI calibration lines"
+    networks = ("modl",)
+    mri = "modl_brain_small"
+    kind: Literal[LearnedMethodName.MODL] = LearnedMethodName.MODL
+
+
+class VarNetMethodSettings(LearnedSettings):
+    """The variational network, and the end-to-end one."""
+
+    summary = "learned: a variational network, cascades of networks and steps to the data"
+    needs = "trained weights (medrecon weights list, or --weights); in MRI calibration lines"
+    networks = ("varnet", "e2e-varnet")
+    mri = "varnet_brain_small"
+    kind: Literal[LearnedMethodName.VARNET] = LearnedMethodName.VARNET
+
+
+class PrimalDualMethodSettings(LearnedSettings):
+    """Learned primal-dual."""
+
+    summary = "learned: networks on the image and on the measurements in turn"
+    needs = "trained weights (medrecon weights list, or --weights)"
+    networks = ("primal-dual",)
+    ct = "lpd_lodopab_small"
+    kind: Literal[LearnedMethodName.PRIMAL_DUAL] = LearnedMethodName.PRIMAL_DUAL
+
+
+LEARNED_METHODS = (UNetMethodSettings, MoDLMethodSettings, VarNetMethodSettings, PrimalDualMethodSettings)
+
+
+class InferenceSettings(Settings):
+    """What a card may ask for beside the network, where the weights were trained so.
+
+    `keep_oversampling` leaves the oversampled readout of k-space as it was acquired; `crop_first` crops coil images before the
+    network sees them.
+    """
+
+    keep_oversampling: bool = False
+    crop_first: bool = False

@@ -1,0 +1,261 @@
+"""Trained networks as reconstructors: which weights are taken, how they are used, and what a user should know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medrecon.config.files import settings_of
+from medrecon.config.learned import LEARNED_METHODS, InferenceSettings, LearnedMethodName, LearnedSettings
+from medrecon.config.training import TrainingSettings
+from medrecon.config.training_data import LoDoPaBData, MRIData, PhantomCTData
+from medrecon.data.fastmri import KSpaceSample
+from medrecon.data.sinograms import SinogramSample
+from medrecon.errors import InputError
+from medrecon.experiment.networks import FAMILIES, build_normalisation, load_network, operator_family, read_card
+from medrecon.geometry import ParallelBeam, lodopab, lodopab_grid
+from medrecon.operators import Crop, LinearOperator
+from medrecon.problem import Problem, coil_problem, sense_problem, undersample
+from medrecon.scan import Scan
+from medrecon.spaces import root_sum_of_squares
+from medrecon.training.card import find_weights, shipped_weights
+from medrecon.training.examples import AdjointMaximum, Constant
+
+__all__ = [
+    "LearnedReconstructor",
+    "Weights",
+    "as_trained",
+    "ct_remarks",
+    "ct_weights",
+    "load_reconstructor",
+    "method_of",
+    "mri_remarks",
+    "mri_weights",
+    "pose_kspace",
+]
+
+_SLACK = 1.25  # so much more or less than in training is remarked
+_SAME_WIDTH = 0.01  # relative difference of pixels that are taken for the same
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Trained weights that fit a scan, known by their card; `name` is as the user gave it."""
+
+    name: str
+    path: Path
+    card: Mapping[str, Any]
+    settings: TrainingSettings
+    inference: InferenceSettings
+
+    @property
+    def family(self) -> str:
+        """The operators that the network was trained on, as `operator_family` names them."""
+        return operator_family(self.settings.data)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedReconstructor:
+    """A trained network on scans as they are: `network(s y, A) / s`, with the scale `s` that it was trained on.
+
+    Each element of a batch has its own scale, so that a batch gives what a loop gives. No gradient is recorded.
+
+    Parameters
+    ----------
+    network
+        ready to reconstruct, on the device of the measurements.
+    normalisation
+        the rule of the scale, that of the training data.
+    weights
+        where the network comes from.
+    """
+
+    network: nn.Module
+    normalisation: Constant | AdjointMaximum
+    weights: Weights
+
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        with torch.no_grad():
+            scale = self._scale(y, A)
+            axes = scale.shape + (1,) * A.range.ndim
+            image: Tensor = self.network(y * scale.reshape(axes), A)
+            return image / scale[..., None, None]
+
+    def _scale(self, y: Tensor, A: LinearOperator) -> Tensor:
+        """The factor of each element of the batch."""
+        match self.normalisation:
+            case Constant(factor):
+                return torch.full(y.shape[: -A.range.ndim], factor, device=y.device)
+            case AdjointMaximum(level):
+                image = A.H(y)
+                if "coil" in A.domain.axes:
+                    image = root_sum_of_squares(image, A.domain.dim("coil"))
+                largest = image.abs().amax(dim=(-2, -1))
+                return torch.where(largest > 0, level / largest, 1.0)
+
+
+def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> LearnedReconstructor:
+    """Read the weights, and make the reconstructor on a device.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or does not fit its own card.
+    """
+    network, _ = load_network(weights.path)
+    return LearnedReconstructor(network.to(device), build_normalisation(weights.settings.data.normalisation), weights)
+
+
+def mri_weights(settings: LearnedSettings) -> Weights:
+    """Find the weights of a method for MRI: those chosen, or its own.
+
+    Raises
+    ------
+    InputError
+        If there are none, they cannot be used, or their card is of another method or of CT.
+    """
+    return _find(settings, settings.mri, "MRI", ("sense", "coils"))
+
+
+def ct_weights(settings: LearnedSettings) -> Weights:
+    """Find the weights of a method for CT: those chosen, or its own.
+
+    Raises
+    ------
+    InputError
+        If there are none, they cannot be used, or their card is of another method or of MRI.
+    """
+    return _find(settings, settings.ct, "CT", ("radon",))
+
+
+def method_of(weights: str) -> LearnedMethodName:
+    """The method that weights are for, by their card; `weights` is a name or a file.
+
+    Raises
+    ------
+    InputError
+        If they cannot be used.
+    """
+    return _method(_read(weights).settings.network.kind)
+
+
+def as_trained(sample: KSpaceSample, scan: Scan, weights: Weights) -> KSpaceSample:
+    """The slice that `scan.read` gave, with its readout oversampled again where the weights were trained so.
+
+    Masks of points are drawn for k-space without oversampling: these slices stay as they are.
+    """
+    if not weights.inference.keep_oversampling or sample.sampled.ndim != 1:
+        return sample
+    whole = scan.file[sample.slice_index]
+    return whole if scan.mask is None else undersample(whole, scan.mask)
+
+
+def pose_kspace(sample: KSpaceSample, weights: Weights, device: torch.device | str = "cpu") -> Problem:
+    """The problem of a slice as the network was trained on it.
+
+    Raises
+    ------
+    InputError
+        If it takes coil maps and there are no calibration lines to estimate them from.
+    """
+    if weights.family == "sense":
+        return sense_problem(sample, device=device)
+    taken = sample
+    if weights.inference.keep_oversampling:
+        taken = replace(sample, matrix=(sample.kspace.shape[-2], sample.matrix[1]))
+    problem = replace(coil_problem(taken, device=device), shape=sample.matrix)
+    if not weights.inference.crop_first:
+        return problem
+    centre = Crop(problem.A.domain, (sample.kspace.shape[-3], *sample.matrix))
+    return replace(problem, A=problem.A @ centre.H)
+
+
+def mri_remarks(weights: Weights, acceleration: float) -> Iterator[str]:
+    """What the weights were trained on, and how a scan of this true acceleration differs from that."""
+    yield _origin(weights)
+    data = weights.settings.data
+    if "imported" in weights.card or not isinstance(data, MRIData):
+        return
+    stages = (data.masks, *(stage.masks for stage in data.curriculum))
+    rates = [mask.acceleration for masks in stages for mask in masks]
+    least, most = min(rates), max(rates)
+    if acceleration > _SLACK * most or acceleration < least / _SLACK:
+        known = f"{least:g}" if least == most else f"{least:g} to {most:g}"
+        yield (
+            f"the scan has a true acceleration of {acceleration:.3g}, and the weights were trained on {known}: "
+            "compare with another method"
+        )
+
+
+def ct_remarks(weights: Weights, sample: SinogramSample) -> Iterator[str]:
+    """What the weights were trained on, and how the scan differs from that."""
+    yield _origin(weights)
+    match weights.settings.data:
+        case LoDoPaBData(views=views):
+            (all_views, bins), pixel = lodopab().shape, lodopab_grid().spacing[0]
+        case PhantomCTData(views=views, all_views=all_views, size=size):
+            bins, pixel = round(1.5 * size), 1.0  # as `PhantomSinograms` measures
+        case _:
+            return
+    unlike = []
+    trained_views = all_views if views is None else views
+    here_views, here_bins = sample.geometry.shape[0], sample.geometry.shape[-1]
+    if here_views != trained_views:
+        unlike.append(f"{here_views} views and not {trained_views}")
+    if here_bins != bins:
+        unlike.append(f"{here_bins} bins and not {bins}")
+    if any(abs(width - pixel) > _SAME_WIDTH * pixel for width in sample.grid.spacing):
+        here = " x ".join(dict.fromkeys(f"{width:.4g}" for width in sample.grid.spacing))
+        unlike.append(f"pixels of {here} mm and not {pixel:.4g}")
+    if not isinstance(sample.geometry, ParallelBeam):
+        unlike.append("rays that are not parallel")
+    if unlike:
+        yield f"the scan is unlike those that the weights were trained on: {', '.join(unlike)}: compare with another method"
+
+
+def _find(settings: LearnedSettings, own: str | None, modality: str, families: tuple[str, ...]) -> Weights:
+    name = own if settings.weights is None else settings.weights
+    if name is None:
+        raise InputError(
+            f"--method {settings.kind}: no weights of this method for {modality} come with medrecon; give --weights FILE"
+        )
+    if settings.weights is None and shipped_weights(name) is None:
+        raise InputError(
+            f"--method {settings.kind}: the weights {name} do not come with this copy of medrecon; make them by `medrecon train "
+            f"configs/{name}.yaml` and give --weights runs/{name}/best.safetensors, or take other weights"
+        )
+    weights = _read(name)
+    network = weights.settings.network.kind
+    if weights.family not in families:
+        raise InputError(
+            f"--weights {name}: was trained on {FAMILIES[weights.family]}, and the scan is {modality}; see `medrecon weights list`"
+        )
+    if network not in settings.networks:
+        raise InputError(
+            f"--weights {name}: holds a network of the kind {network}, which is not of --method {settings.kind}; "
+            f"take --method {_method(network)}, or other weights"
+        )
+    return weights
+
+
+def _read(name: str) -> Weights:
+    path = find_weights(name)
+    card, settings = read_card(path)
+    inference = settings_of(InferenceSettings, card.get("inference", {}), f"{path}: its card: inference")
+    return Weights(name, path, card, settings, inference)
+
+
+def _method(network: str) -> LearnedMethodName:
+    found = next(method for method in LEARNED_METHODS if network in method.networks)
+    name: LearnedMethodName = found.model_fields["kind"].default
+    return name
+
+
+def _origin(weights: Weights) -> str:
+    data = weights.card.get("data", {})
+    return f"the weights {weights.name} were trained on {data.get('name', 'unknown data')} ({data.get('split', 'no split')})"

@@ -1,0 +1,29 @@
+"""From an image to coil images that agree with the measurements."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from medrecon.networks.scaling import Method
+from medrecon.operators import LinearOperator, measured_root_sum_of_squares
+
+__all__ = ["MeasuredRootSumOfSquares"]
+
+
+class MeasuredRootSumOfSquares(nn.Module):
+    """`measured_root_sum_of_squares` of what `reconstruct` gives: real `(..., y, x)`, in which nothing measured was changed.
+
+    The end of the end-to-end VarNet, for a network on the SENSE operator.
+
+    Raises
+    ------
+    ValueError
+        when called, for an operator that is not `sense(...)`.
+    """
+
+    def __init__(self, reconstruct: Method) -> None:
+        super().__init__()
+        self.reconstruct = reconstruct
+
+    def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        return measured_root_sum_of_squares(self.reconstruct(y, A), y, A)

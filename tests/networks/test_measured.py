@@ -1,0 +1,70 @@
+"""A network on SENSE that ends in coil images which agree with the data."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from medrecon.networks import MeasuredRootSumOfSquares
+from medrecon.operators import LinearOperator, measured_root_sum_of_squares, sense
+from tests.networks.cases import NETWORKS, built, ct, lines, maps, mri, relative
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_it_is_the_network_with_the_data_put_back(name: str) -> None:
+    scan = mri()
+    network = built(name, scan)
+    found = MeasuredRootSumOfSquares(network)(scan.y, scan.A)
+    assert not found.is_complex()
+    assert found.shape == scan.truth.shape
+    assert torch.equal(found, measured_root_sum_of_squares(network(scan.y, scan.A), scan.y, scan.A))
+
+
+def test_a_full_scan_needs_no_network() -> None:
+    scan = mri()
+    A = sense(torch.ones(scan.truth.shape[-1], dtype=torch.bool), maps(3, (20, 18)))
+    network = MeasuredRootSumOfSquares(built("varnet", scan))
+    with torch.no_grad():
+        assert relative(network(A(scan.truth), A), scan.truth.abs()) < 1e-5
+
+
+def test_a_batch_gives_what_its_samples_give() -> None:
+    scan = mri(n=3)
+    network = MeasuredRootSumOfSquares(built("varnet", scan))
+    with torch.no_grad():
+        together = network(scan.y, scan.A)
+        for k in range(3):
+            assert relative(together[k], network(scan.y[k], scan.A)) < 1e-5
+
+
+def test_weights_learn_through_it() -> None:
+    scan = mri()
+    network = MeasuredRootSumOfSquares(built("varnet", scan))
+    (network(scan.y, scan.A) - 2 * scan.truth.abs()).square().sum().backward()
+    gradients = [parameter.grad for parameter in network.parameters()]
+    assert all(gradient is not None and bool(gradient.isfinite().all()) for gradient in gradients)
+    assert all(float(gradient.norm()) > 0 for gradient in gradients if gradient is not None)
+
+
+class Zeros(nn.Module):
+    """No image, but one that asks for a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.zeros(()))
+
+    def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        return self.level * A.H(y)
+
+
+def test_a_black_scan_gives_a_black_image_and_no_gradient() -> None:
+    inner, A = Zeros(), sense(lines(18), maps(3, (20, 18)))
+    image = MeasuredRootSumOfSquares(inner)(torch.zeros(3, 20, 18, dtype=torch.complex64), A)
+    image.sum().backward()
+    assert float(image.detach().abs().max()) == 0
+    assert inner.level.grad == 0
+
+
+def test_ct_is_refused() -> None:
+    scan = ct()
+    with pytest.raises(ValueError, match="measured_root_sum_of_squares"):
+        MeasuredRootSumOfSquares(lambda y, A: A.H(y))(scan.y, scan.A)

@@ -1,0 +1,439 @@
+"""Reconstruction by trained weights, from the command line and as objects."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import pytest
+import torch
+from fastmri import ifft2c, rss_complex
+from fastmri.data.transforms import center_crop, complex_center_crop, normalize_instance
+from fastmri.models import Unet, VarNet
+from torch import Tensor
+from torch.nn import Module
+
+from medrecon.config import ReconstructionSettings, settings_from
+from medrecon.data.attenuation import MU_MAX
+from medrecon.data.fastmri import FastMRIFile
+from medrecon.data.fastmri_header import make_header
+from medrecon.data.masks import equispaced_fraction_mask, equispaced_mask, mask_seed
+from medrecon.data.sinogram_files import SinogramFile
+from medrecon.data.writing import write_fastmri
+from medrecon.experiment import build_ct_reconstructor, build_reconstructor, pose_problem
+from medrecon.experiment.learned import LearnedReconstructor
+from medrecon.experiment.networks import load_network
+from medrecon.experiment.training import train_network
+from medrecon.problem import ct_problem, remove_oversampling, undersample
+from medrecon.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from medrecon.training.examples import AdjointMaximum, Constant
+from tests.program import medrecon, simulate
+from tests.sinograms import write_scan
+from tests.training.runs import TINY, TINY_CT, settings
+
+T = TypeVar("T")
+
+SMALL = {"features": 2, "pools": 1}
+COILS = {"data__operator": "coils"}
+MASK = ("--mask", "equispaced-fraction", "--acceleration", 3, "--center-fraction", 0.2)
+
+
+def trained(folder: Path, values: dict[str, Any], network: dict[str, Any], **changes: object) -> Path:
+    """Weights of one step of training."""
+    changes = {"data__train": 1, "data__validation": 1, "training__max_steps": 1, **changes}
+    train_network(settings(values, network=network, **changes), folder)
+    return folder / "best.safetensors"
+
+
+NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "varnet": (TINY, {"kind": "varnet", "cascades": 2, "output": "rss", **SMALL}, {}),
+    "e2e": (
+        TINY,
+        {"kind": "e2e-varnet", "cascades": 1, "sensitivity_features": 2, "sensitivity_pools": 1, **SMALL},
+        COILS,
+    ),
+    "modl": (TINY, {"kind": "modl", "iterations": 2, **SMALL}, {}),
+    "unet": (TINY, {"kind": "unet", "initial": "zero-filled", "consistency": "proximal", **SMALL}, {}),
+    "rss-unet": (TINY, {"kind": "unet", "initial": "rss", "limit": 6, **SMALL}, COILS),
+    "fbp-unet": (TINY_CT, {"kind": "unet", "initial": "fbp", **SMALL}, {}),
+    "lpd": (TINY_CT, {"kind": "primal-dual", "iterations": 2, "features": 4, "initial": "fbp"}, {}),
+    "ct-varnet": (TINY_CT, {"kind": "varnet", "cascades": 1, **SMALL}, {}),
+}
+METHOD = {"e2e": "varnet", "rss-unet": "unet", "fbp-unet": "unet", "lpd": "primal-dual", "ct-varnet": "varnet"}
+OF_CT = ("fbp-unet", "lpd", "ct-varnet")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        name: trained(folder / name, values, network, **changes)
+        for name, (values, network, changes) in NETWORKS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulate(tmp_path_factory.mktemp("mri") / "scan.h5", slices=2)
+
+
+@pytest.fixture(scope="module")
+def sinograms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scan(tmp_path_factory.mktemp("ct") / "scan.h5", slices=3)
+
+
+def images(path: Path) -> Tensor:
+    with h5py.File(path) as file:
+        return torch.from_numpy(file["reconstruction"][()])
+
+
+def attributes(path: Path) -> dict[str, Any]:
+    with h5py.File(path) as file:
+        return dict(file.attrs)
+
+
+def close(found: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> bool:
+    return float((found - wanted).norm() / wanted.norm()) < tolerance
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_program_gives_what_the_network_does(
+    weights: Mapping[str, Path], scan: Path, sinograms: Path, tmp_path: Path, name: str
+) -> None:
+    out, report, picture = tmp_path / "o.h5", tmp_path / "r.json", tmp_path / "p.png"
+    source, options = (sinograms, ()) if name in OF_CT else (scan, MASK)
+    call = ("reconstruct", source, "-o", out, "--weights", weights[name], *options, "--json", report)
+    done = medrecon(*call, *(("--preview", picture) if name in ("e2e", "lpd") else ()))
+    assert (done.status, done.err) == (0, "")
+    values, method = json.loads(report.read_text()), METHOD.get(name, name)
+    assert (values["method"], values["weights"]) == (method, str(weights[name]))
+    assert (attributes(out)["method"], attributes(out)["weights"]) == (method, str(weights[name]))
+    assert f"method {method} (weights {weights[name]})" in done.out
+    assert "were trained on random phantoms (trained on 1 phantoms, chosen on 1 others)" in done.out
+    assert "PSNR" in done.out
+    assert name not in ("e2e", "lpd") or picture.read_bytes().startswith(b"\x89PNG")
+    found, network = images(out), load_network(weights[name])[0]
+    if name in OF_CT:
+        problem = ct_problem(list(SinogramFile(sinograms)))
+        wanted = problem.picture(network(problem.y / MU_MAX, problem.A) * MU_MAX)
+    else:
+        wanted = torch.stack([by_hand(network, scan, k, METHOD.get(name, name), weights[name]) for k in range(2)])
+    assert close(found, wanted.detach())
+    again = tmp_path / "again.h5"
+    assert medrecon(*call[:2], "-o", again, "--method", method, "--weights", weights[name], *options).status == 0
+    assert torch.equal(images(again), found)
+
+
+def by_hand(network: Module, scan: Path, index: int, method: str, weights: Path) -> Tensor:
+    sample = remove_oversampling(FastMRIFile(scan)[index])
+    sample = undersample(sample, equispaced_fraction_mask(40, 3, 0.2, mask_seed("scan.h5")))
+    chosen = settings_from(ReconstructionSettings, {"method": {"kind": method, "weights": str(weights)}})
+    problem = pose_problem(sample, chosen.method)
+    s = AdjointMaximum()(problem)
+    return problem.picture(network(problem.y * s, problem.A) / s)
+
+
+def test_the_family_of_the_card_decides_which_problem_is_posed(weights: Mapping[str, Path], scan: Path) -> None:
+    sample = FastMRIFile(scan)[0]
+    for name, maps in {"varnet": "espirit", "e2e": "none", "rss-unet": "none"}.items():
+        kind = METHOD.get(name, name)
+        method = settings_from(ReconstructionSettings, {"method": {"kind": kind, "weights": str(weights[name])}}).method
+        problem = pose_problem(sample, method)
+        assert problem.maps == maps
+        assert ("coil" in problem.A.domain.axes) == (maps == "none")
+        reconstructor = build_reconstructor(method)
+        assert isinstance(reconstructor, LearnedReconstructor)
+        x = reconstructor(problem.y, problem.A)
+        assert not x.requires_grad
+        assert problem.picture(x).shape == (48, 40)
+
+
+def test_a_batch_is_what_a_loop_gives_and_brightness_passes_through(
+    weights: Mapping[str, Path], sinograms: Path
+) -> None:
+    problem = ct_problem(list(SinogramFile(sinograms)))
+    y = problem.y * torch.tensor([1.0, 30.0, 0.01])[:, None, None]
+    method = settings_from(
+        ReconstructionSettings, {"method": {"kind": "varnet", "weights": str(weights["ct-varnet"])}}
+    ).method
+    reconstruct = build_ct_reconstructor(method)
+    assert isinstance(reconstruct, LearnedReconstructor)
+    assert reconstruct.normalisation == Constant(1 / MU_MAX)
+    adjoint = LearnedReconstructor(reconstruct.network, AdjointMaximum(0.5), reconstruct.weights)
+    for each in (reconstruct, adjoint):
+        batch = each(y, problem.A)
+        assert batch.shape == (3, *problem.shape)
+        for one, image in zip(y, batch, strict=True):
+            assert close(image, each(one, problem.A), 1e-4)
+    assert close(adjoint(1e3 * y, problem.A), 1e3 * adjoint(y, problem.A), 1e-4)
+    assert not bool(adjoint(torch.zeros_like(y[0]), problem.A).isnan().any())
+
+
+def test_weights_are_read_once_for_a_file(
+    weights: Mapping[str, Path], scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def counted(path: Path) -> Checkpoint:
+        read.append(path)
+        return read_checkpoint(path)
+
+    monkeypatch.setattr("medrecon.experiment.networks.read_checkpoint", counted)
+    assert medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--weights", weights["varnet"], *MASK).status == 0
+    assert read == [weights["varnet"]]
+
+
+def shipped(
+    folder: Path, weights: Mapping[str, Path], names: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    for name, of in names.items():
+        (folder / f"{name}.safetensors").write_bytes(weights[of].read_bytes())
+    monkeypatch.setattr("medrecon.training.card.SHIPPED", folder)
+
+
+def test_weights_that_come_with_the_package_have_names_and_are_the_default(
+    weights: Mapping[str, Path], scan: Path, sinograms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {
+        "varnet_brain_small": "varnet",
+        "unet_brain_small": "unet",
+        "modl_brain_small": "modl",
+        "fbp_unet_lodopab_small": "fbp-unet",
+        "lpd_lodopab_small": "lpd",
+    }
+    shipped(tmp_path / "shipped", weights, names, monkeypatch)
+    for name in names:
+        of_ct = "lodopab" in name
+        method, source = METHOD.get(names[name], names[name]), sinograms if of_ct else scan
+        for chosen in (("--method", method), ("--weights", name)):
+            report = tmp_path / "r.json"
+            call = ("reconstruct", source, "-o", tmp_path / "o.h5", "--overwrite", *chosen, "--json", report)
+            done = medrecon(*call, *(() if of_ct else MASK))
+            assert (done.status, done.err) == (0, "")
+            values = json.loads(report.read_text())
+            assert (values["method"], values["weights"]) == (method, name)
+    listed = medrecon("weights", "list")
+    assert all(name in listed.out for name in names)
+    assert "1 samples" in listed.out
+    assert '"operator": "radon"' in medrecon("weights", "show", "lpd_lodopab_small").out
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "words"),
+    [
+        (
+            "mri",
+            ("--method", "varnet"),
+            "varnet_brain_small do not come with this copy of medrecon; make them by `medrecon",
+        ),
+        (
+            "mri",
+            ("--method", "varnet"),
+            "train configs/varnet_brain_small.yaml` and give --weights runs/varnet_brain_small",
+        ),
+        ("ct", ("--method", "unet"), "the weights fbp_unet_lodopab_small do not come"),
+        ("ct", ("--method", "modl"), "no weights of this method for CT come with medrecon; give --weights FILE"),
+        ("mri", ("--method", "primal-dual"), "no weights of this method for MRI"),
+        ("mri", ("--weights", "nothing"), "nothing: there are no weights of this name, and no such file"),
+        ("mri", ("--weights", "lpd"), "was trained on CT (radon), and the scan is MRI"),
+        ("ct", ("--weights", "varnet"), "was trained on MRI with coil maps (sense), and the scan is CT"),
+        ("ct", ("--method", "varnet", "--weights", "e2e"), "without maps (coils), and the scan is CT"),
+        (
+            "mri",
+            ("--method", "unet", "--weights", "modl"),
+            "kind modl, which is not of --method unet; take --method modl",
+        ),
+        (
+            "mri",
+            ("--method", "modl", "--weights", "e2e"),
+            "kind e2e-varnet, which is not of --method modl; take --method varnet",
+        ),
+        ("mri", ("--method", "tv", "--weights", "varnet"), "--weights: the method tv has no weights"),
+        ("ct", ("--method", "fbp", "--weights", "lpd"), "--weights: the method fbp has no weights"),
+        ("mri", ("--weights", "varnet", "--weight", "0.1"), "--weight: the method varnet has no weight"),
+        ("mri", ("--weights", "varnet", "--iterations", "3"), "--iterations: the method varnet has no iterations"),
+        ("ct", ("--weights", "lpd", "--window", "hann"), "--window: the method primal-dual has no window"),
+        ("ct", ("--weights", "lpd", "--iterations", "3"), "--iterations: the method primal-dual has no iterations"),
+        ("mri", ("--weights", "varnet", "--device", "cuda"), "no CUDA device"),
+        ("mri", ("--weights", "last"), "holds the state of a training run"),
+        ("mri", ("--weights", "cut"), "cut short"),
+        ("mri", ("--weights", "pickle"), "holds pickled objects"),
+        ("mri", ("--weights", "older"), "its card: network.cascade: there is no such key"),
+        ("mri", ("--weights", "bare"), "has a card without a configuration"),
+        ("mri", ("--weights", "other"), "the weights are of another network"),
+        ("mri", ("--weights", "strange"), "its card: inference: crop: there is no such key"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line_and_nothing_is_written(
+    weights: Mapping[str, Path],
+    scan: Path,
+    sinograms: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr("medrecon.training.card.SHIPPED", tmp_path / "none")
+    places = {**weights, **broken(weights["varnet"], tmp_path)}
+    given = [places.get(text, text) if arguments[k - 1] == "--weights" else text for k, text in enumerate(arguments)]
+    folder = tmp_path / "out"
+    folder.mkdir()
+    done = medrecon("reconstruct", scan if source == "mri" else sinograms, "-o", folder / "o.h5", *given)
+    assert done.status == 2
+    assert words in done.complaint
+    assert not list(folder.iterdir())
+
+
+def broken(good: Path, folder: Path) -> dict[str, Path]:
+    places = {name: folder / f"{name}.safetensors" for name in ("cut", "pickle", "older", "bare", "other", "strange")}
+    places["cut"].write_bytes(good.read_bytes()[:-40])
+    torch.save({"a": torch.ones(1)}, places["pickle"])
+    checkpoint = read_checkpoint(good)
+    card = checkpoint.metadata["card"]
+    configuration = card["configuration"]
+    network = {**configuration["network"], "cascade": 3}
+    cards = {
+        "older": {**card, "configuration": {**configuration, "network": network}},
+        "bare": {"name": "x"},
+        "other": {**card, "configuration": {**configuration, "network": {**configuration["network"], "features": 3}}},
+        "strange": {**card, "inference": {"crop": True}},
+    }
+    for name, other in cards.items():
+        write_checkpoint(places[name], Checkpoint(checkpoint.tensors, {"card": other}))
+    return {**places, "last": good.with_name("last.safetensors")}
+
+
+def test_a_scan_that_is_unlike_the_training_is_remarked(
+    weights: Mapping[str, Path], scan: Path, sinograms: Path, tmp_path: Path
+) -> None:
+    out = ("-o", tmp_path / "o.h5", "--overwrite")
+    few = ("--mask", "equispaced-fraction", "--center-fraction", 0.1, "--acceleration")
+    told = "the weights were trained on 2: compare"
+    assert told not in medrecon("reconstruct", scan, *out, "--weights", weights["varnet"], *few, 2).out
+    assert told in medrecon("reconstruct", scan, *out, "--weights", weights["varnet"], *few, 4).out
+    assert told in medrecon("reconstruct", scan, *out, "--weights", weights["varnet"]).out  # fully sampled
+    done = medrecon("reconstruct", sinograms, *out, "--weights", weights["lpd"], "--views", 30)
+    assert "30 views and not 12, 64 bins and not 36, pixels of 2 mm and not 1: compare" in done.out
+    like = tmp_path / "like.h5"
+    call = ("simulate", like, "--modality", "ct", "--size", 24, "--pixel", 1, "--views", 12, "--bins", 36)
+    assert medrecon(*call).status == 0
+    assert "the scan is unlike" not in medrecon("reconstruct", like, *out, "--weights", weights["lpd"]).out
+
+
+def test_a_mask_without_calibration_lines_is_refused(weights: Mapping[str, Path], scan: Path, tmp_path: Path) -> None:
+    seed = next(seed for seed in range(99) if not equispaced_mask(40, 4, 0.0, seed).sampled[20])
+    call = ("reconstruct", scan, "-o", tmp_path / "o.h5", "--weights", weights["e2e"])
+    done = medrecon(*call, "--mask", "equispaced", "--acceleration", 4, "--center-fraction", 0, "--seed", seed)
+    assert done.status == 2
+    assert "scan.h5: slice 0: the sensitivity network takes a mask with calibration lines" in done.complaint
+
+
+def test_methods_are_listed_with_their_needs() -> None:
+    listed = [line.split()[:2] for line in medrecon("methods").out.splitlines()]
+    for modality in ("MRI", "CT"):
+        assert all([modality, method] in listed for method in ("unet", "modl", "varnet", "primal-dual"))
+
+
+def seeded(build: Callable[[], T]) -> T:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return build()
+
+
+def imported(network: Module, folder: Path, name: str) -> Path:
+    torch.save({"state_dict": network.state_dict()}, folder / f"{name}.ckpt")
+    out = folder / f"{name}.safetensors"
+    done = medrecon("weights", "import", "fastmri", folder / f"{name}.ckpt", "--output", out)
+    assert (done.status, done.err) == (0, "")
+    assert f"use it by `medrecon reconstruct SCAN --output IMAGE --weights {out}`" in done.out
+    assert json.loads(out.with_suffix(".json").read_text())["data"]["name"] == "fastMRI (imported)"
+    return out
+
+
+def measured(scan: Path, index: int) -> tuple[Tensor, Tensor]:
+    """k-space `(coil, ky, kx, 2)` as fastmri has it, oversampled, and the mask `(1, 1, kx, 1)`."""
+    sampled = equispaced_fraction_mask(40, 3, 0.2, mask_seed("scan.h5")).sampled
+    kspace = FastMRIFile(scan)[index].kspace * sampled
+    return torch.view_as_real(kspace), sampled.reshape(1, 1, 40, 1)
+
+
+def test_a_varnet_of_fastmri_gives_what_fastmri_gives(scan: Path, tmp_path: Path) -> None:
+    peer = seeded(lambda: VarNet(num_cascades=2, sens_chans=2, sens_pools=2, chans=4, pools=2)).eval()
+    weights, out, report = imported(peer, tmp_path, "varnet"), tmp_path / "o.h5", tmp_path / "r.json"
+    done = medrecon("reconstruct", scan, "-o", out, "--weights", weights, *MASK, "--json", report)
+    assert (done.status, done.err) == (0, "")
+    assert "fastMRI (imported)" in done.out
+    assert "compare with another method" not in done.out
+    with torch.no_grad():
+        pairs = (measured(scan, index) for index in range(2))
+        wanted = torch.stack([center_crop(peer(kspace[None], mask[None])[0], (48, 40)) for kspace, mask in pairs])
+    assert close(images(out), wanted)
+    assert json.loads(report.read_text())["method"] == "varnet"
+    assert '"keep_oversampling": true' in medrecon("weights", "show", weights).out
+    points = medrecon(
+        "reconstruct", scan, "-o", tmp_path / "p.h5", "--weights", weights, "--mask", "poisson", *MASK[2:]
+    )
+    assert (points.status, points.err) == (0, "")
+
+
+@pytest.mark.parametrize("coils", [1, 3])
+def test_a_unet_of_fastmri_gives_what_fastmri_gives(tmp_path: Path, coils: int) -> None:
+    scan = simulate(tmp_path / "scan.h5", coils=coils)
+    file = FastMRIFile(scan)
+    narrow = tmp_path / "narrow" / "scan.h5"  # fewer columns than k-space has, and odd ones inside the network
+    narrow.parent.mkdir()
+    write_fastmri(narrow, [file[0].kspace], header=make_header((96, 40), (44, 34)))
+    peer = seeded(lambda: Unet(1, 1, chans=4, num_pool_layers=2)).eval()
+    weights, out = imported(peer, tmp_path, "unet"), tmp_path / "o.h5"
+    done = medrecon("reconstruct", narrow, "-o", out, "--method", "unet", "--weights", weights, *MASK)
+    assert (done.status, done.err) == (0, "")
+    kspace, _ = measured(scan, 0)
+    cropped = complex_center_crop(ifft2c(kspace), (44, 34))
+    image, mean, std = normalize_instance(rss_complex(cropped), eps=1e-11)
+    with torch.no_grad():
+        wanted = peer(image.clamp(-6, 6)[None, None])[0] * std + mean
+    assert close(images(out), wanted)
+
+
+def test_what_cannot_be_imported_is_refused_in_one_line(tmp_path: Path) -> None:
+    state = seeded(lambda: Unet(1, 1, chans=2, num_pool_layers=1)).state_dict()
+    good = tmp_path / "good.pt"
+    torch.save(state, good)
+    (tmp_path / "cut.pt").write_bytes(good.read_bytes()[:-200])
+    (tmp_path / "text.pt").write_text("no weights")
+    torch.save({"a": Path("x")}, tmp_path / "objects.pt")
+    torch.save({"layer.weight": torch.ones(2)}, tmp_path / "other.pt")
+    torch.save(seeded(lambda: Unet(2, 2, chans=2, num_pool_layers=1)).state_dict(), tmp_path / "complex.pt")
+    torch.save({**state, "conv.layers.0.weight": torch.ones(1)}, tmp_path / "shape.pt")
+    words = {
+        "cut.pt": "cut short",
+        "text.pt": "is no file of weights",
+        "objects.pt": "could run code",
+        "other.pt": "no network of fastmri of this kind",
+        "complex.pt": "a U-Net of 2 to 2 channels",
+        "shape.pt": "has other shapes",
+        "none.pt": "no such file",
+    }
+    out = tmp_path / "out" / "w.safetensors"
+    out.parent.mkdir()
+    for name, word in words.items():
+        done = medrecon("weights", "import", "fastmri", tmp_path / name, "-o", out)
+        assert done.status == 2
+        assert name in done.complaint
+        assert word in done.complaint
+    assert "called .safetensors" in medrecon("weights", "import", "fastmri", good, "-o", tmp_path / "w.pt").complaint
+    assert not list(out.parent.iterdir())
+    out.with_suffix(".json").write_text("mine")
+    assert "w.json" in medrecon("weights", "import", "fastmri", good, "-o", out).complaint
+    assert [path.name for path in out.parent.iterdir()] == ["w.json"]
+    assert out.with_suffix(".json").read_text() == "mine"
+    assert medrecon("weights", "import", "fastmri", good, "-o", out, "--overwrite").status == 0
+    assert sorted(path.name for path in out.parent.iterdir()) == ["w.json", "w.safetensors"]
+    out.with_suffix(".json").unlink()
+    assert "w.safetensors" in medrecon("weights", "import", "fastmri", good, "-o", out).complaint
+    assert [path.name for path in out.parent.iterdir()] == ["w.safetensors"]
