@@ -1,7 +1,8 @@
-"""Write the tables of README.md anew: the methods, and one table for each file in docs/benchmarks.
+"""Write the tables of README.md and docs/benchmarks.md anew: methods, speed, and one table for each file in docs/benchmarks.
 
 Run as `python benchmarks/update_readme.py`. A table `NAME` stands between the lines `<!-- begin: NAME -->` and
-`<!-- end: NAME -->`; `NAME` is `methods`, or `docs/benchmarks/NAME.json` holds what `Table` describes.
+`<!-- end: NAME -->` of one of the two pages; `NAME` is `methods`, or `speed` (some rows of the others), or
+`docs/benchmarks/NAME.json` holds what `Table` describes.
 """
 
 import datetime
@@ -15,8 +16,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from medrecon.commands.about import METHOD_COLUMNS, method_rows
 
 ROOT = Path(__file__).resolve().parent.parent
-README, RESULTS = ROOT / "README.md", ROOT / "docs" / "benchmarks"
+README, DETAILS, RESULTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks"
+PAGES = (README, DETAILS)
 Cell = str | int | float
+
+_MARKED = re.compile(r"<!-- begin: (\S+) -->\n.*?<!-- end: \1 -->", re.DOTALL)
 
 
 class Table(BaseModel):
@@ -64,30 +68,71 @@ def methods() -> str:
     return markdown_table(METHOD_COLUMNS, rows)
 
 
+def speed(tables: Mapping[str, Table]) -> str:
+    """Return the rows of the timings that say most: what, how long, and how many times as long others take."""
+    projectors = [
+        [
+            f"CT {row['operation']}, LoDoPaB, batch {row['batch']}",
+            f"{str(row['medrecon']).split(' ')[0]} ms",
+            *(str(row[peer]) for peer in ("ASTRA", "DeepInverse")),
+        ]
+        for row in _rows(tables["ct_projectors"])
+        if row["scan"] == "lodopab"
+    ]
+    times: dict[str, list[str]] = {}
+    for row in _rows(tables["mri_classical"]):
+        if row["size"] == "16 x 640 x 320" and row["peer"] in ("sigpy", "bart"):
+            own = str(row["seconds"]).split(" / ")[0]
+            times.setdefault(f"MRI {row['method']}, {row['size']}", [own]).append(str(row["ratio"]))
+    classical = [[what, f"{own} s", *ratios] for what, (own, *ratios) in times.items()]
+    first = markdown_table(
+        ("CT on two cores", "medrecon, an image", "ASTRA, ms (ratio)", "DeepInverse, ms (ratio)"), projectors
+    )
+    second = markdown_table(
+        ("MRI on two cores, at no larger error", "medrecon", "SigPy takes", "BART takes"), classical
+    )
+    return f"{first}\n\n{second}"
+
+
 def sections(folder: Path) -> dict[str, str]:
     """Return what belongs between the markers, by name."""
     tables = {file.stem: Table.model_validate_json(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))}
-    return {"methods": methods(), **{name: render(table) for name, table in tables.items()}}
+    return {"methods": methods(), "speed": speed(tables), **{name: render(table) for name, table in tables.items()}}
 
 
-def filled(readme: str, contents: Mapping[str, str]) -> str:
+def filled(page: str, contents: Mapping[str, str]) -> str:
     """Return the text with `contents` between its markers.
 
     Raises
     ------
     ValueError
-        If there are markers without content, or content without markers.
+        If there are markers without content.
     """
-    pattern = re.compile(r"<!-- begin: (\S+) -->\n.*?<!-- end: \1 -->", re.DOTALL)
-    markers = pattern.findall(readme)
-    if missing := sorted(set(markers) - set(contents)):
+    if missing := sorted(set(_MARKED.findall(page)) - set(contents)):
         raise ValueError(
             f"nothing was measured for the table '{missing[0]}': docs/benchmarks/{missing[0]}.json is missing"
         )
-    if homeless := sorted(set(contents) - set(markers)):
+    return _MARKED.sub(lambda m: f"<!-- begin: {m[1]} -->\n{contents[m[1]]}\n<!-- end: {m[1]} -->", page)
+
+
+def require_places(pages: Sequence[str], contents: Mapping[str, str]) -> None:
+    """Refuse contents that no page has markers for.
+
+    Raises
+    ------
+    ValueError
+        If there are any.
+    """
+    places = {name for page in pages for name in _MARKED.findall(page)}
+    if homeless := sorted(set(contents) - places):
         begin, end = f"<!-- begin: {homeless[0]} -->", f"<!-- end: {homeless[0]} -->"
-        raise ValueError(f"README.md has no place for '{homeless[0]}'; add the lines {begin} and {end} to it")
-    return pattern.sub(lambda m: f"<!-- begin: {m[1]} -->\n{contents[m[1]]}\n<!-- end: {m[1]} -->", readme)
+        raise ValueError(
+            f"no page has a place for '{homeless[0]}'; add the lines {begin} and {end} to docs/benchmarks.md"
+        )
+
+
+def _rows(table: Table) -> list[dict[str, Cell]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
 def _escaped(cell: Cell) -> str:
@@ -95,5 +140,9 @@ def _escaped(cell: Cell) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text("utf-8"), sections(RESULTS)), "utf-8")
-    print(f"{README.name} is up to date")
+    found = sections(RESULTS)
+    texts = {page: page.read_text("utf-8") for page in PAGES}
+    require_places(list(texts.values()), found)
+    for page, text in texts.items():
+        page.write_text(filled(text, found), "utf-8")
+    print("the pages are up to date")

@@ -11,7 +11,7 @@ import typer
 import typer.main
 
 from medrecon import __version__
-from medrecon.commands import about, data, demo, reconstruct, scans, train, weights
+from medrecon.commands import about, benchmark, data, demo, reconstruct, scans, train, tune, weights
 from medrecon.commands.console import complain, expected, say
 
 __all__ = ["app", "main"]
@@ -49,6 +49,8 @@ app.command()(scans.simulate)
 app.command()(about.methods)
 app.command()(demo.demo)
 app.command()(train.train)
+app.command()(benchmark.benchmark)
+app.command()(tune.tune)
 app.add_typer(_data, name="data")
 app.add_typer(_weights, name="weights")
 app.command()(about.doctor)

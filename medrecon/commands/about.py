@@ -25,7 +25,9 @@ def method_rows() -> list[list[str]]:
     for modality, kinds in (("MRI", METHODS), ("CT", CT_METHODS)):
         for method in kinds:
             fields = method.model_fields
-            chooses = [name for name in ("weight", "iterations", "window", "frequency_scaling") if name in fields]
+            chooses = [
+                name for name in ("weight", "iterations", "window", "frequency_scaling", "weights") if name in fields
+            ]
             options = " ".join(f"--{name.replace('_', '-')}" for name in chooses)
             rows.append([modality, fields["kind"].default.value, method.summary, method.needs, options])
     return rows

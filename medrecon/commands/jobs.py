@@ -69,8 +69,8 @@ def batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None, *, ar
     ]
 
 
-def require_distinct(jobs: Sequence[Job], json_path: Path | None) -> None:
-    """Refuse to write over an input, or twice to one file.
+def require_distinct(jobs: Sequence[Job], *others: Path | None) -> None:
+    """Refuse to write over an input, or twice to one file, the `others` of the call among them.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def require_distinct(jobs: Sequence[Job], json_path: Path | None) -> None:
     """
     taken = {job.source.resolve(): "an input" for job in jobs}
     targets = [path for job in jobs for path in (job.output, job.preview)]
-    for path in (*targets, json_path):
+    for path in (*targets, *others):
         if path is None:
             continue
         if (who := taken.get(path.resolve())) is not None:

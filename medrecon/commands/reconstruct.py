@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,21 +12,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medrecon.commands.choices import AnyMethodName, Choices
-from medrecon.commands.console import complain, expected, one_line, print_table, progress, say
+from medrecon.commands.console import complain, print_table, progress, say
 from medrecon.commands.jobs import Job, batch_jobs, require_distinct, single_job
-from medrecon.commands.reports import COLUMNS, cells, words
-from medrecon.config import CTReconstructionSettings, DeviceName, FilterName, MaskName, ReconstructionSettings
+from medrecon.commands.pages import Page, open_page
+from medrecon.commands.plans import Compared, Plan, fault_of, make_plan
+from medrecon.commands.reports import COLUMNS, case_words, cells, words
+from medrecon.config import DeviceName, FilterName, MaskName
 from medrecon.errors import InputError
 
 if TYPE_CHECKING:
     from medrecon.data.download import Progress
-    from medrecon.report.ct_summary import CTReport
-    from medrecon.report.summary import Report
+    from medrecon.report.ct_summary import CTReconstruction, CTReport
+    from medrecon.report.summary import Reconstruction, Report
 
 __all__ = ["reconstruct"]
-
-_Settings = ReconstructionSettings | CTReconstructionSettings
-_Plan = tuple[Job, _Settings | None]
 
 
 def reconstruct(
@@ -86,7 +84,19 @@ def reconstruct(
         Path | None, typer.Option(help="Write a PNG of the middle slice; a folder for several inputs.")
     ] = None,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write a report; a list of them for several inputs.")
+        Path | None, typer.Option("--json", help="Write what was done, and the scores; a list for several inputs.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="R.html", help="Write one page to look through the images in a browser, a case per input."
+        ),
+    ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD[=WEIGHTS]", help="Show another method beside it in the report, by its defaults; repeatable."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> int:
@@ -98,6 +108,8 @@ def reconstruct(
     Example: medrecon reconstruct scan.h5 --output image.h5 --method tv --mask equispaced-fraction --acceleration 4
 
     Example: medrecon reconstruct scan.h5 --output image.h5 --method varnet
+
+    Example: medrecon reconstruct scan.h5 --output image.h5 --method tv --report images.html --compare zero-filled
 
     Example: medrecon reconstruct sinogram.npy --geometry scanner.yaml --output image.h5 --method tv --views 60
     """
@@ -121,82 +133,102 @@ def reconstruct(
         pixel=pixel,
         hu=hu,
     )
+    if compare and report is None:
+        raise InputError("--compare shows methods in the report; give --report R.html, too")
+    compared = [Compared.parse(text) for text in compare or ()]
     several = len(inputs) > 1 or inputs[0].is_dir()
     arrays = geometry is not None
     jobs = batch_jobs(inputs, output, preview, arrays=arrays) if several else [single_job(inputs[0], output, preview)]
-    require_distinct(jobs, json_path)
-    plans = [_plan(job, choices) for job in jobs]
-    if not several and plans[0][0].fault:
-        raise InputError(plans[0][0].fault)
-    with ExitStack() as stack:
-        report_file = None if json_path is None else stack.enter_context(_atomic(json_path, overwrite))
-        bar = stack.enter_context(progress())
-        if several:
-            results = _run_all(plans, overwrite, bar)
-            _write_json(report_file, [_values(result) for result in results])
-        else:
-            report = _run(*plans[0], overwrite, bar)
-            _write_json(report_file, report.as_json())
-    if several:
-        return _summarise(results)
+    require_distinct(jobs, json_path, report)
+    plans = [make_plan(job, choices, compared) for job in jobs]
+    if not several and plans[0].job.fault:
+        raise InputError(plans[0].job.fault)
+    page = None if report is None else open_page(report, plans, overwrite=overwrite)
+    return (_several if several else _single)(plans, page, json_path, overwrite)
+
+
+def _single(plans: Sequence[Plan], page: Page | None, json_path: Path | None, overwrite: bool) -> int:
+    with _json_file(json_path, overwrite) as json_file, progress() as bar:
+        report = _run(plans[0], overwrite, bar, page)
+        _write_json(json_file, report.as_json())
     say("\n".join(words(report)))
-    return 0
+    return 0 if page is None else _finish(page)
 
 
-def _plan(job: Job, choices: Choices) -> _Plan:
-    """Look what the file holds, and make the settings for it; a file that cannot be opened is a job with a fault.
-
-    Options that do not belong to its modality, or are out of range, end the call.
-    """
-    from medrecon.data.modality import Format, find_format
-
-    try:
-        found = None if job.fault else find_format(job.source)
-    except InputError as error:
-        job, found = replace(job, fault=str(error)), None
-    if found is None:
-        return job, None
-    return job, choices.mri(str(job.source)) if found is Format.FASTMRI else choices.ct(str(job.source))
+def _several(plans: Sequence[Plan], page: Page | None, json_path: Path | None, overwrite: bool) -> int:
+    with _json_file(json_path, overwrite) as json_file, progress() as bar:
+        results = _run_all(plans, overwrite, bar, page)
+        _write_json(json_file, [_values(result) for result in results])
+    status = _summarise(results)
+    return status if page is None else max(status, _finish(page))
 
 
-def _run(job: Job, settings: _Settings | None, overwrite: bool, bar: Progress) -> Report | CTReport:
+def _finish(page: Page) -> int:
+    """Write the page, last of all, and say how the methods in it did."""
+    for case in page.cases:
+        for line in case_words(case):
+            say(line)
+    if page.write():
+        say(f"report {page.path}: images, to look through in a browser")
+    return 2 if page.incomplete else 0
+
+
+def _run(plan: Plan, overwrite: bool, bar: Progress, page: Page | None) -> Report | CTReport:
+    """Reconstruct a file, draw its picture, and show it in the page."""
     from medrecon.experiment import reconstruct_file
 
+    job, settings = plan.job, plan.settings
     if job.fault or settings is None:
         raise InputError(job.fault)
+    stacks = None if page is None else page.stacks()
     with ExitStack() as stack:
         picture = None if job.preview is None else stack.enter_context(_atomic(job.preview, overwrite))
-        if isinstance(settings, CTReconstructionSettings):
-            made = reconstruct_file(job.source, job.output, settings, overwrite=overwrite, progress=bar)
-            if picture is not None:
-                from medrecon.report.ct_figures import ct_preview
-
-                ct_preview(picture, made)
-            return made.report
-        done = reconstruct_file(job.source, job.output, settings, overwrite=overwrite, progress=bar)
+        done = reconstruct_file(
+            job.source,
+            job.output,
+            settings,
+            overwrite=overwrite,
+            progress=bar,
+            watch=None if stacks is None else stacks.add,
+        )
         if picture is not None:
-            from medrecon.report.figures import preview
+            _draw(picture, done)
+    if page is not None and stacks is not None:
+        page.add(plan, done, stacks, bar)
+    return done.report
 
-            preview(picture, done)
-        return done.report
+
+def _draw(picture: Path, done: Reconstruction | CTReconstruction) -> None:
+    from medrecon.report.ct_summary import CTReconstruction
+
+    if isinstance(done, CTReconstruction):
+        from medrecon.report.ct_figures import ct_preview
+
+        ct_preview(picture, done)
+    else:
+        from medrecon.report.figures import preview
+
+        preview(picture, done)
 
 
-def _run_all(plans: Sequence[_Plan], overwrite: bool, bar: Progress) -> list[Report | CTReport | Job]:
+def _run_all(plans: Sequence[Plan], overwrite: bool, bar: Progress, page: Page | None) -> list[Report | CTReport | Job]:
     """Reconstruct one file after the other; of those that fail the job is returned, with its fault."""
-    jobs = [job for job, _ in plans]
+    jobs = [plan.job for plan in plans]
     folders = {folder for job in jobs for folder in (job.output.parent, job.preview and job.preview.parent) if folder}
     made = [folder for folder in folders if not folder.exists()]
     done: list[Report | CTReport | Job] = []
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-        for job, settings in plans:
+        for plan in plans:
             try:
-                done.append(_run(job, settings, overwrite, bar))
+                done.append(_run(plan, overwrite, bar, page))
             except Exception as error:
-                fault = _fault(error)
-                done.append(replace(job, fault=fault))
+                fault = fault_of(error)
+                done.append(replace(plan.job, fault=fault))
                 complain(fault)
+                if page is not None:
+                    page.failed[plan.job.source.name] = fault
     finally:
         for folder in made:
             with suppress(OSError):  # it is not empty
@@ -219,14 +251,6 @@ def _summarise(results: Sequence[Report | CTReport | Job]) -> int:
     return 2 if failed else 0
 
 
-def _fault(error: Exception) -> str:
-    """Say why a file failed; what nobody foresaw is raised on request."""
-    reason = expected(error)
-    if reason is None and os.environ.get("MEDRECON_DEBUG"):
-        raise error
-    return one_line(reason or f"unexpected {type(error).__name__}: {error}")
-
-
 def _values(result: Report | CTReport | Job) -> dict[str, object]:
     return {"input": str(result.source), "error": result.fault} if isinstance(result, Job) else result.as_json()
 
@@ -234,6 +258,10 @@ def _values(result: Report | CTReport | Job) -> dict[str, object]:
 def _write_json(path: Path | None, values: object) -> None:
     if path is not None:
         path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _json_file(path: Path | None, overwrite: bool) -> AbstractContextManager[Path | None]:
+    return nullcontext() if path is None else _atomic(path, overwrite)
 
 
 def _atomic(path: Path, overwrite: bool) -> AbstractContextManager[Path]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medrecon.report.ct_summary import CTReport
     from medrecon.report.summary import Report
+    from medrecon.report.viewer_report import ViewerCase
 
-__all__ = ["COLUMNS", "cells", "ct_words", "mri_words", "words"]
+__all__ = ["COLUMNS", "case_words", "cells", "ct_words", "mri_words", "words"]
 
 #: Of the table for several files, between those of the file's name and its outcome.
 COLUMNS = ("slices", "sampling", "PSNR", "SSIM", "NMSE", "seconds")
@@ -29,6 +30,17 @@ def cells(report: Report | CTReport) -> list[str]:
         if report.metrics is not None:
             quality = [f"{report.metrics.psnr:.2f}", f"{report.metrics.ssim:.4f}", f"{report.metrics.nmse:.5f}"]
     return [str(report.slices), sampling, *quality, f"{report.seconds:.2f}"]
+
+
+def case_words(case: ViewerCase) -> list[str]:
+    """Say how the methods did that are compared, a line each."""
+    lines = []
+    for method in case.methods[1:]:
+        s = method.scores
+        known = (("PSNR {:.2f} dB", s.psnr), ("SSIM {:.4f}", s.ssim), ("NMSE {:.5f}", s.nmse), ("{:.2f} s", s.seconds))
+        told = [text.format(value) for text, value in known if value is not None]
+        lines.append(f"{case.name} by {method.name}: {', '.join(told)}")
+    return lines
 
 
 def words(report: Report | CTReport) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import overload
 
@@ -10,15 +11,18 @@ from medrecon.data.download import Progress, silent
 from medrecon.experiment.ct import build_ct_reconstructor, reconstruct_sinograms
 from medrecon.experiment.ct_simulation import simulate_sinograms
 from medrecon.experiment.learned import LearnedReconstructor
-from medrecon.experiment.mri import build_mask, build_reconstructor, pose_problem, reconstruct_kspace, simulate_kspace
-from medrecon.report.ct_summary import CTReconstruction
-from medrecon.report.summary import Reconstruction
+from medrecon.experiment.mri import build_mask, build_reconstructor, pose_problem, reconstruct_kspace
+from medrecon.experiment.mri_simulation import simulate_kspace
+from medrecon.experiment.pages import page_numbers
+from medrecon.report.ct_summary import CTReconstruction, CTSliceResult
+from medrecon.report.summary import Reconstruction, SliceResult
 
 __all__ = [
     "LearnedReconstructor",
     "build_ct_reconstructor",
     "build_mask",
     "build_reconstructor",
+    "page_numbers",
     "pose_problem",
     "reconstruct_file",
     "simulate_file",
@@ -28,35 +32,39 @@ __all__ = [
 @overload
 def reconstruct_file(
     source: Path,
-    output: Path,
+    output: Path | None,
     settings: ReconstructionSettings,
     *,
     overwrite: bool = False,
     progress: Progress = silent,
+    watch: Callable[[SliceResult | CTSliceResult], None] | None = None,
 ) -> Reconstruction: ...
 
 
 @overload
 def reconstruct_file(
     source: Path,
-    output: Path,
+    output: Path | None,
     settings: CTReconstructionSettings,
     *,
     overwrite: bool = False,
     progress: Progress = silent,
+    watch: Callable[[SliceResult | CTSliceResult], None] | None = None,
 ) -> CTReconstruction: ...
 
 
 def reconstruct_file(
     source: Path,
-    output: Path,
+    output: Path | None,
     settings: ReconstructionSettings | CTReconstructionSettings,
     *,
     overwrite: bool = False,
     progress: Progress = silent,
+    watch: Callable[[SliceResult | CTSliceResult], None] | None = None,
 ) -> Reconstruction | CTReconstruction:
     """Reconstruct slices of a file into `output`, which appears whole or not at all; the settings say of which modality it is.
 
+    Without an output nothing is written. `watch` sees one slice after the other, with its residuals.
     See `medrecon.experiment.mri.reconstruct_kspace` and `medrecon.experiment.ct.reconstruct_sinograms`.
 
     Raises
@@ -65,8 +73,8 @@ def reconstruct_file(
         If the file, one of its slices, or the output cannot be used.
     """
     if isinstance(settings, CTReconstructionSettings):
-        return reconstruct_sinograms(source, output, settings, overwrite=overwrite, progress=progress)
-    return reconstruct_kspace(source, output, settings, overwrite=overwrite, progress=progress)
+        return reconstruct_sinograms(source, output, settings, overwrite=overwrite, progress=progress, watch=watch)
+    return reconstruct_kspace(source, output, settings, overwrite=overwrite, progress=progress, watch=watch)
 
 
 def simulate_file(
@@ -78,7 +86,7 @@ def simulate_file(
 ) -> None:
     """Write a simulated scan with its target; the settings say of which modality.
 
-    See `medrecon.experiment.mri.simulate_kspace` and `medrecon.experiment.ct_simulation.simulate_sinograms`.
+    See `medrecon.experiment.mri_simulation.simulate_kspace` and `medrecon.experiment.ct_simulation.simulate_sinograms`.
 
     Raises
     ------

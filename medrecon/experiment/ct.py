@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 
@@ -26,16 +25,15 @@ from medrecon.coverage import coverage, truncation
 from medrecon.data.attenuation import MU_MAX, AttenuationUnit, image_in_unit
 from medrecon.data.download import Progress, silent
 from medrecon.data.modality import open_sinograms
-from medrecon.data.sinogram_files import Sinograms
 from medrecon.data.sinogram_inspection import geometry_words, truncation_words
 from medrecon.data.sinograms import SinogramSample
-from medrecon.data.writing import write_reconstruction
 from medrecon.errors import InputError
 from medrecon.evaluation import MeanScore, image_range
+from medrecon.experiment.ct_work import CTWork, plan_sinograms
 from medrecon.experiment.device import require_device
 from medrecon.experiment.learned import LearnedReconstructor, ct_remarks, ct_weights, load_reconstructor
-from medrecon.geometry import Grid, require_outside
-from medrecon.problem import ct_problem, keep_views, lower_dose
+from medrecon.experiment.output import open_output
+from medrecon.problem import ct_problem
 from medrecon.reconstructors import Reconstructor
 from medrecon.reconstructors.cgls import Cgls
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
@@ -86,37 +84,18 @@ def build_ct_reconstructor(
             return load_reconstructor(ct_weights(settings), device)
 
 
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """A file and how it is to be reconstructed: `read` gives a sample, thinned and of lower dose as the settings say."""
-
-    file: Sinograms
-    settings: CTReconstructionSettings
-    grid: Grid
-    unit: AttenuationUnit
-
-    @property
-    def seed(self) -> str | int:
-        return self.file.path.name if self.settings.seed is None else self.settings.seed
-
-    def read(self, index: int) -> SinogramSample:
-        sample = self.file[index]
-        if sample.grid != self.grid:
-            sample = replace(sample, grid=self.grid, target=None)
-        if self.settings.photons is not None:
-            sample = lower_dose(sample, self.settings.photons, _generator(self.seed, index))
-        return sample if self.settings.views is None else keep_views(sample, self.settings.views)
-
-
 def reconstruct_sinograms(
     source: Path,
-    output: Path,
+    output: Path | None,
     settings: CTReconstructionSettings,
     *,
     overwrite: bool = False,
     progress: Progress = silent,
+    watch: Callable[[CTSliceResult], None] | None = None,
 ) -> CTReconstruction:
     """Reconstruct the images of a file of sinograms into `output`, some at a time; it appears whole or not at all.
+
+    Without an output nothing is written. `watch` sees each image with its residuals, `|y - A x|`.
 
     Images are written in 1/mm, those of LoDoPaB's files as LoDoPaB's, or in Hounsfield units where these are asked for. Each is
     scored against its target, where the file holds any, by LoDoPaB's protocol. All sinograms are read once before the first is
@@ -128,9 +107,9 @@ def reconstruct_sinograms(
         If the file, one of its sinograms, a setting or the output cannot be used.
     """
     device = require_device(settings.device)
-    work = _plan(open_sinograms(source, settings.geometry), settings)
+    work = plan_sinograms(open_sinograms(source, settings.geometry), settings)
     indices = settings.slices.of(len(work.file), str(source))
-    with torch.no_grad(), write_reconstruction(output, overwrite=overwrite) as written:
+    with torch.no_grad(), open_output(output, overwrite=overwrite) as written:
         for place, _ in enumerate(sound_slices(work.file, indices)):
             progress(f"{source.name}: read", place + 1, len(indices))
         middle = work.read(indices[len(indices) // 2])
@@ -141,11 +120,15 @@ def reconstruct_sinograms(
             start = time.perf_counter()
             images = _reconstruct(samples, reconstructor, device, source)
             seconds += time.perf_counter() - start
-            for sample, image in zip(samples, images, strict=True):
+            residuals = [None] * len(samples) if watch is None else _residuals(samples, images, device)
+            for sample, image, residual in zip(samples, images, residuals, strict=True):
                 written.append(image_in_unit(image, work.unit))
                 scores = scores.add(image, sample.target)
+                result = CTSliceResult(sample.index, image, sample.target, sample.sinogram, residual)
+                if watch is not None:
+                    watch(result)
                 if sample.index == middle.index:
-                    shown = CTSliceResult(sample.index, image, sample.target, sample.sinogram)
+                    shown = result
             progress(f"{source.name}: {settings.method.kind}", some[-1] - indices[0] + 1, len(indices))
         if work.unit is AttenuationUnit.LODOPAB:
             written.link("data")
@@ -157,37 +140,6 @@ def reconstruct_sinograms(
         report = replace(report, seconds=seconds, metrics=scores.metrics, remarks=remarks)
         written.describe(report.attributes())
     return CTReconstruction(report, shown)
-
-
-def _plan(file: Sinograms, settings: CTReconstructionSettings) -> _Work:
-    """Settle grid and unit, and refuse what the file cannot give."""
-    grid = file.scan.grid
-    if settings.size is not None or settings.pixel is not None:
-        grid = _grid(grid, settings.size, settings.pixel)
-        try:
-            require_outside(file.scan.geometry, grid)
-        except ValueError as error:
-            raise InputError(f"{file.path}: {error} (--size, --pixel)") from error
-    n_views = file.scan.geometry.shape[0]
-    if settings.views is not None and settings.views > n_views:
-        raise InputError(f"{file.path}: has {n_views} views; --views takes 1 to {n_views}, got {settings.views}")
-    if settings.seed is not None and settings.photons is None:
-        raise InputError("--seed belongs to the noise that --photons adds; give both, or neither")
-    return _Work(file, settings, grid, AttenuationUnit.HOUNSFIELD if settings.hu else file.unit)
-
-
-def _grid(own: Grid, size: tuple[int, int] | None, pixel: float | None) -> Grid:
-    """The grid of the size, of pixels of the width, or, where one of them is open, over what the file's own covers."""
-    if size is None:
-        assert pixel is not None
-        return Grid([max(1, round(side / pixel)) for side in own.extent], pixel)
-    return Grid(size, max(side / n for side, n in zip(own.extent, size, strict=True)) if pixel is None else pixel)
-
-
-def _generator(seed: str | int, index: int) -> torch.Generator:
-    """Randomness of one sinogram, whichever others are reconstructed with it."""
-    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def _groups(indices: range, size: int) -> Iterator[range]:
@@ -210,6 +162,12 @@ def _reconstruct(
     if not bool(images.isfinite().all()):
         raise InputError(f"{place}: the image is not finite; choose another weight or method")
     return images
+
+
+def _residuals(samples: Sequence[SinogramSample], images: Tensor, device: torch.device) -> Sequence[Tensor]:
+    """`|y - A x|` of images in 1/mm, each `(angle, detector)`, on the CPU."""
+    problem = ct_problem(samples, device=device)
+    return (problem.y - problem.A(images.to(device))).abs().cpu().unbind()
 
 
 @dataclass(frozen=True)
@@ -240,7 +198,7 @@ class _Scores:
         return CTMetrics(self.own.psnr, self.own.ssim, self.full.psnr, self.full.ssim)
 
 
-def _remarks(work: _Work, sample: SinogramSample) -> Iterator[str]:
+def _remarks(work: CTWork, sample: SinogramSample) -> Iterator[str]:
     """What a user should know of the scan."""
     covered = coverage(sample.geometry)
     if not covered.complete:
@@ -259,10 +217,10 @@ def _remarks(work: _Work, sample: SinogramSample) -> Iterator[str]:
 
 
 def _report(
-    work: _Work,
+    work: CTWork,
     indices: range,
     sample: SinogramSample,
-    paths: tuple[Path, Path],
+    paths: tuple[Path, Path | None],
     parameters: dict[str, str | int | float],
 ) -> CTReport:
     rows, columns = sample.grid.shape
@@ -270,7 +228,7 @@ def _report(
     settings = work.settings
     return CTReport(
         input=str(paths[0]),
-        output=str(paths[1]),
+        output="" if paths[1] is None else str(paths[1]),
         method=settings.method.kind.value,
         parameters=parameters,
         geometry=geometry_words(sample.geometry),

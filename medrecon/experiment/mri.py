@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import tee
 from pathlib import Path
 
 import torch
@@ -18,13 +17,11 @@ from medrecon.config import (
     MaskName,
     MaskSettings,
     MethodSettings,
-    PhantomName,
     PoissonMaskSettings,
     RadialMaskSettings,
     ReconstructionSettings,
     RootSumOfSquaresSettings,
     SenseSettings,
-    SimulationSettings,
     TotalVariationSettings,
     WaveletSettings,
     WholeLineMaskSettings,
@@ -32,7 +29,6 @@ from medrecon.config import (
 )
 from medrecon.data.download import Progress, silent
 from medrecon.data.fastmri import FastMRIFile, KSpaceSample
-from medrecon.data.fastmri_header import make_header
 from medrecon.data.masks import (
     SamplingMask,
     equispaced_fraction_mask,
@@ -42,10 +38,7 @@ from medrecon.data.masks import (
     mask_seed,
     random_mask,
 )
-from medrecon.data.phantoms import brain_volume, shepp_logan_volume
-from medrecon.data.simulation import Simulation, simulate_volume
 from medrecon.data.variable_density import gaussian_mask, poisson_mask, radial_mask
-from medrecon.data.writing import write_fastmri, write_reconstruction
 from medrecon.errors import InputError
 from medrecon.evaluation import VolumeScore
 from medrecon.experiment.device import require_device
@@ -57,7 +50,9 @@ from medrecon.experiment.learned import (
     mri_weights,
     pose_kspace,
 )
-from medrecon.problem import Problem, coil_problem, full_reconstruction, sense_problem
+from medrecon.experiment.mri_report import kspace_report, sampling_words
+from medrecon.experiment.output import open_output
+from medrecon.problem import Problem, coil_problem, sense_problem
 from medrecon.reconstructors import (
     Reconstructor,
     RootSumOfSquares,
@@ -66,10 +61,10 @@ from medrecon.reconstructors import (
     WaveletSparsity,
     ZeroFilled,
 )
-from medrecon.report.summary import Metrics, Reconstruction, Report, SliceResult
+from medrecon.report.summary import Metrics, Reconstruction, SliceResult
 from medrecon.scan import Scan, open_scan, scaled
 
-__all__ = ["build_mask", "build_reconstructor", "pose_problem", "reconstruct_kspace", "simulate_kspace"]
+__all__ = ["build_mask", "build_reconstructor", "pose_problem", "reconstruct_kspace"]
 
 
 def build_reconstructor(settings: MethodSettings, device: torch.device | str = "cpu") -> Reconstructor:
@@ -147,13 +142,17 @@ def build_mask(settings: MaskSettings, shape: tuple[int, int], name: str) -> Sam
 
 def reconstruct_kspace(
     source: Path,
-    output: Path,
+    output: Path | None,
     settings: ReconstructionSettings,
     *,
     overwrite: bool = False,
     progress: Progress = silent,
+    watch: Callable[[SliceResult], None] | None = None,
 ) -> Reconstruction:
     """Reconstruct slices of a fastMRI file into `output`, one after the other; the output appears whole or not at all.
+
+    Without an output nothing is written. `watch` sees each slice with its map of residuals, `|A.H(y - A x)|`, for methods that give
+    the complex image `x` of their problem.
 
     With a mask the scan must be fully sampled: it is undersampled, and scored against its full reconstruction. Without one, the
     target that the file holds, if any, is taken. All slices are read once before the first is reconstructed, so that a fault in
@@ -167,15 +166,19 @@ def reconstruct_kspace(
     device = require_device(settings.device)
     file = FastMRIFile(source)
     indices = settings.slices.of(len(file), str(source))
-    with torch.no_grad(), write_reconstruction(output, overwrite=overwrite) as written:
+    with torch.no_grad(), open_output(output, overwrite=overwrite) as written:
         draw = None if settings.mask is None else partial(build_mask, settings.mask, name=source.name)
         scan = open_scan(file, indices, draw, progress)
         reconstructor = build_reconstructor(settings.method, device)
         score = None if scan.peak is None else VolumeScore(scan.peak)
         remarks, seconds = dict.fromkeys((*file.notes, *scan.remarks)), 0.0
         for place, index in enumerate(indices):
-            result = _reconstruct_slice(scan, index, settings.method, reconstructor, device)
+            result = _reconstruct_slice(
+                scan, index, settings.method, reconstructor, device, residuals=watch is not None
+            )
             written.append(result.image)
+            if watch is not None:
+                watch(result)
             if score is not None and result.target is not None:
                 score = score.add(result.image, result.target)
             remarks |= dict.fromkeys(result.remarks)
@@ -186,44 +189,20 @@ def reconstruct_kspace(
         metrics = None if score is None else Metrics(score.psnr, score.ssim, score.nmse)
         if isinstance(reconstructor, LearnedReconstructor):
             remarks |= dict.fromkeys(mri_remarks(reconstructor.weights, shown.true_acceleration))
-        report = _report(source, output, settings, reconstructor, indices, shown)
+        report = kspace_report(file, output, settings, reconstructor, indices, shown)
         report = replace(report, seconds=seconds, metrics=metrics, data_range=scan.peak, remarks=tuple(remarks))
         written.describe(report.attributes())
     return Reconstruction(report, shown, scan.peak)
 
 
-def simulate_kspace(
-    output: Path, settings: SimulationSettings, *, overwrite: bool = False, progress: Progress = silent
-) -> None:
-    """Write the scan of a phantom as a fully sampled file in the format of fastMRI, with its target.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
-    phantom = brain_volume() if settings.phantom is PhantomName.BRAIN else shepp_logan_volume()
-    ny, nx = settings.size
-    scan = Simulation(phantom, (ny, nx), settings.slices, settings.coils, settings.snr, settings.seed)
-    header = make_header((2 * ny, nx), (ny, nx), acquisition=f"simulated {settings.phantom}", patient_id="phantom")
-    slices, copies = tee(_told(simulate_volume(scan), progress, output.name, settings.slices))
-    targets = (_full_image(kspace, (ny, nx)) for kspace in copies)
-    write_fastmri(output, slices, header=header, targets=targets, overwrite=overwrite)
-
-
-def _told(slices: Iterable[Tensor], progress: Progress, name: str, count: int) -> Iterator[Tensor]:
-    for done, kspace in enumerate(slices, start=1):
-        yield kspace
-        progress(name, done, count)
-
-
-def _full_image(kspace: Tensor, matrix: tuple[int, int]) -> Tensor:
-    lines = torch.ones(kspace.shape[-1], dtype=torch.bool)
-    return full_reconstruction(KSpaceSample(kspace, lines, None, matrix, "", 0, None, 2.0, (0, kspace.shape[-1])))
-
-
 def _reconstruct_slice(
-    scan: Scan, index: int, method: MethodSettings, reconstructor: Reconstructor, device: torch.device
+    scan: Scan,
+    index: int,
+    method: MethodSettings,
+    reconstructor: Reconstructor,
+    device: torch.device,
+    *,
+    residuals: bool,
 ) -> SliceResult:
     sample, target = scan.read(index)
     pose: Callable[[KSpaceSample], Problem] = partial(pose_problem, method=method, device=device)
@@ -234,7 +213,8 @@ def _reconstruct_slice(
     less, scale = scaled(sample)
     problem = pose(less)
     try:
-        image = problem.picture(reconstructor(problem.y, problem.A)).to(torch.float32).cpu() * scale
+        x = reconstructor(problem.y, problem.A)
+        image = problem.picture(x).to(torch.float32).cpu() * scale
     except ArithmeticError as error:
         raise InputError(f"{scan.file.path}: slice {index}: {error}; choose another weight or method") from error
     except ValueError as error:
@@ -247,63 +227,18 @@ def _reconstruct_slice(
         image=image,
         target=target,
         sampled=sample.sampled,
-        sampling=_sampling_words(sample, "as acquired" if scan.mask is None else scan.mask.kind),
+        sampling=sampling_words(sample, "as acquired" if scan.mask is None else scan.mask.kind),
         true_acceleration=sample.true_acceleration,
         coil_maps=problem.maps,
         remarks=problem.remarks,
         seconds=seconds,
+        residual=_residual(problem, x, scale) if residuals else None,
     )
 
 
-def _report(
-    source: Path,
-    output: Path,
-    settings: ReconstructionSettings,
-    reconstructor: Reconstructor,
-    indices: range,
-    shown: SliceResult,
-) -> Report:
-    weight, iterations = _parameters(reconstructor)
-    return Report(
-        input=str(source),
-        output=str(output),
-        method=settings.method.kind.value,
-        weight=weight,
-        iterations=iterations,
-        mask=None if settings.mask is None else _mask_values(settings.mask, source.name),
-        sampling=shown.sampling,
-        true_acceleration=shown.true_acceleration,
-        coil_maps=shown.coil_maps,
-        slices=len(indices),
-        first_slice=indices[0],
-        shape=(shown.image.shape[0], shown.image.shape[1]),
-        device=settings.device.value,
-        threads=torch.get_num_threads(),
-        weights=reconstructor.weights.name if isinstance(reconstructor, LearnedReconstructor) else None,
-    )
-
-
-def _parameters(reconstructor: Reconstructor) -> tuple[float | None, int | None]:
-    match reconstructor:
-        case Sense() | WaveletSparsity() | TotalVariation():
-            return reconstructor.weight, reconstructor.iterations
-        case _:
-            return None, None
-
-
-def _mask_values(mask: MaskSettings, name: str) -> dict[str, str | int | float]:
-    """The mask asked for, with the defaults and the seed that stand for what was left open."""
-    values: dict[str, str | int | float] = {"kind": mask.kind.value, "acceleration": mask.acceleration}
-    if not isinstance(mask, RadialMaskSettings):
-        values["center_fraction"] = mask.center
-    return {**values, "seed": name if mask.seed is None else mask.seed}
-
-
-def _sampling_words(sample: KSpaceSample, kind: str) -> str:
-    if sample.fully_sampled:
-        return f"{kind}: fully sampled"
-    left, right = sample.padding
-    reachable = sample.sampled[..., left:right]
-    unit = "lines" if reachable.ndim == 1 else "samples"
-    count = f"{int(reachable.sum())} of {reachable.numel()} {unit}"
-    return f"{kind}: {count}, true acceleration {sample.true_acceleration:.2f}"
+def _residual(problem: Problem, x: Tensor, scale: float) -> Tensor | None:
+    """`|A.H(y - A x)|`, `(y, x)`, as far as `x` is the complex image of the problem, and not made of one."""
+    A = problem.A
+    if not x.is_complex() or tuple(x.shape) != A.domain.shape or x.ndim != 2:
+        return None
+    return problem.picture(A.H(problem.y - A(x))).to(torch.float32).cpu() * scale

@@ -97,12 +97,16 @@ class CTReport:
 
 @dataclass(frozen=True, eq=False)
 class CTSliceResult:
-    """One image and its target in 1/mm, `(y, x)` upright, and the sinogram it is made of."""
+    """One image and its target in 1/mm, `(y, x)` upright, and the sinogram it is made of.
+
+    `residual`, `(angle, detector)`, is `|y - A x|`, where it was asked for.
+    """
 
     index: int
     image: Tensor
     target: Tensor | None
     sinogram: Tensor
+    residual: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

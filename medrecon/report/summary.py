@@ -29,7 +29,8 @@ class Report:
 
     `seconds` is the time of coil maps and reconstruction, reading and writing left aside; `slices` how many there are, and
     `first_slice` the place of the first in the input; `shape` is `(y, x)`; `data_range` is the maximum of the
-    target over these slices, which the metrics refer to; `weights` name those of a learned method.
+    target over these slices, which the metrics refer to; `weights` name those of a learned method; `pixel` is `(y, x)` in
+    millimetres, where the header says it.
     """
 
     input: str
@@ -52,6 +53,7 @@ class Report:
     remarks: tuple[str, ...] = ()
     version: str = __version__
     weights: str | None = None
+    pixel: tuple[float, float] | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return what `json.dumps` takes; `metrics` only where there is a target, and null for an infinite PSNR."""
@@ -80,12 +82,17 @@ class Report:
             values |= {"weight": self.weight, "iterations": self.iterations}
         if self.weights is not None:
             values["weights"] = self.weights
+        if self.pixel is not None:
+            values["pixel_y_mm"], values["pixel_x_mm"] = self.pixel
         return values
 
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:
-    """One slice: image and target `(y, x)`, the samples it is made of (as in `KSpaceSample`), and how it was made."""
+    """One slice: image and target `(y, x)`, the samples it is made of (as in `KSpaceSample`), and how it was made.
+
+    `residual`, `(y, x)`, is `|A.H(y - A x)|`, where it was asked for and the method gives the complex image `x`.
+    """
 
     index: int
     image: Tensor
@@ -96,6 +103,7 @@ class SliceResult:
     coil_maps: str
     remarks: tuple[str, ...]
     seconds: float
+    residual: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,22 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from benchmarks.update_readme import README, RESULTS, ROOT, Table, filled, markdown_table, methods, render, sections
+from benchmarks.update_readme import (
+    PAGES,
+    README,
+    RESULTS,
+    ROOT,
+    Table,
+    filled,
+    markdown_table,
+    methods,
+    render,
+    require_places,
+    sections,
+    speed,
+)
 from medrecon.config import CTMethodName, MethodName
+from medrecon.config.learned import LearnedMethodName
 from tests.program import medrecon, simulate
 
 TEXT = README.read_text("utf-8")
@@ -25,7 +39,10 @@ MADE = {
 
 
 def test_the_tables_are_up_to_date() -> None:
-    assert filled(TEXT, sections(RESULTS)) == TEXT, "run `make readme`"
+    texts, found = [page.read_text("utf-8") for page in PAGES], sections(RESULTS)
+    require_places(texts, found)
+    for text in texts:
+        assert filled(text, found) == text, "run `make readme`"
 
 
 def test_pictures_and_links_are_there_and_small() -> None:
@@ -79,10 +96,30 @@ def test_markers_and_contents_must_match() -> None:
     )
     with pytest.raises(ValueError, match=r"docs/benchmarks/b\.json is missing"):
         filled(text, {"a": "new"})
-    with pytest.raises(ValueError, match="no place for 'c'; add the lines <!-- begin: c -->"):
-        filled(text, {"a": "", "b": "", "c": ""})
+    with pytest.raises(ValueError, match="no page has a place for 'c'; add the lines <!-- begin: c -->"):
+        require_places([text], {"a": "", "b": "", "c": ""})
+
+
+def test_speed_picks_rows_as_they_were_measured() -> None:
+    projectors = {"columns": ["scan", "batch", "operation", "medrecon", "ASTRA", "DeepInverse"]}
+    rows = [
+        ["fan", 1, "forward", "9 (8-10)", "1 (1x)", ""],
+        ["lodopab", 8, "adjoint", "7 (6-8)", "70 (10x)", "80 (11x)"],
+    ]
+    classical = {"columns": ["size", "method", "peer", "seconds", "ratio"]}
+    times = [["16 x 640 x 320", "tv", peer, "0.2 / 2", ratio] for peer, ratio in (("sigpy", "10x"), ("bart", "4x"))]
+    tables = {
+        "ct_projectors": Table.model_validate_json(json.dumps(MADE | projectors | {"rows": rows})),
+        "mri_classical": Table.model_validate_json(json.dumps(MADE | classical | {"rows": times})),
+    }
+    text = speed(tables)
+    assert "| CT adjoint, LoDoPaB, batch 8 | 7 ms | 70 (10x) | 80 (11x) |" in text
+    assert "| MRI tv, 16 x 640 x 320 | 0.2 s | 10x | 4x |" in text
+    assert "forward" not in text
 
 
 def test_every_method_has_a_row() -> None:
-    assert [row.split("`")[1] for row in methods().splitlines()[2:]] == [*MethodName, *CTMethodName]
+    names = [row.split("`")[1] for row in methods().splitlines()[2:]]
+    assert [name for name in names if name not in list(LearnedMethodName)] == [*MethodName, *CTMethodName]
+    assert {name: names.count(name) for name in LearnedMethodName} == dict.fromkeys(LearnedMethodName, 2)
     assert markdown_table(("x",), []) == "| x |\n| --- |"

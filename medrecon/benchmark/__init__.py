@@ -1,0 +1,17 @@
+"""Methods on problems: rows, means with intervals, robustness; resumable, on one machine or many."""
+
+from medrecon.benchmark.cluster import Workers
+from medrecon.benchmark.plan import load_benchmark
+from medrecon.benchmark.run import Finished, run_benchmark
+from medrecon.benchmark.tables import summary_lines
+from medrecon.benchmark.tuning import tune_method, tuning_rows
+
+__all__ = [
+    "Finished",
+    "Workers",
+    "load_benchmark",
+    "run_benchmark",
+    "summary_lines",
+    "tune_method",
+    "tuning_rows",
+]

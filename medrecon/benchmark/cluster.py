@@ -1,0 +1,141 @@
+"""Cases run one after the other in this process, or by many on Dask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from medrecon.benchmark.cases import Case, Group, failed_row, run_group
+from medrecon.benchmark.rows import Row
+from medrecon.errors import InputError
+
+__all__ = ["Workers"]
+
+_PATIENCE = "20s"  # for a scheduler to answer
+_KILLED = "its worker was killed, twice: by a lack of memory, perhaps; take fewer --workers, or a machine with more"
+_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # Ctrl-C is for us: we end the workers
+_LOGGERS = (
+    "distributed",
+    "distributed.nanny",
+    "distributed.scheduler",
+    "distributed.worker",
+    "distributed.core",
+    "tornado",
+)
+_OPTIONS = {
+    "distributed.scheduler.allowed-failures": 0,  # we try again ourselves, a case at a time
+    **{f"distributed.worker.memory.{what}": False for what in ("target", "spill", "pause", "terminate")},
+}
+
+
+class Workers:
+    """Where cases are run; a context manager, at whose end processes that were started end.
+
+    Parameters
+    ----------
+    count
+        processes on this machine; 0 runs all in this one, without Dask.
+    threads
+        of each; None leaves what there is.
+    scheduler
+        the address of a Dask scheduler whose workers are taken, in place of those on this machine; they need medrecon, and the
+        data at the same paths.
+    """
+
+    def __init__(self, count: int, threads: int | None = None, scheduler: str | None = None) -> None:
+        self.count, self.threads, self.scheduler = count, threads, scheduler
+        self._stack = ExitStack()
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._client = None
+        self._stack.close()
+
+    def run(self, groups: Sequence[Group]) -> Iterator[Row]:
+        """Run all, and yield rows as they come, those of a group together.
+
+        When a worker dies with a group, its cases are run once more, each for itself; one that kills another is a failed row.
+
+        Raises
+        ------
+        InputError
+            If Dask is not installed, or the scheduler does not answer.
+        """
+        if self.count == 0 and self.scheduler is None:
+            for group in groups:
+                yield from run_group(group, self.threads)
+            return
+        if self._client is None:
+            self._client = _connect(self, self._stack)
+        yield from self._run_on(self._client, groups)
+
+    def _run_on(self, client: Any, groups: Sequence[Group]) -> Iterator[Row]:
+        from distributed import KilledWorker, as_completed
+
+        sent: dict[Any, tuple[Group, bool]] = {}
+
+        def send(group: Group, *, again: bool) -> Any:
+            future = client.submit(_listed, group, self.threads, pure=False, retries=0)
+            sent[future] = group, again
+            return future
+
+        queue = as_completed([send(group, again=False) for group in groups])
+        for future in queue:
+            group, again = sent.pop(future)
+            try:
+                rows = future.result()
+            except KilledWorker:
+                if not again:
+                    for case in group:
+                        queue.add(send((case,), again=True))
+                    continue
+                rows = [failed_row(case, _KILLED) for case in group]
+            except Exception as error:  # of Dask, or of a worker that lacks medrecon
+                reason = f"a worker could not run it: {type(error).__name__}: {error}"
+                rows = [failed_row(case, reason) for case in group]
+            yield from rows
+
+
+def _listed(group: Sequence[Case], threads: int | None) -> list[Row]:
+    """`run_group` at once: what a worker is sent."""
+    return list(run_group(group, threads))
+
+
+def _connect(workers: Workers, stack: ExitStack) -> Any:
+    """A client of the scheduler, or of processes of our own; the stack closes both."""
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise InputError(
+            "several workers take the package `distributed`: `pip install distributed`, or give --workers 0"
+        ) from error
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told in rows
+    stack.enter_context(dask.config.set(_OPTIONS))
+    if workers.scheduler is None:
+        cluster = LocalCluster(
+            n_workers=workers.count,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+            preload=[_DEAF],
+        )
+        stack.enter_context(cluster)
+        return stack.enter_context(Client(cluster))
+    try:
+        return stack.enter_context(Client(workers.scheduler, timeout=_PATIENCE))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--scheduler {workers.scheduler}: does not answer ({' '.join(str(error).split())}); start one by `dask scheduler`, "
+            "and workers by `dask worker ADDRESS`, or leave it out"
+        ) from error

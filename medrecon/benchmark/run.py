@@ -1,0 +1,111 @@
+"""A whole benchmark, from its configuration to its tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from medrecon import __version__
+from medrecon.benchmark.cases import Case, Group
+from medrecon.benchmark.cluster import Workers
+from medrecon.benchmark.plan import Plan, make_plan
+from medrecon.benchmark.rows import Journal, Row, open_journal, rows_csv
+from medrecon.benchmark.summary import ProblemSummary, summarise
+from medrecon.benchmark.tables import summary_csv, summary_markdown
+from medrecon.config.benchmark import BenchmarkSettings
+from medrecon.data.download import Progress, silent
+from medrecon.data.writing import atomic_file
+
+__all__ = ["Finished", "run_benchmark", "run_open"]
+
+_JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Rows in the order of the configuration, their summary, and how many were there already."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[ProblemSummary, ...]
+    kept: int
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """The rows without an image."""
+        return tuple(row for row in self.rows if not row.done)
+
+
+def run_benchmark(
+    settings: BenchmarkSettings,
+    folder: Path,
+    workers: Workers,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Finished:
+    """Run what is missing of a benchmark in its folder, and write its tables there.
+
+    Each finished case stands in `journal.jsonl` at once: a run that was cut off goes on where it was. A case counts as the same
+    while its problem, method, settings, weights, seed and the version of medrecon are; failed ones are tried again. In the end
+    `rows.csv`, `rows.json`, `summary.csv`, `summary.json` and `summary.md` are written, each whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If something is missing, which is found out before anything runs, or the folder cannot be used.
+    """
+    plan = make_plan(settings)
+    with open_journal(folder / _JOURNAL, overwrite=overwrite) as journal:
+        rows, kept = run_open(plan, journal, workers, progress=progress)
+    problems = summarise(rows, resamples=settings.resamples, seed=settings.seed)
+    about = {
+        "name": settings.name,
+        "version": __version__,
+        "torch": torch.__version__,
+        "settings": settings.model_dump(mode="json", exclude_none=True),
+    }
+    summary = {**about, "problems": [problem.to_json() for problem in problems]}
+    _write(folder / "rows.csv", rows_csv(rows))
+    _write(folder / "rows.json", _json({**about, "rows": [row.to_json() for row in rows]}))
+    _write(folder / "summary.csv", summary_csv(problems))
+    _write(folder / "summary.json", _json(summary))
+    _write(folder / "summary.md", summary_markdown(settings.name, problems, [f"medrecon {__version__}."]))
+    return Finished(tuple(rows), tuple(problems), kept)
+
+
+def run_open(plan: Plan, journal: Journal, workers: Workers, *, progress: Progress = silent) -> tuple[list[Row], int]:
+    """Run the cases that are not in an open journal yet; the rows of all, in order, and how many were there.
+
+    Raises
+    ------
+    InputError
+        If there are no workers.
+    """
+    done = {key: row for key, row in journal.rows.items() if row.done}
+    cases = plan.cases
+    kept = sum(case.key in done for case in cases)
+    count = kept
+    progress("cases", count, len(cases))
+    missing = [group for group in (_without(group, done) for group in plan.groups) if group]
+    for row in workers.run(missing) if missing else ():
+        journal.append(row)
+        done[row.key] = row
+        count += 1
+        progress(f"{row.problem}: {row.method}", count, len(cases))
+    return [done[case.key] for case in cases], kept
+
+
+def _without(group: Group, done: dict[str, Row]) -> tuple[Case, ...]:
+    return tuple(case for case in group if case.key not in done)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _json(values: object) -> str:
+    return json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"

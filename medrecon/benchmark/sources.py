@@ -1,0 +1,191 @@
+"""Where the images of a problem come from: files of data sets, and phantoms; each is read by its name and number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from medrecon.config import CTPhantomName, PhantomName
+from medrecon.config.benchmark import (
+    CTSource,
+    FastMRISource,
+    LoDoPaBSource,
+    MRISource,
+    PhantomCTSource,
+    PhantomMRISource,
+)
+from medrecon.data.attenuation import AttenuationUnit
+from medrecon.data.ct_phantoms import ABDOMEN_FIELD, HEAD_FIELD, abdomen_volume, head_volume
+from medrecon.data.ct_simulation import CTSimulation, simulate_sections
+from medrecon.data.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.fetch import path as dataset_path
+from medrecon.data.geometry_files import CTScan
+from medrecon.data.lodopab import LoDoPaB
+from medrecon.data.phantoms import brain_volume, shepp_logan_volume
+from medrecon.data.simulation import Simulation, simulate_volume
+from medrecon.data.sinograms import SinogramSample
+from medrecon.errors import InputError
+from medrecon.geometry import Arc, Grid, ParallelBeam
+
+__all__ = ["Item", "ct_items", "mri_items", "pixel_width", "read_kspace", "read_sinogram", "spread", "volume"]
+
+_PHANTOM = "phantom"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a problem: the file's name, where it lies, and the place in it."""
+
+    file: str
+    path: str
+    index: int
+
+
+def mri_items(source: MRISource) -> list[Item]:
+    """The slices of a source.
+
+    Raises
+    ------
+    InputError
+        If data are missing (the text says which command gets them), or a file cannot be read.
+    """
+    if isinstance(source, PhantomMRISource):
+        return [Item(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
+    folder = _folder(source) / source.part
+    paths = sorted(path for path in folder.glob(source.pattern) if path.is_file())
+    if not paths:
+        raise InputError(
+            f"{folder}: holds no {source.pattern}; give the folder of fully sampled scans in data.folder and data.part"
+        )
+    files = [FastMRIFile(paths[index]) for index in spread(len(paths), source.files)]
+    return [Item(f.path.name, str(f.path), index) for f in files for index in spread(len(f), source.slices)]
+
+
+def ct_items(source: CTSource) -> list[Item]:
+    """The images of a source.
+
+    Raises
+    ------
+    InputError
+        If data are missing (the text says which command gets them), or a file cannot be read.
+    """
+    if isinstance(source, PhantomCTSource):
+        return [Item(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
+    folder = _folder(source)
+    data = LoDoPaB(folder, source.part)
+    places = [(file.path.name, place) for file in data.files for place in range(len(file))]
+    return [Item(places[index][0], str(folder), index) for index in spread(len(data), source.images)]
+
+
+def spread(count: int, wanted: int | None) -> Sequence[int]:
+    """Indices below `count`, at most so many, each in the middle of its share; all for None."""
+    if wanted is None or wanted >= count:
+        return range(count)
+    return [(2 * k + 1) * count // (2 * wanted) for k in range(wanted)]
+
+
+def read_kspace(source: MRISource, item: Item) -> KSpaceSample:
+    """Read a fully sampled slice.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is undersampled.
+    """
+    if isinstance(source, PhantomMRISource):
+        return _mri_phantom(source)[item.index]
+    sample = FastMRIFile(item.path)[item.index]
+    if not sample.fully_sampled:
+        raise InputError(
+            f"{item.path}: slice {item.index} is undersampled already ({sample.true_acceleration:.2f} times); a benchmark takes "
+            "fully sampled scans, so leave this file out (data.pattern)"
+        )
+    return sample
+
+
+def read_sinogram(source: CTSource, item: Item) -> SinogramSample:
+    """Read a sinogram with its target.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or has no target.
+    """
+    if isinstance(source, PhantomCTSource):
+        return _ct_phantom(source)[item.index]
+    sample = _lodopab(item.path, source.part)[item.index]
+    if sample.target is None:
+        raise InputError(f"{item.path}: {item.file} has no ground truth beside it; take another part")
+    return sample
+
+
+def pixel_width(source: MRISource, item: Item) -> float | None:
+    """Millimetres of a pixel along y; None where the file does not state them."""
+    if isinstance(source, PhantomMRISource):
+        return 256.0 / min(source.size)  # a field of view of 256 mm
+    file = FastMRIFile(item.path)
+    field = file.header.recon_fov
+    if field is None:
+        return None
+    # `recon_fov` is (y, x, z) in millimetres, of `matrix`
+    return float(field[0]) / file.matrix[0] if field[0] > 0 else None
+
+
+def volume(source: MRISource, item: Item) -> Sequence[KSpaceSample] | FastMRIFile:
+    """All slices of the volume that a slice belongs to."""
+    return _mri_phantom(source) if isinstance(source, PhantomMRISource) else FastMRIFile(item.path)
+
+
+def _folder(source: FastMRISource | LoDoPaBSource) -> Path:
+    if source.dataset is not None:
+        return dataset_path(source.dataset)
+    assert source.folder is not None
+    if not source.folder.is_dir():
+        raise InputError(f"{source.folder}: is no folder; set data.folder to that of the files")
+    return source.folder
+
+
+@lru_cache(maxsize=4)
+def _lodopab(folder: str, part: str) -> LoDoPaB:
+    return LoDoPaB(folder, part)
+
+
+@lru_cache(maxsize=4)
+def _mri_phantom(source: PhantomMRISource) -> tuple[KSpaceSample, ...]:
+    phantom = brain_volume() if source.phantom is PhantomName.BRAIN else shepp_logan_volume()
+    snr = math.inf if source.snr is None else source.snr
+    scan = Simulation(phantom, source.size, source.slices, source.coils, snr, source.seed)
+    lines, width = torch.ones(source.size[1], dtype=torch.bool), source.size[1]
+    name = f"{_PHANTOM} {source.phantom}"
+    return tuple(
+        KSpaceSample(kspace, lines, None, source.size, name, index, None, 2.0, (0, width))
+        for index, kspace in enumerate(simulate_volume(scan))
+    )
+
+
+@lru_cache(maxsize=4)
+def _ct_phantom(source: PhantomCTSource) -> tuple[SinogramSample, ...]:
+    abdomen = source.phantom is CTPhantomName.ABDOMEN
+    phantom, field = (abdomen_volume(), ABDOMEN_FIELD) if abdomen else (head_volume(), HEAD_FIELD)
+    grid = Grid((source.size, source.size), field / source.size)
+    bins = math.ceil(math.hypot(*grid.shape))
+    scan = CTScan(ParallelBeam(Arc.half_turn(source.views), bins, 2 * grid.radius / bins), grid, source.photons)
+    pairs = simulate_sections(CTSimulation(phantom, field / 2, scan, source.slices, source.seed))
+    return tuple(
+        SinogramSample(
+            sinogram=sinogram,
+            geometry=scan.geometry,
+            grid=grid,
+            target=target,
+            unit=AttenuationUnit.PER_MM,
+            photons=source.photons,
+            name=f"{_PHANTOM} {source.phantom}",
+            index=index,
+        )
+        for index, (sinogram, target) in enumerate(pairs)
+    )

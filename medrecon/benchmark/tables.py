@@ -1,0 +1,147 @@
+"""Summaries as text: Markdown for people, CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from medrecon.benchmark.bootstrap import Estimate
+from medrecon.benchmark.summary import MethodSummary, ProblemSummary
+from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
+
+__all__ = ["summary_csv", "summary_lines", "summary_markdown"]
+
+_PROTOCOLS = {
+    PROTOCOL: f"{PROTOCOL}: centre crop, range the maximum of the volume's target. PSNR and SSIM are means over slices; those "
+    "of volumes are of all slices of a volume that were run, and then means over volumes.",
+    LODOPAB_PROTOCOL: f"{LODOPAB_PROTOCOL}: range the maximum less the minimum of each target; means over images.",
+    LODOPAB_FR_PROTOCOL: f"{LODOPAB_FR_PROTOCOL}: range 1 in LoDoPaB-CT's normalised unit; means over images.",
+}
+
+
+def summary_markdown(name: str, problems: Sequence[ProblemSummary], notes: Sequence[str] = ()) -> str:
+    """One table a problem and protocol, with what its figures mean."""
+    lines = [f"# {name}", ""]
+    for problem in problems:
+        lines += [f"## {problem.problem} ({problem.protocol or 'nothing was scored'})", "", _about(problem), ""]
+        columns, rows = _cells(problem)
+        lines += [f"| {' | '.join(columns)} |", f"|---|{'---:|' * (len(columns) - 1)}"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+        failures = [
+            f"- {m.method}: {m.failed} of {m.done + m.failed} failed: {m.reason}" for m in problem.methods if m.failed
+        ]
+        lines += ["", *failures, *([""] if failures else [])]
+    return "\n".join([*lines, *_legend(problems), *[f"- {note}" for note in notes], ""])
+
+
+def summary_csv(problems: Sequence[ProblemSummary]) -> str:
+    """A row a problem, protocol and method."""
+    figures = ("psnr", "ssim", "nmse", "psnr_gain", "ssim_gain", "lesion_contrast")
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    head = ["problem", "sampling", "protocol", "method", "learned", "images", "failed", "best classical", "resampled"]
+    head += [f"{figure}{end}" for figure in figures for end in ("", " low", " high")]
+    table.writerow([*head, "volume psnr", "volume ssim", "volume nmse", "residual", "seconds", "peak memory (MiB)"])
+    for problem in problems:
+        for method in problem.methods:
+            row: list[object] = [problem.problem, problem.sampling, problem.protocol, method.method, method.learned]
+            row += [method.done, method.failed, problem.best_classical, problem.unit]
+            for figure in figures:
+                found: Estimate | None = getattr(method, figure)
+                row += [None] * 3 if found is None else [found.mean, found.low, found.high]
+            volume = method.volume
+            row += [None] * 3 if volume is None else [volume.psnr, volume.ssim, volume.nmse]
+            table.writerow([*row, method.residual, method.seconds, method.peak_memory_mb])
+    return text.getvalue()
+
+
+def summary_lines(problem: ProblemSummary) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of a short table for a terminal."""
+    rows = []
+    for m in problem.methods:
+        quality = [_text(m.psnr, 2), _text(m.ssim, 4), _signed(m.psnr_gain, 2)]
+        rows.append([problem.problem, problem.protocol, m.method, *quality, str(m.failed) if m.failed else ""])
+    return ["problem", "protocol", "method", "PSNR (dB)", "SSIM", "gain (dB)", "failed"], rows
+
+
+def _about(problem: ProblemSummary) -> str:
+    files = (
+        "" if problem.files == problem.images else " of 1 file" if problem.files == 1 else f" of {problem.files} files"
+    )
+    count = "1 image" if problem.images == 1 else f"{problem.images} images"
+    best = (
+        "no classical method did it" if problem.best_classical is None else f"gains are over {problem.best_classical}"
+    )
+    return f"{count}{files}; {problem.sampling or 'not sampled'}; 95 % intervals: {problem.unit}; {best}."
+
+
+def _cells(problem: ProblemSummary) -> tuple[list[str], list[list[str]]]:
+    """Columns that hold something, and the rows."""
+    of = problem.protocol
+    columns = [f"PSNR, dB ({of})", f"SSIM ({of})", "NMSE", f"PSNR gain, dB ({of})", f"SSIM gain ({of})"]
+    columns += [f"volume PSNR / SSIM ({of})", "lesion contrast, %", "residual / noise", "seconds", "memory, MiB"]
+    table = [_method_cells(method) for method in problem.methods]
+    shown = [place for place in range(len(columns)) if any(row[place] for row in table)]
+    rows = [[_bold(m, problem), *(row[k] for k in shown)] for m, row in zip(problem.methods, table, strict=True)]
+    return ["method", *(columns[k] for k in shown)], rows
+
+
+def _method_cells(m: MethodSummary) -> list[str]:
+    volume = "" if m.volume is None else f"{m.volume.psnr:.2f} / {m.volume.ssim:.4f}"
+    return [
+        _text(m.psnr, 2),
+        _text(m.ssim, 4),
+        _text(m.nmse, 5, interval=False),
+        _signed(m.psnr_gain, 2),
+        _signed(m.ssim_gain, 4),
+        volume,
+        _text(m.lesion_contrast, 0),
+        "" if m.residual is None else f"{m.residual:.2f}",
+        "" if m.seconds is None else f"{m.seconds:.2g}" if m.seconds < 10 else f"{m.seconds:.0f}",
+        "" if m.peak_memory_mb is None else f"{m.peak_memory_mb:.0f}",
+    ]
+
+
+def _bold(m: MethodSummary, problem: ProblemSummary) -> str:
+    settings = ", ".join(f"{name} {_short(value)}" for name, value in m.settings.items() if name in _TOLD)
+    shown = f"{m.method} ({settings})" if settings else m.method
+    return f"*{shown}*" if m.method == problem.best_classical else shown
+
+
+_TOLD = ("weight", "iterations", "window", "frequency_scaling", "weights")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _text(found: Estimate | None, digits: int, *, interval: bool = True) -> str:
+    if found is None:
+        return ""
+    if not interval or found.low is None or found.high is None:
+        return f"{found.mean:.{digits}f}"
+    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
+def _signed(found: Estimate | None, digits: int) -> str:
+    if found is None:
+        return ""
+    if found.low is None or found.high is None:
+        return f"{found.mean:+.{digits}f}"
+    return f"{found.mean:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+
+
+def _legend(problems: Sequence[ProblemSummary]) -> list[str]:
+    protocols = {problem.protocol for problem in problems}
+    return [
+        *(f"- {_PROTOCOLS[name]}" for name in _PROTOCOLS if name in protocols),
+        "- The best classical method stands in italics; gains are paired, image by image.",
+        "- Residual over noise: |A x - y| / (sigma sqrt(m)) of m measurements. It is 1 for the true "
+        "image, larger for one that contradicts the data, and smaller for one that fits their noise as well. MRI: sigma is "
+        "estimated from the outermost samples of the full scan. CT: the variance of a ray is exp(A x*) / photons, of the "
+        "true image x*; rays on which fewer than 10 photons are expected are left out.",
+        "- Lesion contrast: of the image, in per cent of that of the target.",
+        "- Seconds: of the reconstruction alone, the median. Memory: the largest resident memory of the whole process "
+        "meanwhile.",
+    ]

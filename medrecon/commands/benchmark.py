@@ -1,0 +1,80 @@
+"""`medrecon benchmark`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medrecon.commands.console import print_table, progress, say
+
+if TYPE_CHECKING:
+    from medrecon.benchmark import Workers
+
+__all__ = ["benchmark", "choose_workers"]
+
+_RIGHT = ("PSNR (dB)", "SSIM", "gain (dB)", "failed")
+
+
+def benchmark(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="A YAML file, such as configs/benchmark_phantom.yaml.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder of the tables [benchmarks/NAME].")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key: images=2; repeatable."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes on this machine, 0 for this one alone [half the cores].")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers to take: tcp://host:8786.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew; without it, finished cases in the folder are kept.")
+    ] = False,
+) -> int:
+    """Compare methods on problems as a file says: a row an image and method, and means with intervals.
+
+    A call that was cut off is repeated to go on. A case that fails is a row with the reason; the status is 2 where all do.
+
+    Example: medrecon benchmark configs/benchmark_phantom.yaml --output results
+    """
+    from medrecon.benchmark import load_benchmark, run_benchmark, summary_lines
+
+    settings = load_benchmark(config, changes or [])
+    folder = Path("benchmarks") / settings.name if output is None else output
+    with progress() as bar, choose_workers(workers, scheduler) as chosen:
+        done = run_benchmark(settings, folder, chosen, overwrite=overwrite, progress=bar)
+    tables = [summary_lines(problem) for problem in done.problems]
+    print_table(tables[0][0], [row for _, rows in tables for row in rows], right=_RIGHT)
+    for row in done.failed:
+        say(f"failed: {row.problem}, {row.method}, {row.file}, slice {row.slice}: {row.reason}")
+    kept = f", {done.kept} of them from before" if done.kept else ""
+    say(f"{len(done.rows)} cases{kept}, {len(done.failed)} failed; tables lie in {folder}, first summary.md")
+    return 0 if len(done.failed) < len(done.rows) else 2
+
+
+def choose_workers(count: int | None, scheduler: str | None) -> Workers:
+    """The workers of these options, which share the cores of this machine.
+
+    Raises
+    ------
+    InputError
+        If both are given.
+    """
+    from medrecon.benchmark import Workers
+    from medrecon.errors import InputError
+
+    if scheduler is not None:
+        if count is not None:
+            raise InputError("--workers are processes on this machine, and --scheduler has its own; give one of them")
+        return Workers(0, None, scheduler)
+    cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()
+    chosen = max(1, (cores or 1) // 2) if count is None else count
+    return Workers(chosen, None if chosen == 0 else max(1, (cores or 1) // chosen))

@@ -1,0 +1,139 @@
+"""The page of `medrecon reconstruct --report`: each file a case, with the methods of `--compare` beside the one that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medrecon.commands.console import complain
+from medrecon.commands.plans import Plan, fault_of
+from medrecon.errors import InputError
+
+if TYPE_CHECKING:
+    from medrecon.data.download import Progress
+    from medrecon.report.cases import Stacks
+    from medrecon.report.ct_summary import CTReconstruction
+    from medrecon.report.summary import Reconstruction
+    from medrecon.report.viewer_report import ViewerCase
+
+__all__ = ["Page", "open_page"]
+
+_ENDINGS = (".html", ".htm")
+_BYTES = 2  # of a number in a page
+_TOO_LARGE = "there are no residual maps: with them the page would be too large for browsers"
+
+
+@dataclass(eq=False)
+class Page:
+    """A page into which cases come one after the other, and which is written in the end.
+
+    Parameters
+    ----------
+    path
+        where it goes.
+    overwrite
+        whether a file there is replaced.
+    residuals
+        whether there is room for maps of residuals.
+    """
+
+    path: Path
+    overwrite: bool
+    residuals: bool
+    cases: list[ViewerCase] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    incomplete: bool = False
+
+    def stacks(self) -> Stacks:
+        """Make what takes the images of a method in."""
+        from medrecon.report.cases import Stacks
+
+        return Stacks(self.residuals)
+
+    def add(self, plan: Plan, done: Reconstruction | CTReconstruction, stacks: Stacks, bar: Progress) -> None:
+        """Take a file in that was reconstructed, and reconstruct it by the other methods; one that fails becomes a remark."""
+        from medrecon.experiment import reconstruct_file
+        from medrecon.report.cases import case_of
+
+        results = {plan.name: (done, stacks)}
+        remarks = [] if self.residuals else [_TOO_LARGE]
+        for name, settings in plan.others.items():
+            others = self.stacks()
+            try:
+                made = reconstruct_file(plan.job.source, None, settings, progress=bar, watch=others.add)
+            except Exception as error:
+                fault = f"--compare {name} failed: {fault_of(error)}"
+                complain(fault)
+                remarks.append(fault)
+                self.incomplete = True
+            else:
+                results[name] = (made, others)
+        self.cases.append(case_of(results, remarks))
+
+    def write(self) -> bool:
+        """Write the page, unless every file failed; say whether it was.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
+        from medrecon.report.cases import table_of_cases
+        from medrecon.report.html import write_html
+        from medrecon.report.viewer_report import ViewerReport
+
+        if not self.cases:
+            return False
+        several = len(self.cases) + len(self.failed) > 1
+        title = f"Reconstructions of {len(self.cases)} files" if several else f"Reconstruction of {self.cases[0].name}"
+        tables = (table_of_cases(self.cases, self.failed),) if several else ()
+        write_html(self.path, ViewerReport(title, tuple(self.cases), tables), overwrite=self.overwrite)
+        return True
+
+
+def open_page(path: Path, plans: Sequence[Plan], *, overwrite: bool) -> Page:
+    """Make sure that a page can be written, and is not too large for browsers, before anything is reconstructed.
+
+    Raises
+    ------
+    InputError
+        If it cannot, or is.
+    """
+    from medrecon.report.html import LARGEST_PAGE
+
+    if path.suffix.lower() not in _ENDINGS:
+        raise InputError(f"{path}: the report is an HTML file; name it *.html")
+    _require_writable(path, overwrite)
+    images, residuals = (_BYTES * sum(sizes) for sizes in zip((0, 0), *map(_numbers, plans), strict=True))
+    if images > LARGEST_PAGE:
+        raise InputError(
+            f"{path}: would hold {images / 1e6:.0f} MB of images, and browsers open pages of up to {LARGEST_PAGE / 1e6:.0f} MB; "
+            "take fewer by --slices, such as --slices 0:10, or fewer files or --compare"
+        )
+    return Page(path, overwrite, residuals=images + residuals <= LARGEST_PAGE)
+
+
+class _OnlyTriedError(Exception):
+    """Ends the writing of a file that is not wanted."""
+
+
+def _require_writable(path: Path, overwrite: bool) -> None:
+    from medrecon.data.writing import atomic_file
+
+    with suppress(_OnlyTriedError), atomic_file(path, overwrite=overwrite):
+        raise _OnlyTriedError
+
+
+def _numbers(plan: Plan) -> tuple[int, int]:
+    """Of the images and the residuals of a file; none of one that will be refused anyhow."""
+    from medrecon.experiment import page_numbers
+
+    if plan.settings is None:
+        return 0, 0
+    try:
+        return page_numbers(plan.job.source, plan.settings, 1 + len(plan.others))
+    except InputError:
+        return 0, 0

@@ -1,0 +1,52 @@
+"""`medrecon tune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medrecon.commands.benchmark import choose_workers
+from medrecon.commands.console import print_table, progress, say
+
+__all__ = ["tune"]
+
+
+def tune(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="The name of a method in the configuration.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file of a benchmark.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="The YAML file to write; what it holds of others stays."),
+    ],
+    problems: Annotated[
+        list[str] | None,
+        typer.Option("--problem", metavar="NAME", help="On this problem [all that say `tuning`]; repeatable."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key: images=2; repeatable."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes on this machine, 0 for this one alone [half the cores].")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers to take: tcp://host:8786.")
+    ] = None,
+) -> int:
+    """Search the best settings of a method on validation images, for a benchmark to read.
+
+    A call that was cut off is repeated to go on: trials are kept beside the output.
+
+    Example: medrecon tune tv configs/benchmark_mri.yaml --output configs/tuned/mri.yaml
+    """
+    from medrecon.benchmark import load_benchmark, tune_method, tuning_rows
+
+    settings = load_benchmark(config, changes or [])
+    with progress() as bar, choose_workers(workers, scheduler) as chosen:
+        found = tune_method(settings, method, output, chosen, problems=problems or [], progress=bar)
+    columns, rows = tuning_rows(found)
+    print_table(columns, rows, right=("PSNR (dB)", "images", "trials"))
+    say(f"{output}: holds them; name it in the configuration: tuned, beside the method")
+    return 0

@@ -1,0 +1,71 @@
+"""CT: a file of sinograms and what is to be done with it, settled before anything is computed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+
+from medrecon.config import CTReconstructionSettings
+from medrecon.data.attenuation import AttenuationUnit
+from medrecon.data.sinogram_files import Sinograms
+from medrecon.data.sinograms import SinogramSample
+from medrecon.errors import InputError
+from medrecon.geometry import Grid, require_outside
+from medrecon.problem import keep_views, lower_dose
+
+__all__ = ["CTWork", "plan_sinograms"]
+
+
+@dataclass(frozen=True, eq=False)
+class CTWork:
+    """A file and how it is to be reconstructed: `read` gives a sample, thinned and of lower dose as the settings say."""
+
+    file: Sinograms
+    settings: CTReconstructionSettings
+    grid: Grid
+    unit: AttenuationUnit
+
+    @property
+    def seed(self) -> str | int:
+        return self.file.path.name if self.settings.seed is None else self.settings.seed
+
+    def read(self, index: int) -> SinogramSample:
+        sample = self.file[index]
+        if sample.grid != self.grid:
+            sample = replace(sample, grid=self.grid, target=None)
+        if self.settings.photons is not None:
+            sample = lower_dose(sample, self.settings.photons, _generator(self.seed, index))
+        return sample if self.settings.views is None else keep_views(sample, self.settings.views)
+
+
+def plan_sinograms(file: Sinograms, settings: CTReconstructionSettings) -> CTWork:
+    """Settle grid and unit, and refuse what the file cannot give."""
+    grid = file.scan.grid
+    if settings.size is not None or settings.pixel is not None:
+        grid = _grid(grid, settings.size, settings.pixel)
+        try:
+            require_outside(file.scan.geometry, grid)
+        except ValueError as error:
+            raise InputError(f"{file.path}: {error} (--size, --pixel)") from error
+    n_views = file.scan.geometry.shape[0]
+    if settings.views is not None and settings.views > n_views:
+        raise InputError(f"{file.path}: has {n_views} views; --views takes 1 to {n_views}, got {settings.views}")
+    if settings.seed is not None and settings.photons is None:
+        raise InputError("--seed belongs to the noise that --photons adds; give both, or neither")
+    return CTWork(file, settings, grid, AttenuationUnit.HOUNSFIELD if settings.hu else file.unit)
+
+
+def _grid(own: Grid, size: tuple[int, int] | None, pixel: float | None) -> Grid:
+    """The grid of the size, of pixels of the width, or, where one of them is open, over what the file's own covers."""
+    if size is None:
+        assert pixel is not None
+        return Grid([max(1, round(side / pixel)) for side in own.extent], pixel)
+    return Grid(size, max(side / n for side, n in zip(own.extent, size, strict=True)) if pixel is None else pixel)
+
+
+def _generator(seed: str | int, index: int) -> torch.Generator:
+    """Randomness of one sinogram, whichever others are reconstructed with it."""
+    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

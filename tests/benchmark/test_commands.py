@@ -1,0 +1,76 @@
+"""The commands as a user calls them."""
+
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner, Result
+
+from medrecon.commands.benchmark import benchmark, choose_workers
+from medrecon.commands.tune import tune
+from medrecon.errors import InputError
+
+from .settings import MASK, MRI_DATA, sense, zero_filled
+
+PROBLEM = {
+    "name": "brain",
+    "data": {**MRI_DATA, "slices": 1},
+    "mask": MASK,
+    "tuning": {**MRI_DATA, "slices": 1, "seed": 1},
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "b.yaml"
+    path.write_text(yaml.safe_dump({"name": "b", "mri": {"methods": [zero_filled(), sense()], "problems": [PROBLEM]}}))
+    return path
+
+
+def call(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.command("benchmark")(benchmark)
+    app.command("tune")(tune)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], standalone_mode=False)
+
+
+def test_a_benchmark_and_its_tables(config: Path, tmp_path: Path) -> None:
+    done = call("benchmark", config, "--output", tmp_path / "out", "--workers", 0, "--set", "resamples=100")
+    assert done.exit_code == 0, done.output
+    assert "fastmri-v1" in done.output
+    assert "2 cases, 0 failed; tables lie in" in done.output
+    again = call("benchmark", config, "--output", tmp_path / "out", "--workers", 0, "--set", "resamples=100")
+    assert "2 cases, 2 of them from before, 0 failed" in again.output
+
+
+def test_all_cases_fail(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> object:
+        raise ValueError("no centre")
+
+    monkeypatch.setattr("medrecon.benchmark.cases.mri_scene", broken)
+    done = call("benchmark", config, "--output", tmp_path / "out", "--workers", 0)
+    assert "failed: brain, sense, phantom brain, slice 0: no centre" in done.output
+    assert done.return_value == 2
+
+
+def test_tuned_settings_come_to_the_benchmark(config: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tuned.yaml"
+    done = call("tune", "sense", config, "--output", output, "--workers", 0)
+    assert done.exit_code == 0, done.output
+    assert "trials" in done.output
+    weight = yaml.safe_load(output.read_text())["tuned"][0]["settings"]["weight"]
+    changes = ["--set", "mri.methods.1.tuned=tuned.yaml", "--set", "resamples=100"]
+    call("benchmark", config, "--output", tmp_path / "out", "--workers", 0, *changes)
+    assert f'""weight"": {weight}' in (tmp_path / "out" / "rows.csv").read_text()
+
+
+def test_workers_are_here_or_elsewhere() -> None:
+    with pytest.raises(InputError, match="give one of them"):
+        choose_workers(2, "tcp://host:8786")
+    assert choose_workers(0, None).count == 0
+    one = choose_workers(1, None)
+    assert one.threads is not None
+    assert one.threads >= 1
+    assert choose_workers(None, None).count >= 1
+    assert choose_workers(None, "tcp://host:8786").scheduler == "tcp://host:8786"

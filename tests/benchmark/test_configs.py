@@ -1,0 +1,26 @@
+"""The configurations that come with medrecon are sound."""
+
+from pathlib import Path
+
+import pytest
+
+from medrecon.benchmark import load_benchmark
+from medrecon.benchmark.plan import make_plan
+
+FILES = sorted((Path(__file__).parents[2] / "configs").glob("benchmark_*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_configuration_is_read(path: Path) -> None:
+    settings = load_benchmark(path, ["images=1"])
+    assert settings.name == path.stem
+    for side in (settings.mri, settings.ct):
+        for problem in () if side is None else side.problems:
+            assert problem.tuned_as is not None or problem.tuning is not None or "phantom" in problem.data.kind
+
+
+def test_that_of_phantoms_needs_nothing() -> None:
+    path = next(path for path in FILES if path.stem == "benchmark_phantom")
+    plan = make_plan(load_benchmark(path, ["images=2"]))
+    assert {len(group) for group in plan.groups} == {4}
+    assert len(plan.groups) == 8

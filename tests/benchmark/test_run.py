@@ -1,0 +1,255 @@
+"""A whole benchmark: what its rows say, that it goes on where it was cut off, and what a user sees when something is wrong."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from medrecon.benchmark import Workers, load_benchmark, run_benchmark
+from medrecon.benchmark.cases import Case, run_group
+from medrecon.benchmark.plan import make_plan
+from medrecon.benchmark.rows import Row, open_journal
+from medrecon.benchmark.scenes import ct_scene, mri_scene
+from medrecon.benchmark.sources import spread
+from medrecon.config.benchmark import CTProblem
+from medrecon.data.photons import count_photons
+from medrecon.errors import InputError
+
+from .settings import CT_DATA, MASK, MRI_DATA, Broken, Fixed, ct, mri, sense, zero_filled
+
+HERE = Workers(0)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
+    """The cases that are run from now on."""
+    seen: list[Case] = []
+
+    def watched(cases: Any, threads: int | None = None) -> Any:
+        seen.extend(cases)
+        return run_group(cases, threads)
+
+    monkeypatch.setattr("medrecon.benchmark.cluster.run_group", watched)
+    return seen
+
+
+def test_rows_and_tables(tmp_path: Path) -> None:
+    done = run_benchmark(mri([zero_filled(), sense(), sense("sense+rss", output="rss")]), tmp_path, HERE)
+    assert [(row.method, row.slice) for row in done.rows] == [
+        (name, place) for place in (0, 1) for name in ("zero-filled", "sense", "sense+rss")
+    ]
+    zero, plain, rss = done.rows[:3]
+    assert {score.protocol for row in done.rows for score in row.scores} == {"fastmri-v1"}
+    assert plain.scores[0].psnr > zero.scores[0].psnr  # type: ignore[operator]
+    assert plain.settings == {"weight": 3.0, "iterations": 2, "tolerance": 1e-4}
+    assert rss.settings["output"] == "rss"
+    assert rss.residual is None
+    assert "put back" in rss.residual_note
+    assert 0.2 < plain.residual < zero.residual < 20  # type: ignore[operator]
+    assert plain.sampling == zero.sampling
+    assert plain.sampling.endswith("x")
+    assert all(row.seconds is not None and row.seconds > 0 for row in done.rows)
+    names = {"journal.jsonl", "rows.csv", "rows.json", "summary.csv", "summary.json", "summary.md"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert len(json.loads((tmp_path / "rows.json").read_text())["rows"]) == 6
+    assert json.loads((tmp_path / "summary.json").read_text())["problems"][0]["protocol"] == "fastmri-v1"
+    assert "## brain (fastmri-v1)" in (tmp_path / "summary.md").read_text()
+
+
+def target_of(case: Case) -> Tensor:
+    assert isinstance(case.problem, CTProblem)
+    return ct_scene(case.problem, case.item, 0).target[None]
+
+
+def test_the_true_image_has_a_residual_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    (group,) = make_plan(ct(data={**CT_DATA, "slices": 1, "photons": 2000})).groups
+    assert isinstance(group[0].problem, CTProblem)
+    scene = ct_scene(group[0].problem, group[0].item, 0)
+    counted_rays = count_photons(scene.A(scene.target), 2000, torch.Generator().manual_seed(0))
+    measured = replace(scene, sample=replace(scene.sample, sinogram=counted_rays))
+    monkeypatch.setattr("medrecon.benchmark.cases.ct_scene", lambda *_: measured)
+    monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: Fixed(scene.target[None]))
+    (row,) = run_group(group)
+    assert row.scores[0].psnr is None  # equal to the target
+    assert row.scores[0].ssim == pytest.approx(1)
+    assert row.nmse == 0
+    assert row.residual == pytest.approx(1, abs=0.1)
+    monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: Fixed(0.9 * scene.target[None]))
+    (wrong,) = run_group(group)
+    assert wrong.residual is not None
+    assert wrong.residual > 1.5
+
+
+@pytest.mark.parametrize(("factor", "kept"), [(1.0, 100.0), (0.5, 50.0)])
+def test_a_perfect_image_keeps_all_of_a_lesion(monkeypatch: pytest.MonkeyPatch, factor: float, kept: float) -> None:
+    lesion = {"diameter": 70, "edge": 12, "contrast": 0.3}
+    (group,) = make_plan(ct(lesion=lesion, data={**CT_DATA, "slices": 1})).groups
+    image = Fixed(factor * target_of(group[0]))
+    monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: image)
+    (row,) = run_group(group)
+    assert row.lesion_contrast == pytest.approx(kept, rel=1e-4)
+
+
+def test_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = mri()
+    whole = run_benchmark(settings, tmp_path, HERE)
+    journal = tmp_path / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # cut in the midst of the third
+    seen = counted(monkeypatch)
+    again = run_benchmark(settings, tmp_path, HERE)
+    assert [(case.entry.name, case.item.index) for case in seen] == [("zero-filled", 1), ("sense", 1)]
+    assert again.kept == 2
+    assert [row.scores for row in again.rows] == [row.scores for row in whole.rows]
+    assert len(journal.read_text().splitlines()) == 4
+    seen.clear()
+    assert run_benchmark(settings, tmp_path, HERE).kept == 4
+    assert not seen
+    run_benchmark(settings, tmp_path, HERE, overwrite=True)
+    assert len(seen) == 4
+
+
+def test_only_what_changed_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_benchmark(mri(), tmp_path, HERE)
+    seen = counted(monkeypatch)
+    changed = {"name": "sense", "method": {"kind": "sense", "iterations": 3}}
+    done = run_benchmark(mri([zero_filled(), changed]), tmp_path, HERE)
+    assert {case.entry.name for case in seen} == {"sense"}
+    assert done.rows[1].settings["iterations"] == 3
+    seen.clear()
+    run_benchmark(mri([zero_filled(), changed], snr=20), tmp_path, HERE)
+    assert len(seen) == 4
+
+
+def test_a_failed_case_is_a_row_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medrecon.benchmark import cases
+
+    real = cases.build
+    monkeypatch.setattr(cases, "build", lambda entry, *rest: Broken() if entry.name == "sense" else real(entry, *rest))
+    done = run_benchmark(mri(), tmp_path, HERE)
+    assert [row.status for row in done.rows] == ["done", "failed"] * 2
+    assert done.rows[1].reason == "this method takes another operator"
+    assert len(done.failed) == 2
+    assert "2 of 2 failed: this method takes another operator" in (tmp_path / "summary.md").read_text()
+    monkeypatch.setattr(cases, "build", real)
+    again = run_benchmark(mri(), tmp_path, HERE)
+    assert again.kept == 2
+    assert not again.failed
+
+
+def test_an_image_that_is_not_finite_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = Fixed(torch.full((1, 32, 32), torch.nan))
+    monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: nowhere)
+    (row, *_) = run_group(make_plan(ct()).groups[0])
+    assert row.status == "failed"
+    assert "not finite" in row.reason
+
+
+def test_robustness_is_posed_as_said() -> None:
+    plan = make_plan(mri())
+    problem, item = plan.cases[0].problem, plan.cases[0].item
+    plain = mri_scene(problem, item, 0)  # type: ignore[arg-type]
+    fewer = mri_scene(problem.model_copy(update={"coils": 2}), item, 0)  # type: ignore[arg-type]
+    assert fewer.sample.kspace.shape[0] == 2
+    assert fewer.data_range != plain.data_range
+    noisy = mri_scene(problem.model_copy(update={"snr": 5.0}), item, 0)  # type: ignore[arg-type]
+    assert noisy.sigma * noisy.scale > 2 * plain.sigma * plain.scale  # type: ignore[operator]
+    assert torch.equal(noisy.target, plain.target)
+    with pytest.raises(InputError, match="has 4 coils, and 9 are to be kept"):
+        mri_scene(problem.model_copy(update={"coils": 9}), item, 0)  # type: ignore[arg-type]
+    case = make_plan(ct(views=12, photons=5000)).cases[0]
+    thin = ct_scene(case.problem, case.item, 0)  # type: ignore[arg-type]
+    assert thin.sample.geometry.shape[0] == 12
+    assert thin.sample.photons == pytest.approx(4000)  # of 20000 and 5000
+    assert torch.equal(thin.sample.sinogram, ct_scene(case.problem, case.item, 0).sample.sinogram)  # type: ignore[arg-type]
+    assert not torch.equal(thin.sample.sinogram, ct_scene(case.problem, case.item, 1).sample.sinogram)  # type: ignore[arg-type]
+
+
+def test_no_noise_has_no_residual() -> None:
+    (row, *_) = run_group(make_plan(mri(data={**MRI_DATA, "snr": None})).groups[0])
+    assert (row.residual, row.residual_note) == (None, "the data hold no noise")
+    (row, *_) = run_group(make_plan(ct(data={**CT_DATA, "photons": None})).groups[0])
+    assert row.residual is None
+    assert "photons" in row.residual_note
+
+
+def test_images_are_spread() -> None:
+    assert list(spread(10, None)) == list(range(10))
+    assert list(spread(10, 1)) == [5]
+    assert list(spread(10, 2)) == [2, 7]
+    assert list(spread(3, 5)) == [0, 1, 2]
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    with open_journal(tmp_path / "journal.jsonl"), pytest.raises(InputError, match="another run writes there"):
+        run_benchmark(mri(), tmp_path, HERE)
+
+
+def test_a_journal_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    journal.write_text('{"another": "file"}\n')
+    with pytest.raises(InputError, match=r"line 1 is no row of this version .* --overwrite to begin anew"):
+        run_benchmark(mri(), tmp_path, HERE)
+    assert journal.read_text() == '{"another": "file"}\n'
+
+
+def test_a_row_comes_back_from_its_json() -> None:
+    row = Row("k", "mri", "p", "m", {"weight": 0.1}, False, "f", 3)
+    assert Row.from_json(json.loads(json.dumps(row.to_json()))) == row
+    with pytest.raises(ValueError, match="not the values of a row"):
+        Row.from_json({"key": "k"})
+
+
+CONFIG: dict[str, Any] = {
+    "name": "t",
+    "mri": {"methods": [zero_filled()], "problems": [{"name": "brain", "data": MRI_DATA, "mask": MASK}]},
+}
+
+
+def written(path: Path, **changes: Any) -> Path:
+    path.write_text(yaml.safe_dump({**CONFIG, **changes}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"imags": 2}, r"imags: there is no such key; allowed are name, seed, resamples, images"),
+        ({"mri": {**CONFIG["mri"], "methods": [zero_filled(wieght=1)]}}, "wieght: there is no such key"),
+        ({"mri": {**CONFIG["mri"], "methods": [{"name": "x", "method": {"kind": "tw"}}]}}, r"'tw'; allowed are"),
+        ({"mri": {**CONFIG["mri"], "methods": [zero_filled(), zero_filled()]}}, "two are called 'zero-filled'"),
+        ({"mri": {**CONFIG["mri"], "methods": [zero_filled(problems=["head"])]}}, "no problem is called 'head'"),
+        ({"mri": None}, "nothing to compare; give mri or ct"),
+    ],
+)
+def test_what_is_wrong_with_a_configuration(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load_benchmark(written(tmp_path / "b.yaml", **change))
+
+
+def test_missing_data_is_told_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDRECON_DATA", str(tmp_path / "none"))
+    settings = mri(data={"kind": "fastmri", "dataset": "brain-axt2"})
+    with pytest.raises(InputError, match=r"problem 'brain': .*medrecon data fetch brain-axt2"):
+        run_benchmark(settings, tmp_path / "out", HERE)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=r"is no folder; set data\.folder"):
+        make_plan(ct(data={"kind": "lodopab", "folder": str(tmp_path / "none")}))
+
+
+def test_missing_weights_are_told_before_anything_runs(tmp_path: Path) -> None:
+    entry = {"name": "net", "method": {"kind": "varnet", "weights": str(tmp_path / "none.safetensors")}}
+    with pytest.raises(InputError, match=r"none\.safetensors.*medrecon weights list"):
+        run_benchmark(mri([entry]), tmp_path / "out", HERE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_workers_without_dask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with Workers(2) as workers, pytest.raises(InputError, match="pip install distributed`, or give --workers 0"):
+        run_benchmark(mri(), tmp_path, workers)
