@@ -47,11 +47,11 @@ class Page:
     failed: dict[str, str] = field(default_factory=dict)
     incomplete: bool = False
 
-    def stacks(self) -> Stacks:
-        """Make what takes the images of a method in."""
+    def stacks(self, *, targets: bool) -> Stacks:
+        """Make what takes in the images of a method, and the targets where they are asked for."""
         from medrecon.report.cases import Stacks
 
-        return Stacks(self.residuals)
+        return Stacks(targets, self.residuals)
 
     def add(self, plan: Plan, done: Reconstruction | CTReconstruction, stacks: Stacks, bar: Progress) -> None:
         """Take a file in that was reconstructed, and reconstruct it by the other methods; one that fails becomes a remark."""
@@ -61,7 +61,7 @@ class Page:
         results = {plan.name: (done, stacks)}
         remarks = [] if self.residuals else [_TOO_LARGE]
         for name, settings in plan.others.items():
-            others = self.stacks()
+            others = self.stacks(targets=False)
             try:
                 made = reconstruct_file(plan.job.source, None, settings, progress=bar, watch=others.add)
             except Exception as error:

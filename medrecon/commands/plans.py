@@ -72,24 +72,30 @@ def make_plan(job: Job, choices: Choices, compared: Sequence[Compared]) -> Plan:
         job, found = replace(job, fault=str(error)), None
     if found is None:
         return Plan(job)
-    is_mri, name = found is Format.FASTMRI, str(job.source)
-    plan = Plan(job, choices.mri(name) if is_mri else choices.ct(name))
+    settings = choices.mri(str(job.source)) if found is Format.FASTMRI else choices.ct(str(job.source))
     others: dict[str, Settings] = {}
     for one in compared:
-        own = replace(choices, method=one.method, weights=one.weights, weight=None, iterations=None)
-        own = replace(own, window=None, frequency_scaling=None)
-        try:
-            settings = own.mri(name) if is_mri else own.ct(name)
-        except InputError as error:
-            reason = str(error).removeprefix(f"--method {one.method}: ").removeprefix(f"--weights {one.weights}: ")
-            hint = f"--compare {one.method}=FILE"
-            raise InputError(f"--compare {one.text}: {reason.replace('--weights FILE', hint)}") from error
-        if _label(settings) in (plan.name, *others):
+        other = _compared_settings(one, choices, settings, str(job.source))
+        if (name := _label(other)) in (_label(settings), *others):
             raise InputError(
-                f"--compare {one.text}: {_label(settings)} is in the report of {name} already; name others"
+                f"--compare {one.text}: {name} is in the report of {job.source} already; name another method"
             )
-        others[_label(settings)] = settings
-    return replace(plan, others=others)
+        others[name] = other
+    return Plan(job, settings, others)
+
+
+def _compared_settings(one: Compared, choices: Choices, settings: Settings, name: str) -> Settings:
+    """The settings of a file, but for the method, whose own defaults hold."""
+    own = replace(choices, method=one.method, weights=one.weights, weight=None, iterations=None)
+    own = replace(own, window=None, frequency_scaling=None)
+    try:
+        return own.mri(name) if isinstance(settings, ReconstructionSettings) else own.ct(name)
+    except InputError as error:
+        reason = str(error)
+        for start in (f"--method {one.method}: ", f"--weights {one.weights}: ", "--weights: ", f"{one.weights}: "):
+            reason = reason.removeprefix(start)
+        remedy = reason.replace("--weights ", f"--compare {one.method}=")
+        raise InputError(f"--compare {one.text}: {remedy}") from error
 
 
 def fault_of(error: Exception) -> str:

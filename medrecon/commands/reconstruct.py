@@ -180,7 +180,7 @@ def _run(plan: Plan, overwrite: bool, bar: Progress, page: Page | None) -> Repor
     job, settings = plan.job, plan.settings
     if job.fault or settings is None:
         raise InputError(job.fault)
-    stacks = None if page is None else page.stacks()
+    stacks = None if page is None else page.stacks(targets=True)
     with ExitStack() as stack:
         picture = None if job.preview is None else stack.enter_context(_atomic(job.preview, overwrite))
         done = reconstruct_file(
@@ -228,7 +228,7 @@ def _run_all(plans: Sequence[Plan], overwrite: bool, bar: Progress, page: Page |
                 done.append(replace(plan.job, fault=fault))
                 complain(fault)
                 if page is not None:
-                    page.failed[plan.job.source.name] = fault
+                    page.failed[plan.job.source.name] = fault.removeprefix(f"{plan.job.source}: ")
     finally:
         for folder in made:
             with suppress(OSError):  # it is not empty

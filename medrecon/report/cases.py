@@ -40,9 +40,10 @@ _NAMES = {
 
 @dataclass(eq=False)
 class Stacks:
-    """The images of one method, which `add` takes in slice after slice, as they come; with `residuals` their maps, too."""
+    """The images of one method, which `add` takes in slice after slice, as they come, and what else is asked for."""
 
-    residuals: bool
+    with_targets: bool
+    with_residuals: bool
     _images: list[Tensor] = field(default_factory=list)
     _targets: list[Tensor | None] = field(default_factory=list)
     _maps: list[Tensor | None] = field(default_factory=list)
@@ -50,10 +51,13 @@ class Stacks:
     def add(self, result: SliceResult | CTSliceResult) -> None:
         """Take the next slice in; of a sinogram's residuals the means over neighbouring rays."""
         self._images.append(result.image)
-        self._targets.append(result.target)
-        if self.residuals:
-            is_ct = isinstance(result, CTSliceResult) and result.residual is not None
-            self._maps.append(_pooled(result.residual) if is_ct and result.residual is not None else result.residual)
+        if self.with_targets:
+            self._targets.append(result.target)
+        if self.with_residuals:
+            residual = result.residual
+            if residual is not None and isinstance(result, CTSliceResult):
+                residual = _pooled(residual)
+            self._maps.append(residual)
 
     @property
     def images(self) -> Tensor:
@@ -71,9 +75,11 @@ class Stacks:
         return _stacked(self._maps)
 
 
-def case_of(
-    results: Mapping[str, tuple[Reconstruction | CTReconstruction, Stacks]], remarks: Sequence[str]
-) -> ViewerCase:
+#: What came of methods, by their names, and their images.
+Results = Mapping[str, tuple[Reconstruction | CTReconstruction, Stacks]]
+
+
+def case_of(results: Results, remarks: Sequence[str]) -> ViewerCase:
     """Make the case of one file, reconstructed by methods of these names, the first of them that which was written.
 
     Images of CT are in the unit of the file that was written, and upright.
@@ -81,7 +87,7 @@ def case_of(
     Parameters
     ----------
     results
-        what came of each method, and its images.
+        of which the first has the targets.
     remarks
         what a reader should know beside what the reports say.
     """
@@ -110,7 +116,7 @@ def table_of_cases(cases: Sequence[ViewerCase], failed: Mapping[str, str]) -> Ta
 
 
 def _mri_case(
-    results: Mapping[str, tuple[Reconstruction | CTReconstruction, Stacks]],
+    results: Results,
     done: Reconstruction,
     target: Tensor | None,
     remarks: tuple[str, ...],
@@ -122,7 +128,7 @@ def _mri_case(
         unit="intensity as stored",
         target=target,
         pixel=report.pixel,
-        mask=done.shown.sampled,
+        mask=None if bool(done.shown.sampled.all()) else done.shown.sampled,
         facts=_mri_facts(report),
         remarks=(*remarks, *_remarks({name: one.report.remarks for name, (one, _) in results.items()})),
         first_slice=report.first_slice,
@@ -131,7 +137,7 @@ def _mri_case(
 
 
 def _ct_case(
-    results: Mapping[str, tuple[Reconstruction | CTReconstruction, Stacks]],
+    results: Results,
     report: CTReport,
     target: Tensor | None,
     remarks: tuple[str, ...],
@@ -154,9 +160,7 @@ def _ct_case(
     )
 
 
-def _methods(
-    results: Mapping[str, tuple[Reconstruction | CTReconstruction, Stacks]], unit: AttenuationUnit | None
-) -> tuple[MethodImages, ...]:
+def _methods(results: Results, unit: AttenuationUnit | None) -> tuple[MethodImages, ...]:
     return tuple(
         MethodImages(
             name,
@@ -181,7 +185,7 @@ def _scores(report: Report | CTReport) -> Scores:
 
 def _method_facts(report: Report | CTReport) -> Facts:
     if isinstance(report, CTReport):
-        values: dict[str, str | int | float | None] = {**report.parameters}
+        values: dict[str, str | int | float | None] = {k.replace("_", " "): v for k, v in report.parameters.items()}
         if (m := report.metrics) is not None and m.psnr_fr is not None and m.ssim_fr is not None:
             values[f"PSNR, {LODOPAB_FR_PROTOCOL}"] = f"{m.psnr_fr:.2f} dB"
             values[f"SSIM, {LODOPAB_FR_PROTOCOL}"] = f"{m.ssim_fr:.4f}"
@@ -202,8 +206,10 @@ def _mri_facts(report: Report) -> Facts:
         "sampling": report.sampling,
         "true acceleration": f"{report.true_acceleration:.2f}",
     }
-    asked = {} if report.mask is None else {f"mask: {k.replace('_', ' ')}": v for k, v in report.mask.items()}
-    return {**facts, **asked, **_common_facts(report)}
+    for name, value in (report.mask or {}).items():
+        if name != "kind":  # which the sampling says
+            facts[f"mask: {name.replace('_', ' ')}"] = value
+    return {**facts, **_common_facts(report)}
 
 
 def _ct_facts(report: CTReport) -> Facts:
@@ -212,7 +218,7 @@ def _ct_facts(report: CTReport) -> Facts:
         "geometry": report.geometry,
         "views": views,
         "photons per ray": None if report.photons is None else round(report.photons),
-        "of them noise added": None if report.added_photons is None else f"{report.added_photons:g} photons per ray",
+        "noise added": None if report.added_photons is None else f"that of {report.added_photons:g} photons per ray",
         "seed": report.seed,
         **_common_facts(report),
     }
