@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint types contracts format readme clean
+.PHONY: help demo test test-slow regression lint types contracts format readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -24,6 +24,9 @@ test: $(DEV) lint types contracts ## every check, and every test that is not slo
 
 test-slow: $(DEV) ## the tests that take longer than 20 seconds
 	$(PYTEST) -m slow
+
+regression: $(DEV) ## measure the scores of tests/regression/numbers.yaml anew, and print what moved
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.regression
 
 lint: $(DEV) ## ruff: faults and format
 	$(BIN)/ruff check .
