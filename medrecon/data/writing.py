@@ -5,6 +5,7 @@ import math
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,7 +46,9 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     try:
         _require_writable(Path(path), final, overwrite)
         temporary.open("xb").close()
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
+        temporary.chmod(mode)  # some writers narrow it to the owner
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         _require_writable(Path(path), final, overwrite)

@@ -42,6 +42,15 @@ def small_disk() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_atomic_file_may_be_read_as_any_new_file(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain", tmp_path / "a.json"
+    plain.touch()
+    with atomic_file(path) as temporary:
+        temporary.write_text("{}")
+        temporary.chmod(0o600)
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
 def test_atomic_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     with atomic_file(path) as temporary:
