@@ -21,6 +21,7 @@ __all__ = [
     "Problem",
     "coil_problem",
     "ct_problem",
+    "cut_band",
     "full_reconstruction",
     "keep_views",
     "lower_dose",
@@ -90,13 +91,42 @@ def remove_oversampling(sample: KSpaceSample) -> KSpaceSample:
     n_rows, rows = sample.kspace.shape[-2], sample.matrix[0]
     if sample.sampled.ndim != 1 or n_rows <= rows:
         return sample
-    space = kspace_space(sample.kspace.shape[0], tuple(sample.kspace.shape[-2:]))
-    image = replace(space, axes=("coil", "y", "x"))
-    hybrid = Fourier(image, axes=("y",)).H(sample.kspace)
-    cropped = replace(image, shape=(*image.shape[:1], rows, image.shape[2]))
-    kept = Crop(image, cropped.shape)(hybrid)
-    kspace = Fourier(cropped, axes=("y",))(kept)
-    return replace(sample, kspace=kspace, oversampling=max(1.0, sample.oversampling * rows / n_rows))
+    image = replace(kspace_space(sample.kspace.shape[0], tuple(sample.kspace.shape[-2:])), axes=("coil", "y", "x"))
+    kept = Crop(image, (image.shape[0], rows, image.shape[2]))(_rows_of(sample.kspace))
+    return replace(sample, kspace=_lines_of(kept), oversampling=max(1.0, sample.oversampling * rows / n_rows))
+
+
+def cut_band(sample: KSpaceSample, first: int, rows: int) -> KSpaceSample:
+    """The sample as if the scanner had read only the rows from `first` on, where whole readouts were acquired.
+
+    The rows of the image along a fully sampled readout are independent of each other, so that a band is a scan of its own. The
+    readout must have no oversampling left (see `remove_oversampling`); the target is cut as well.
+
+    Raises
+    ------
+    ValueError
+        if the mask is one of points, the readout is oversampled, or the rows are not all inside.
+    """
+    n_rows = sample.kspace.shape[-2]
+    if sample.sampled.ndim != 1 or n_rows != sample.matrix[0]:
+        raise ValueError("cut_band takes whole readouts without oversampling; call remove_oversampling first")
+    if first < 0 or rows < 1 or first + rows > n_rows:
+        raise ValueError(f"cut_band takes rows within 0 to {n_rows}, got {first} to {first + rows}")
+    kept = _rows_of(sample.kspace).narrow(-2, first, rows)
+    target = None if sample.target is None else sample.target.narrow(-2, first, rows)
+    return replace(sample, kspace=_lines_of(kept), matrix=(rows, sample.matrix[1]), target=target)
+
+
+def _rows_of(kspace: Tensor) -> Tensor:
+    """K-space `(coil, ky, kx)` with the transform along the readout undone: `(coil, y, kx)`."""
+    image = replace(kspace_space(kspace.shape[0], tuple(kspace.shape[-2:])), axes=("coil", "y", "x"))
+    return Fourier(image, axes=("y",)).H(kspace)
+
+
+def _lines_of(rows: Tensor) -> Tensor:
+    """The way back: `(coil, y, kx)` to k-space `(coil, ky, kx)`."""
+    image = replace(kspace_space(rows.shape[0], tuple(rows.shape[-2:])), axes=("coil", "y", "x"))
+    return Fourier(image, axes=("y",))(rows.contiguous())
 
 
 def full_reconstruction(sample: KSpaceSample) -> Tensor:

@@ -8,7 +8,14 @@ from medrecon.data.masks import SamplingMask, equispaced_fraction_mask
 from medrecon.errors import InputError
 from medrecon.metrics import psnr
 from medrecon.operators import Fourier, Mask, find
-from medrecon.problem import coil_problem, full_reconstruction, remove_oversampling, sense_problem, undersample
+from medrecon.problem import (
+    coil_problem,
+    cut_band,
+    full_reconstruction,
+    remove_oversampling,
+    sense_problem,
+    undersample,
+)
 from medrecon.reconstructors import RootSumOfSquares, Sense
 from medrecon.spaces import Space
 from tests.scans import simulated_scan
@@ -39,6 +46,32 @@ def test_removing_the_oversampling_keeps_what_is_shown() -> None:
     assert tuple(less.kspace.shape[-2:]) == SHAPE
     assert less.oversampling == pytest.approx(1.0)
     torch.testing.assert_close(full_reconstruction(less), full_reconstruction(sample), rtol=0, atol=1e-5)
+
+
+def test_a_band_is_that_part_of_the_scan() -> None:
+    sample = remove_oversampling(oversampled())
+    sample = replace(sample, target=full_reconstruction(sample))
+    assert sample.target is not None
+    band = cut_band(sample, 10, 24)
+    assert (band.matrix, tuple(band.kspace.shape[-2:])) == ((24, SHAPE[1]), (24, SHAPE[1]))
+    torch.testing.assert_close(full_reconstruction(band), full_reconstruction(sample)[10:34], rtol=0, atol=1e-5)
+    assert band.target is not None
+    assert torch.equal(band.target, sample.target[10:34])
+
+
+def test_a_band_of_an_undersampled_scan_folds_as_the_whole_does() -> None:
+    sample, mask = remove_oversampling(oversampled()), equispaced_fraction_mask(SHAPE[1], 4, 0.1, 0)
+    whole, band = (coil_problem(undersample(each, mask)) for each in (sample, cut_band(sample, 10, 24)))
+    images = whole.A.H(whole.y)[..., 10:34, :].abs()
+    torch.testing.assert_close(band.A.H(band.y).abs(), images, rtol=0, atol=1e-5)
+
+
+def test_bands_that_cannot_be_are_refused() -> None:
+    sample = remove_oversampling(oversampled())
+    with pytest.raises(ValueError, match="call remove_oversampling first"):
+        cut_band(oversampled(), 0, 8)
+    with pytest.raises(ValueError, match="rows within 0 to 64, got 60 to 70"):
+        cut_band(sample, 60, 10)
 
 
 def test_undersampling_keeps_the_lines_of_the_mask() -> None:

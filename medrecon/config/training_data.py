@@ -14,6 +14,7 @@ from medrecon.config.settings import Settings, Size
 __all__ = [
     "AdjointMaximumSettings",
     "AugmentationSettings",
+    "BandStage",
     "BrainSmallData",
     "ConstantSettings",
     "DataSettings",
@@ -73,6 +74,13 @@ class MaskStage(Settings):
     masks: tuple[MaskSettings, ...] = Field(min_length=1)
 
 
+class BandStage(Settings):
+    """In the epochs below `until` slices are cut to a band of so many rows of the readout."""
+
+    until: int = Field(ge=1)
+    rows: int = Field(ge=16)
+
+
 class DoseStage(Settings):
     """Views and photons of the epochs below `until`."""
 
@@ -87,6 +95,7 @@ class MRIData(Settings):
     operator: Literal["sense", "coils"] = "sense"
     masks: tuple[MaskSettings, ...] = Field(min_length=1)
     curriculum: tuple[MaskStage, ...] = ()
+    bands: tuple[BandStage, ...] = ()
     normalisation: NormalisationSettings = AdjointMaximumSettings(kind="adjoint-maximum")
 
 

@@ -91,7 +91,7 @@ def _network(settings: NetworkSettings, operator: str) -> nn.Module:
             return EndToEndVarNet(unets, SensitivityNetwork(maps), recompute=settings.recompute)
         case MoDLSettings():
             step = ProximalStep(settings.weight, ConjugateGradients(settings.conjugate_gradients))
-            network = Residual(_unet(channels, settings))
+            network = Residual(_unet(channels, settings, change=True))
             return MoDL(network, step, settings.iterations, recompute=settings.recompute)
         case PrimalDualSettings():
             return _primal_dual(settings, channels)
@@ -160,7 +160,8 @@ class _CoilMagnitude:
 
 
 def _varnet(settings: VarNetSettings, channels: int) -> nn.Module:
-    unets = [_unet(channels, settings) for _ in range(settings.cascades)]
+    is_real = channels == 1  # of a large mean; that of complex images is nearly zero, and the published form adds it
+    unets = [_unet(channels, settings, change=is_real) for _ in range(settings.cascades)]
     if settings.identity:
         for parameter in (parameter for unet in unets for parameter in unet.unet.last.parameters()):
             nn.init.zeros_(parameter)
@@ -169,8 +170,10 @@ def _varnet(settings: VarNetSettings, channels: int) -> nn.Module:
     return ProximalVarNet(unets, ConjugateGradients(settings.conjugate_gradients), recompute=settings.recompute)
 
 
-def _unet(channels: int, settings: VarNetSettings | EndToEndVarNetSettings | MoDLSettings) -> NormalizedUNet:
-    return NormalizedUNet(UNet(channels, channels, settings.features, settings.pools))
+def _unet(
+    channels: int, settings: VarNetSettings | EndToEndVarNetSettings | MoDLSettings, *, change: bool = False
+) -> NormalizedUNet:
+    return NormalizedUNet(UNet(channels, channels, settings.features, settings.pools), change=change)
 
 
 def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
@@ -184,9 +187,11 @@ def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
             initial = FilteredBackprojection(Window(settings.window.value), settings.frequency_scaling)
             channels = 1
     unet = UNet(channels, channels, settings.features, settings.pools)
-    network: nn.Module = NormalizedUNet(unet)
+    network: nn.Module = NormalizedUNet(unet, change=settings.residual)
     if settings.limit is not None:  # fastMRI's, which pads nothing
-        network = NormalizedUNet(unet, Normalization(eps=1e-11, limit=settings.limit), multiple=1)
+        network = NormalizedUNet(
+            unet, Normalization(eps=1e-11, limit=settings.limit), multiple=1, change=settings.residual
+        )
     post = PostProcess(initial, Residual(network) if settings.residual else network)
     match settings.consistency:
         case "none":

@@ -130,7 +130,8 @@ def _augmentation(settings: AugmentationSettings) -> Augmentation:
 def _kspace(data: MRIData, slices: Slices, seed: int | None) -> KSpaceExamples:
     masks = Curriculum(_draws(data.masks), tuple((stage.until, _draws(stage.masks)) for stage in data.curriculum))
     pose = sense_problem if data.operator == "sense" else coil_problem
-    return KSpaceExamples(slices, masks, pose, build_normalisation(data.normalisation), seed)
+    bands = Curriculum[int | None](None, tuple((stage.until, stage.rows) for stage in data.bands))
+    return KSpaceExamples(slices, masks, pose, build_normalisation(data.normalisation), seed, bands)
 
 
 def _draws(masks: tuple[MaskSettings, ...]) -> tuple[_Draw, ...]:

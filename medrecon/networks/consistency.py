@@ -85,7 +85,7 @@ class Consistent(nn.Module):
 
     >>> from medrecon.networks import NormalizedUNet, PostProcess, Residual, UNet
     >>> from medrecon.reconstructors import ZeroFilled
-    >>> network = Consistent(PostProcess(ZeroFilled(), Residual(NormalizedUNet(UNet(2, 2, 8)))), ProximalStep())
+    >>> network = Consistent(PostProcess(ZeroFilled(), Residual(NormalizedUNet(UNet(2, 2, 8), change=True))), ProximalStep())
     """
 
     def __init__(self, reconstruct: Method, layer: Layer) -> None:

@@ -20,7 +20,7 @@ class MoDL(nn.Module):
     Parameters
     ----------
     network
-        the denoiser, from `(..., y, x)` to `(..., y, x)`, such as `Residual(NormalizedUNet(UNet(2, 2, 32)))` for complex images.
+        the denoiser of images `(..., y, x)`, for complex ones `Residual(NormalizedUNet(UNet(2, 2, 32), change=True))`.
     consistency
         the exact step, with the first weight and the conjugate gradients.
     n_iterations

@@ -58,3 +58,7 @@ class Normalization:
     def undo(self, x: Tensor, moments: Moments) -> Tensor:
         """Back to the units of the image, in the precision of the moments."""
         return torch.addcmul(moments.mean, x.to(moments.std.dtype), moments.std)
+
+    def undo_change(self, x: Tensor, moments: Moments) -> Tensor:
+        """The same for a difference of two images: no mean is added."""
+        return x.to(moments.std.dtype) * moments.std

@@ -23,20 +23,34 @@ class NormalizedUNet(nn.Module):
     Without gradients the CPU takes large images one at a time: the same result with less memory.
     Sriram et al., End-to-end variational networks, MICCAI (2020).
 
+    Parameters
+    ----------
+    unet
+        of as many channels in as out.
+    normalization
+        before it, and undone after it.
+    multiple
+        of the padded sizes.
+    change
+        what the U-Net gives is a change of the image, to which no mean is added on the way back: for `Residual`, and for
+        images of a large mean, which the U-Net cannot know.
+
     Raises
     ------
     ValueError
         if the U-Net gives another number of channels than it takes; when called, for real images where complex ones are taken.
     """
 
-    def __init__(self, unet: UNet, normalization: Normalization | None = None, multiple: int = 16) -> None:
+    def __init__(
+        self, unet: UNet, normalization: Normalization | None = None, multiple: int = 16, *, change: bool = False
+    ) -> None:
         super().__init__()
         if unet.in_channels != unet.out_channels or unet.in_channels > 2 or multiple < 1:
             raise ValueError(
                 f"NormalizedUNet takes a U-Net of 1 channel (real images) or 2 (complex) and a multiple of at least 1, got "
                 f"{unet.in_channels} to {unet.out_channels} channels and {multiple}"
             )
-        self.unet, self.multiple = unet, multiple
+        self.unet, self.multiple, self.change = unet, multiple, change
         self.normalization = Normalization() if normalization is None else normalization
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,7 +80,11 @@ class NormalizedUNet(nn.Module):
         through = self.unet(padded)
         height, width = padded.shape[-2:]
         cropped = through[..., top : height - bottom, left : width - right]
-        return self.normalization.undo(cropped, moments)
+        return (
+            self.normalization.undo_change(cropped, moments)
+            if self.change
+            else self.normalization.undo(cropped, moments)
+        )
 
     def _padding(self, size: int) -> tuple[int, int]:
         missing = -size % self.multiple
@@ -74,7 +92,7 @@ class NormalizedUNet(nn.Module):
 
 
 class Residual(nn.Module):
-    """`x -> x + network(x)`."""
+    """`x -> x + network(x)`, such as of `NormalizedUNet(..., change=True)`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,7 @@ from medrecon.data.noise import add_noise
 from medrecon.data.random_phantoms import random_phantom
 from medrecon.errors import InputError
 from medrecon.operators import CoilMaps, Fourier
-from medrecon.problem import Problem, full_reconstruction, remove_oversampling, undersample
+from medrecon.problem import Problem, cut_band, full_reconstruction, remove_oversampling, undersample
 from medrecon.training.augmentation import Augmentation
 from medrecon.training.curriculum import Curriculum
 from medrecon.training.examples import Example, Normalisation, make_example
@@ -157,6 +157,10 @@ class ImageSlices:
         return self.simulate(image, generator, f"{self.name} {index}")
 
 
+def _whole_slices() -> Curriculum[int | None]:
+    return Curriculum(None)
+
+
 @dataclass(frozen=True, eq=False)
 class KSpaceExamples:
     """Slices as problems: one of several masks is drawn for each, anew in each epoch of training.
@@ -177,6 +181,10 @@ class KSpaceExamples:
         of measurements and target.
     seed
         of the masks; None for those of validation.
+    bands
+        rows of the band, drawn anew in each epoch of training, to which slices are cut, by epoch; None for whole slices. A step
+        costs so much less, and a band is a scan as good as a slice; but networks that normalise by the image should end on whole
+        slices.
     """
 
     slices: Slices
@@ -184,6 +192,7 @@ class KSpaceExamples:
     pose: Callable[[KSpaceSample], Problem]
     normalisation: Normalisation
     seed: int | None
+    bands: Curriculum[int | None] = field(default_factory=_whole_slices)
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -193,6 +202,7 @@ class KSpaceExamples:
 
     def read(self, index: int, epoch: int) -> Example:
         full = remove_oversampling(self.slices.sample(index, None if self.seed is None else epoch))
+        full = self._band(full, index, epoch)
         ky, kx = full.kspace.shape[-2:]
         if self.seed is None:
             draws, seed = self.masks.last, None
@@ -206,3 +216,10 @@ class KSpaceExamples:
         problem = self.pose(undersample(full, mask))
         problem = Problem(problem.y, problem.A, problem.shape, target, problem.remarks, problem.maps)
         return make_example(problem, self.normalisation, data_range, f"{full.name}, slice {full.slice_index}")
+
+    def _band(self, full: KSpaceSample, index: int, epoch: int) -> KSpaceSample:
+        rows = None if self.seed is None else self.bands.at(epoch)
+        if rows is None or rows >= full.kspace.shape[-2]:
+            return full
+        left = full.kspace.shape[-2] - rows + 1
+        return cut_band(full, derived_seed(self.seed or 0, epoch, index, 2) % left, rows)

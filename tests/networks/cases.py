@@ -86,8 +86,8 @@ def coils(n_coils: int, shape: tuple[int, int], sampled: Tensor) -> LinearOperat
 SCANS: dict[str, Callable[..., Scan]] = {"mri": mri, "ct": ct}
 
 
-def image_network(n_channels: int, features: int = 6) -> NormalizedUNet:
-    return NormalizedUNet(UNet(n_channels, n_channels, features, 2))
+def image_network(n_channels: int, features: int = 6, *, change: bool = False) -> NormalizedUNet:
+    return NormalizedUNet(UNet(n_channels, n_channels, features, 2), change=change)
 
 
 def _initial(scan: Scan) -> ZeroFilled | FilteredBackprojection:
@@ -95,7 +95,7 @@ def _initial(scan: Scan) -> ZeroFilled | FilteredBackprojection:
 
 
 def _post(scan: Scan, **_: bool) -> nn.Module:
-    return PostProcess(_initial(scan), Residual(image_network(scan.n_channels)))
+    return PostProcess(_initial(scan), Residual(image_network(scan.n_channels, change=True)))
 
 
 _SOLVER = ConjugateGradients(iterations=12)
@@ -109,7 +109,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
         [image_network(scan.n_channels) for _ in range(2)], _SOLVER, 0.1, **switch
     ),
     "modl": lambda scan, **switch: MoDL(
-        Residual(image_network(scan.n_channels)), ProximalStep(0.1, _SOLVER), 3, **switch
+        Residual(image_network(scan.n_channels, change=True)), ProximalStep(0.1, _SOLVER), 3, **switch
     ),
     "learned primal-dual": lambda scan, **switch: LearnedPrimalDual(
         PrimalDualSize(n_iterations=3, features=12), scan.n_channels, _initial(scan), **switch

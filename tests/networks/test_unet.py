@@ -4,7 +4,7 @@ import pytest
 import torch
 from fastmri.models import Unet
 from fastmri.models.varnet import NormUnet
-from torch import Tensor
+from torch import Tensor, nn
 
 from medrecon.networks import Normalization, NormalizedUNet, Residual, UNet, fastmri_unet
 from medrecon.networks.channels import from_channels, to_channels
@@ -108,6 +108,17 @@ def test_any_size_comes_back_and_no_padding_is_seen(size: tuple[int, int]) -> No
     x = disks(size, 2) + 1
     assert relative(NormalizedUNet(Same(1, 1, 2, 1))(x), x) < 1e-6
     assert relative(Residual(NormalizedUNet(Same(1, 1, 2, 1)))(x), 2 * x) < 1e-6
+
+
+def test_a_change_knows_nothing_of_the_brightness_it_is_added_to() -> None:
+    x = disks((20, 24), 2)
+    network = NormalizedUNet(UNet(1, 1, 3, 2), change=True)
+    with torch.no_grad():
+        assert relative(network(x + 5.0), network(x)) < 1e-4
+        assert relative(network(3 * x), 3 * network(x)) < 1e-4
+        nn.init.zeros_(network.unet.last.weight)
+        nn.init.zeros_(network.unet.last.bias)
+        assert torch.equal(Residual(network)(x), x)
 
 
 def test_a_multiple_of_one_pads_nothing() -> None:

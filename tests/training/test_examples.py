@@ -103,6 +103,18 @@ def test_the_curriculum_grows_the_acceleration_and_validation_sees_the_last() ->
     assert lines(validation(values).read(0, 0)) == 4
 
 
+def test_bands_are_cut_in_early_epochs_of_training_alone() -> None:
+    values = settings(TINY, data__bands=[{"until": 2, "rows": 16}], network=TINY["network"] | {"pools": 1})
+    data, whole = training(values), training(settings(TINY))
+    assert [tuple(data.read(0, epoch).target.shape) for epoch in (0, 1, 2)] == [(16, 20), (16, 20), (24, 20)]
+    assert same(data.read(1, 2), whole.read(1, 2))
+    assert tuple(validation(values).read(0, 0).target.shape) == (24, 20)
+    band, image = data.read(0, 0), whole.read(0, 0).target  # scaled otherwise, and a part of the same image
+    rows = [image[first : first + 16] for first in range(9)]
+    assert max(psnr(band.target / band.target.max(), part / part.max(), data_range=1.0) for part in rows) > 60
+    collate([data.read(index, 0) for index in range(3)])
+
+
 def test_the_curriculum_of_ct_thins_views_and_photons() -> None:
     values = settings(TINY_CT, data__views=6, data__photons=1e4, data__curriculum=[{"until": 1}])
     examples = training(values)
