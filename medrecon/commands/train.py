@@ -11,6 +11,7 @@ import typer
 from medrecon.commands.console import progress, say
 from medrecon.commands.launch import launch
 from medrecon.config import DeviceName
+from medrecon.errors import InputError
 
 __all__ = ["train"]
 
@@ -23,6 +24,10 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key: training.epochs=3; repeatable."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Begin with these weights of the same network, and not with random ones."),
+    ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes on this machine, one a GPU if there are GPUs.")] = 1,
     device: Annotated[DeviceName | None, typer.Option(help="Where to compute [a GPU if there is one].")] = None,
 ) -> int:
@@ -35,16 +40,19 @@ def train(
     from medrecon.config.files import load_settings
     from medrecon.config.training import TrainingSettings
 
+    if resume and weights is not None:
+        raise InputError("--weights: a run that is resumed has weights of its own; leave out --weights or --resume")
     settings = load_settings(TrainingSettings, config, changes or [])
     folder = Path("runs") / settings.name if output is None else output
     if devices > 1 and "LOCAL_RANK" not in os.environ:
         chosen = [f"--set={change}" for change in changes or []]
+        chosen += [] if weights is None else [f"--weights={weights}"]
         chosen += [*(["--resume"] if resume else []), *([] if device is None else [f"--device={device.value}"])]
         return launch(["train", str(config), "--output", str(folder), *chosen], devices)
     from medrecon.experiment.training import train_network
 
     with progress() as bar:
-        done = train_network(settings, folder, resume=resume, device=device, say=say, progress=bar)
+        done = train_network(settings, folder, resume=resume, weights=weights, device=device, say=say, progress=bar)
     if os.environ.get("RANK", "0") == "0":
         best = "no epoch was finished" if done.best is None else f"best loss of validation {done.best:.5g}"
         say(f"trained {done.step} steps; {best}; weights and card lie in {folder}")

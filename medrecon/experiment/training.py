@@ -30,8 +30,8 @@ from medrecon.errors import InputError
 from medrecon.experiment.networks import build_network, operator_family
 from medrecon.experiment.training_data import build_examples, describe_data
 from medrecon.networks import compile_unets
-from medrecon.training.card import make_card
-from medrecon.training.checkpoint import differences, read_metadata
+from medrecon.training.card import find_weights, make_card
+from medrecon.training.checkpoint import differences, load_into, read_checkpoint, read_metadata
 from medrecon.training.loop import Recipe, Task, make_plan, train
 from medrecon.training.losses import L1Loss, Loss, MSELoss, SSIMLoss, WeightedSum
 from medrecon.training.plan import Plan
@@ -118,21 +118,29 @@ def train_network(
     folder: Path,
     *,
     resume: bool = False,
+    weights: str | None = None,
     device: DeviceName | None = None,
     say: Callable[[str], None] = _say_nothing,
     progress: Progress = silent,
 ) -> Position:
     """Train as the settings say, into `folder`; the plan is told first.
 
+    A new run begins with random weights, or with `weights`: a name of `medrecon weights list`, or a file; the card names them.
+
     Raises
     ------
     InputError
-        If data are missing, the folder holds a run already or none to resume, or training cannot go on.
+        If data are missing, the folder holds a run already or none to resume, the weights are of another network, or training
+        cannot go on.
     """
     run, card = RunFolder(folder), build_card(settings)
     _require_folder(run, card, resume)
     accelerator = open_accelerator(settings.training.precision, device)
     task = build_task(settings)
+    if resume:
+        card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
+    elif weights is not None:
+        card["started_from"] = _start(task.network, weights)
     plan: Plan | None = None
     if accelerator.is_main_process:
         plan = make_plan(task, accelerator)
@@ -140,6 +148,15 @@ def train_network(
             say(line)
     accelerator.wait_for_everyone()
     return train(task, run, card, accelerator, resume=resume, plan=plan, progress=progress)
+
+
+def _start(network: nn.Module, weights: str) -> dict[str, Any]:
+    """Take weights over, and say which: their name, steps, data and split."""
+    path = find_weights(weights)
+    checkpoint = read_checkpoint(path)
+    load_into(network, checkpoint.tensors, str(path))
+    card = checkpoint.metadata["card"]
+    return {key: card.get(key) for key in ("name", "trained_steps", "medrecon", "data")}
 
 
 def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> None:

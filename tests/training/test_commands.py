@@ -10,6 +10,7 @@ import torch
 
 from medrecon.experiment.networks import load_network
 from medrecon.experiment.training import build_task, open_accelerator
+from medrecon.training.checkpoint import read_metadata
 from medrecon.training.logs import read_table
 from medrecon.training.state import RunFolder
 from medrecon.training.validation import validate
@@ -32,6 +33,30 @@ def test_train_prints_a_plan_and_weights_are_listed_and_shown(tmp_path: Path) ->
     assert '"operator": "sense"' in shown.out
     again = medrecon("train", config, "-o", run, "--set", "training.epochs=2", "--resume")
     assert "trained 6 steps" in again.out
+
+
+def test_a_run_may_begin_with_weights_and_its_card_says_so(tmp_path: Path) -> None:
+    config, first, second = written(tmp_path / "c.yaml"), tmp_path / "first", tmp_path / "second"
+    assert medrecon("train", config, "-o", first, "--set", "training.epochs=1").status == 0
+    still = ("--set", "training.epochs=1", "--set", "optimizer.rate=1e-12")
+    done = medrecon("train", config, "-o", second, "--weights", first / "best.safetensors", *still)
+    assert (done.status, done.err) == (0, "")
+    one, other = (load_network(run / "best.safetensors") for run in (first, second))
+    for name, tensor in one[0].state_dict().items():
+        torch.testing.assert_close(other[0].state_dict()[name], tensor, rtol=0, atol=1e-6)
+    assert other[1]["started_from"]["name"] == "tiny"
+    assert other[1]["started_from"]["trained_steps"] == 3
+    assert "started_from" not in one[1]
+    resumed = medrecon("train", config, "-o", second, "--resume", *still, "--set", "training.epochs=2")
+    assert resumed.status == 0
+    assert read_metadata(RunFolder(second).last)["card"]["started_from"]["name"] == "tiny"
+    other_size = medrecon(
+        "train", config, "-o", tmp_path / "x", "--weights", first / "best.safetensors", "--set", "network.cascades=1"
+    )
+    assert other_size.status == 2
+    assert "the weights are of another network" in other_size.err
+    both = medrecon("train", config, "-o", second, "--resume", "--weights", first / "best.safetensors")
+    assert (both.status, "leave out --weights or --resume" in both.err) == (2, True)
 
 
 @pytest.mark.parametrize(
