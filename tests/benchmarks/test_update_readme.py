@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,10 @@ from benchmarks.update_readme import (
     sections,
     speed,
 )
+from medrecon.cli import app
 from medrecon.config import CTMethodName, MethodName
 from medrecon.config.learned import LearnedMethodName
+from medrecon.training.card import SHIPPED
 from tests.program import medrecon, simulate
 
 TEXT = README.read_text("utf-8")
@@ -62,18 +66,55 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
         exec(compile(block, str(README), "exec"), {})
 
 
-def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def readme_commands() -> list[list[str]]:
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)).replace("\\\n", " ")
-    commands = [shlex.split(line, comments=True)[1:] for line in shell.splitlines() if line.startswith("medrecon ")]
-    assert {"simulate", "reconstruct", "inspect", "data"} <= {command[0] for command in commands}
+    return [shlex.split(line, comments=True)[1:] for line in shell.splitlines() if line.startswith("medrecon ")]
+
+
+LONG = ("train", "tune", "benchmark")
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = [command for command in readme_commands() if command[0] not in LONG]
+    assert {"simulate", "reconstruct", "inspect", "data", "weights"} <= {command[0] for command in commands}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDRECON_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr("medrecon.preparation.prepare", lambda _name, _progress: tmp_path)
     (tmp_path / "scans").mkdir()
     simulate(tmp_path / "scans" / "a.h5")
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    shutil.copy(SHIPPED / "varnet_brain_small.safetensors", tmp_path / "runs" / "mine" / "best.safetensors")
     for command in commands:
         done = medrecon(*command)
         assert (done.status, done.err) == (0, ""), command
+
+
+def test_the_long_commands_of_the_readme_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their work is left out: options are known, and configurations are read."""
+    started: list[str] = []
+
+    class ReachedError(Exception):
+        pass
+
+    def stop(name: str) -> Callable[..., None]:
+        def note(*_: object, **__: object) -> None:
+            started.append(name)
+            raise ReachedError
+
+        return note
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.setattr("medrecon.experiment.training.train_network", stop("train"))
+    monkeypatch.setattr("medrecon.benchmark.run_benchmark", stop("benchmark"))
+    monkeypatch.setattr("medrecon.benchmark.tune_method", stop("tune"))
+    commands = [command for command in readme_commands() if command[0] in LONG]
+    for command in commands:
+        with pytest.raises(ReachedError):
+            app(command, standalone_mode=False)
+    assert started == [command[0] for command in commands]
+    assert set(started) == set(LONG)
 
 
 def test_a_benchmark_is_shown_with_its_circumstances() -> None:
