@@ -131,7 +131,7 @@ def draw_receiver(generator: torch.Generator, n_coils: int | None = None) -> Rec
 
 
 def simulate_scan(
-    image: Tensor, receiver: Receiver, generator: torch.Generator, height: float = 0.0
+    image: Tensor, receiver: Receiver, generator: torch.Generator, height: float = 0.0, *, oversampling: int = 2
 ) -> tuple[Tensor, Tensor]:
     """Scan a magnitude image: `y_c = F (C_c exp(i phase) x + n_c)`, target `sqrt(sum_c |C_c exp(i phase) x + n_c|^2)`.
 
@@ -147,11 +147,13 @@ def simulate_scan(
         The source of the noise, of the CPU.
     height : float
         The plane's, in units of half the field of view.
+    oversampling : int
+        Of the readout; with 1 it is as if it had been removed.
 
     Returns
     -------
     tuple of Tensor
-        k-space, complex64 `(coil, ky, kx)` of size `(coil, 2 y, x)`, and the target, float32 `(y, x)`.
+        k-space, complex64 `(coil, ky, kx)` of size `(coil, oversampling y, x)`, and the target, float32 `(y, x)`.
 
     Raises
     ------
@@ -164,14 +166,15 @@ def simulate_scan(
     ny, nx = image.shape
     phase = interpolate(receiver.phase[None, None], (ny, nx), mode="bicubic", align_corners=True)[0, 0]
     n_coils = len(receiver.gains)
-    noise = torch.randn(n_coils, 2 * ny * nx, 2, generator=generator)
-    coil_images = ((receiver.scale * receiver.mixing) @ torch.view_as_complex(noise)).reshape(n_coils, 2 * ny, nx)
-    middle = coil_images[:, ny // 2 : ny // 2 + ny]
+    rows = oversampling * ny
+    noise = torch.randn(n_coils, rows * nx, 2, generator=generator)
+    coil_images = ((receiver.scale * receiver.mixing) @ torch.view_as_complex(noise)).reshape(n_coils, rows, nx)
+    middle = coil_images[:, (rows - ny) // 2 : (rows + ny) // 2]
     # An alternating sign before the transform and one after it centre it; the noise is as random with the sign as without.
     middle += receiver.maps((ny, nx), height) * torch.polar(image * receiver.scale, phase).mul_(_signs(ny, nx))
     target = _root_sum_of_squares(middle)
     kspace = torch.fft.fft2(coil_images, norm="ortho")
-    kspace *= _signs(2 * ny, nx)
+    kspace *= _signs(rows, nx)
     return kspace, target
 
 

@@ -27,13 +27,18 @@ def _turned(receiver: Receiver) -> Receiver:
     return replace(receiver, places=receiver.places @ turn.T, normals=receiver.normals @ turn.T)
 
 
-def test_the_target_is_the_middle_of_the_root_sum_of_squares(generator: torch.Generator) -> None:
-    image = torch.rand(20, 12, generator=generator)
+@pytest.mark.parametrize("oversampling", [1, 2, 3])
+@pytest.mark.parametrize("rows", [20, 22])
+def test_the_target_is_the_middle_of_the_root_sum_of_squares(
+    oversampling: int, rows: int, generator: torch.Generator
+) -> None:
+    image = torch.rand(rows, 12, generator=generator)
     receiver = draw_receiver(generator, 5)
-    kspace, target = simulate_scan(image, receiver, generator, 0.1)
-    assert kspace.shape == (5, 40, 12)
+    kspace, target = simulate_scan(image, receiver, generator, 0.1, oversampling=oversampling)
+    assert kspace.shape == (5, oversampling * rows, 12)
     assert kspace.dtype == torch.complex64
-    torch.testing.assert_close(torch.linalg.vector_norm(_images(kspace), dim=0)[10:30], target)
+    first = (oversampling - 1) * rows // 2
+    torch.testing.assert_close(torch.linalg.vector_norm(_images(kspace), dim=0)[first : first + rows], target)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (18, 14), (22, 26)])

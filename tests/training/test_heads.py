@@ -55,7 +55,7 @@ def test_coils_stay_from_epoch_to_epoch_and_are_those_of_the_bucket(images: Head
     assert len(set(buckets)) > 2
     for index in (0, 5, 9):
         for epoch in (None, 0, 4):
-            assert found.sample(index, epoch).kspace.shape == (buckets[index], 48, 20)
+            assert found.sample(index, epoch).kspace.shape == (buckets[index], 24, 20)
 
 
 def test_an_epoch_repeats_and_another_differs(images: HeadImages) -> None:
@@ -78,7 +78,7 @@ def test_the_target_is_what_the_scan_holds(images: HeadImages) -> None:
     for epoch in range(3):
         sample = everything.sample(1, epoch)
         shifted = torch.fft.ifft2(torch.fft.ifftshift(sample.kspace, dim=(-2, -1)), norm="ortho")
-        coils = torch.fft.fftshift(shifted, dim=(-2, -1))[:, 12:36]
+        coils = torch.fft.fftshift(shifted, dim=(-2, -1))
         assert sample.target is not None
         torch.testing.assert_close(torch.linalg.vector_norm(coils, dim=0), sample.target, rtol=1e-4, atol=1e-9)
 
