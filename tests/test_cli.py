@@ -63,6 +63,7 @@ def test_reconstruct_writes_images_attributes_report_and_picture(scan: Path, tmp
     assert ("weight" in attributes) == (method not in ("zero-filled", "rss")) == (values["weight"] is not None)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert f"PSNR {values['metrics']['psnr']:.2f} dB" in done.out
+    assert done.out.count("PSNR") == done.out.count("(fastmri-v1)") == 1
 
 
 def test_metrics_are_those_of_the_written_volume(scan: Path, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_every_method_writes_images_attributes_report_and_picture(scan: Path, tm
     assert said["geometry"] == "parallel beam: 60 views from 0 to 177 degrees, 64 bins of 2 mm"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert f"PSNR {values['metrics']['psnr']:.2f} dB" in done.out
+    assert done.out.count("PSNR") == done.out.count("(lodopab)") == 1
 
 
 def test_fbp_is_what_is_done_unless_told_otherwise_and_its_options_arrive(scan: Path, tmp_path: Path) -> None:

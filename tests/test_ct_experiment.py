@@ -12,7 +12,9 @@ from medrecon.data.sinogram_files import SinogramFile, write_sinograms
 from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.experiment import build_ct_reconstructor, reconstruct_file, simulate_file
+from medrecon.experiment.ct_work import warm_up
 from medrecon.geometry import Arc, Grid, ParallelBeam
+from medrecon.operators import LinearOperator, Radon
 from medrecon.reconstructors.cgls import Cgls
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
@@ -114,3 +116,30 @@ def test_progress_is_told(tmp_path: Path) -> None:
     )
     assert told[:9] == [("s.h5: read", k, 9) for k in range(1, 10)]
     assert told[9:] == [("s.h5: fbp", 8, 9), ("s.h5: fbp", 9, 9)]
+
+
+def test_what_is_timed_is_the_method_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    sizes: list[int] = []
+
+    class Compiles:
+        """A method whose first use takes ten seconds."""
+
+        def __call__(self, y: torch.Tensor, A: LinearOperator, /) -> torch.Tensor:
+            now[0] += 1.0 if sizes else 10.0
+            sizes.append(len(y))
+            return A.H(y)
+
+    method = Compiles()
+    monkeypatch.setattr("medrecon.experiment.ct.build_ct_reconstructor", lambda *_: method)
+    monkeypatch.setattr("medrecon.experiment.ct.time.perf_counter", lambda: now[0])
+    path = write_scan(tmp_path / "s.h5", SCAN, slices=9)
+    assert reconstruct_file(path, tmp_path / "o.h5", settings()).report.seconds == 2.0
+    assert sizes == [1, 8, 1]  # a few pixels, and the nine images
+
+
+def test_a_method_that_fails_on_a_few_pixels_is_none_the_worse() -> None:
+    def fails(y: torch.Tensor, A: LinearOperator, /) -> torch.Tensor:
+        raise ValueError(f"{A.domain.shape}: too small for {y.shape}")
+
+    warm_up(fails, Radon(SCAN.grid, SCAN.geometry), torch.device("cpu"))

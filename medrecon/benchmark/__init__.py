@@ -1,6 +1,7 @@
 """Methods on problems: rows, means with intervals, robustness; resumable, on one machine or many."""
 
 from medrecon.benchmark.cluster import Workers
+from medrecon.benchmark.page import write_page
 from medrecon.benchmark.plan import load_benchmark
 from medrecon.benchmark.run import Finished, run_benchmark
 from medrecon.benchmark.tables import summary_lines
@@ -14,4 +15,5 @@ __all__ = [
     "summary_lines",
     "tune_method",
     "tuning_rows",
+    "write_page",
 ]

@@ -6,11 +6,10 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,28 +17,36 @@ from torch import Tensor
 from medrecon import __version__
 from medrecon.benchmark.lesion import Lesion
 from medrecon.benchmark.memory import peak_memory, reset_peak_memory
+from medrecon.benchmark.methods import build, parameters
+from medrecon.benchmark.perceptual import lpips_distance
 from medrecon.benchmark.residuals import ct_residual, mri_residual
 from medrecon.benchmark.rows import FAILED, Row, Score
 from medrecon.benchmark.scenes import CTScene, MRIScene, ct_scene, mri_scene
 from medrecon.benchmark.sources import Item
-from medrecon.config import CTMethodSettings, DeviceName, LearnedSettings, MethodSettings
-from medrecon.config.benchmark import CTEntry, Entry, MRIEntry, MRIProblem, ProblemSettings
+from medrecon.config import DeviceName, LearnedSettings
+from medrecon.config.benchmark import CTEntry, Entry, MRIEntry, MRIProblem, OwnMethodSettings, ProblemSettings
+from medrecon.data.fastmri import KSpaceSample
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
-from medrecon.experiment import LearnedReconstructor, build_ct_reconstructor, build_reconstructor, pose_problem
+from medrecon.experiment import LearnedReconstructor, pose_problem
+from medrecon.experiment.ct_work import warm_up
 from medrecon.experiment.device import require_device
-from medrecon.experiment.learned import ct_weights, mri_weights
 from medrecon.metrics import nmse, psnr, ssim
 from medrecon.operators import measured_root_sum_of_squares
-from medrecon.reconstructors import Reconstructor
+from medrecon.problem import Problem, sense_problem
 
-__all__ = ["Case", "Group", "failed_row", "run_group"]
+__all__ = ["Case", "Group", "Picture", "failed_picture", "failed_row", "run_group", "run_pictures", "scene_of"]
+
+T = TypeVar("T")
 
 _PUT_BACK = "the measured samples are put back: the coil images agree with them"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A method on an image of a problem, with the seed of all that is random and the fingerprint of its weights."""
+    """A method on an image of a problem, with the seed of all that is random and the fingerprint of its weights or code.
+
+    With `lpips` that distance is measured, too.
+    """
 
     problem: ProblemSettings
     entry: Entry
@@ -47,13 +54,14 @@ class Case:
     seed: int
     device: DeviceName
     weights: str | None = None
+    lpips: bool = False
 
     @cached_property
     def key(self) -> str:
         """The same for what gives the same row, whichever other images are looked at."""
         which = {"files", "slices"} if self.problem.data.kind == "fastmri" else {"images"}
         problem = self.problem.model_dump(mode="json", exclude={"tuning": True, "tuned_as": True, "data": which})
-        entry = self.entry.model_dump(mode="json", exclude={"tuned", "problems"})
+        entry = self.entry.model_dump(mode="json", exclude={"tuned", "problems"}, by_alias=True)
         what = [
             __version__,
             problem,
@@ -63,12 +71,22 @@ class Case:
             self.seed,
             self.device.value,
             self.weights,
+            *(["lpips"] if self.lpips else []),
         ]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
 
 
 #: Cases of one image, which share what is read of it.
 Group = tuple[Case, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """The image `(y, x)` of the case with this key, in the unit of its target; or None, and why."""
+
+    key: str
+    image: Tensor | None
+    reason: str = ""
 
 
 def run_group(cases: Sequence[Case], threads: int | None = None) -> Iterator[Row]:
@@ -83,20 +101,12 @@ def run_group(cases: Sequence[Case], threads: int | None = None) -> Iterator[Row
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    first = cases[0]
-    try:
-        with torch.no_grad():
-            scene = _scene(first.problem, first.item, first.seed)
-    except Exception as error:
-        yield from (failed_row(case, _reason(error)) for case in cases)
-        return
-    for case in cases:
-        try:
-            with torch.no_grad():
-                row = _run(case, scene)
-        except Exception as error:
-            row = replace(failed_row(case, _reason(error)), sampling=scene.sampling)
-        yield row
+    return _each(cases, threads, _row, failed_row)
+
+
+def run_pictures(cases: Sequence[Case], threads: int | None = None) -> Iterator[Picture]:
+    """Run cases of one problem and image for their images alone; see `run_group`."""
+    return _each(cases, threads, lambda case, _, outcome: Picture(case.key, outcome.picture), failed_picture)
 
 
 def failed_row(case: Case, reason: str) -> Row:
@@ -104,41 +114,22 @@ def failed_row(case: Case, reason: str) -> Row:
     return replace(_blank(case), status=FAILED, reason=" ".join(reason.split()))
 
 
-def weights_fingerprint(entry: Entry) -> str | None:
-    """The sha256 of the weights of a method; None for one without.
+def failed_picture(case: Case, reason: str) -> Picture:
+    """What is left of a case that gave no image."""
+    return Picture(case.key, None, " ".join(reason.split()))
+
+
+def scene_of(case: Case) -> MRIScene | CTScene:
+    """What was measured of the image of a case, and what should come out.
 
     Raises
     ------
     InputError
-        If they are not there or do not fit; the text says which command gets them.
+        If it cannot be read, or something does not fit it.
     """
-    if not isinstance(entry.method, LearnedSettings):
-        return None
-    path = (mri_weights if isinstance(entry, MRIEntry) else ct_weights)(entry.method).path
-    return _sha256(path, path.stat().st_mtime_ns)
-
-
-def build(entry: Entry, device: DeviceName, photons: float | None = None) -> Reconstructor:
-    """The reconstructor of a method.
-
-    Raises
-    ------
-    InputError
-        If its weights are not there or do not fit, or there is no such device.
-    """
-    if isinstance(entry, MRIEntry):
-        return _mri_reconstructor(entry.method, device)
-    return _ct_reconstructor(entry.method, device, photons)
-
-
-def parameters(reconstructor: object) -> dict[str, Any]:
-    """The settings that hold: the plain fields of a reconstructor, or the name of its weights."""
-    if isinstance(reconstructor, LearnedReconstructor):
-        return {"weights": reconstructor.weights.name}
-    if not is_dataclass(reconstructor):
-        return {}
-    values = {field.name: getattr(reconstructor, field.name) for field in fields(reconstructor)}
-    return {name: value for name, value in values.items() if _is_plain(value)}
+    if isinstance(case.problem, MRIProblem):
+        return mri_scene(case.problem, case.item, case.seed)
+    return ct_scene(case.problem, case.item, case.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,19 +143,45 @@ class _Outcome:
     remarks: tuple[str, ...]
 
 
-def _scene(problem: ProblemSettings, item: Item, seed: int) -> MRIScene | CTScene:
-    return mri_scene(problem, item, seed) if isinstance(problem, MRIProblem) else ct_scene(problem, item, seed)
+def _each(
+    cases: Sequence[Case],
+    threads: int | None,
+    made: Callable[[Case, MRIScene | CTScene, _Outcome], T],
+    failed: Callable[[Case, str], T],
+) -> Iterator[T]:
+    """Run cases that share a scene, and make something of what came, or of the reason why nothing did."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        with torch.no_grad():
+            scene = scene_of(cases[0])
+    except Exception as error:
+        yield from (failed(case, _reason(error)) for case in cases)
+        return
+    for case in cases:
+        try:
+            with torch.no_grad():
+                found = made(case, scene, _run(case, scene))
+        except Exception as error:
+            found = failed(case, _reason(error))
+            if isinstance(found, Row):
+                found = replace(found, sampling=scene.sampling)
+        yield found
 
 
-def _run(case: Case, scene: MRIScene | CTScene) -> Row:
+def _run(case: Case, scene: MRIScene | CTScene) -> _Outcome:
     device = require_device(case.device)
     if isinstance(scene, MRIScene):
         assert isinstance(case.entry, MRIEntry)
-        outcome = _run_mri(case.entry, scene, device)
+        return _run_mri(case.entry, scene, device)
+    assert isinstance(case.entry, CTEntry)
+    return _run_ct(case.entry, scene, device)
+
+
+def _row(case: Case, scene: MRIScene | CTScene, outcome: _Outcome) -> Row:
+    if isinstance(scene, MRIScene):
         scores: tuple[Score, ...] = (_score(PROTOCOL, outcome.picture, scene.target, scene.data_range),)
     else:
-        assert isinstance(case.entry, CTEntry)
-        outcome = _run_ct(case.entry, scene, device)
         scores = (_score(LODOPAB_PROTOCOL, outcome.picture, scene.target, scene.data_range),)
         if (full := scene.full_range) is not None:
             scores += (_score(LODOPAB_FR_PROTOCOL, outcome.picture / full, scene.target / full, 1.0),)
@@ -186,6 +203,7 @@ def _run(case: Case, scene: MRIScene | CTScene) -> Row:
         threads=torch.get_num_threads(),
         peak_memory_mb=outcome.memory,
         remarks=outcome.remarks,
+        lpips=_lpips(outcome.picture, scene) if case.lpips else None,
     )
 
 
@@ -194,7 +212,7 @@ def _run_mri(entry: MRIEntry, scene: MRIScene, device: torch.device) -> _Outcome
     sample = scene.sample
     if isinstance(reconstructor, LearnedReconstructor) and reconstructor.weights.inference.keep_oversampling:
         sample = scene.oversampled or sample
-    problem = pose_problem(sample, entry.method, device)
+    problem = _posed(sample, entry, device)
     known = reset_peak_memory(device)
     start = time.perf_counter()
     x = reconstructor(problem.y, problem.A)
@@ -214,9 +232,16 @@ def _run_mri(entry: MRIEntry, scene: MRIScene, device: torch.device) -> _Outcome
     return _Outcome(picture, seconds, memory, residual, note, settings, problem.remarks)
 
 
+def _posed(sample: KSpaceSample, entry: MRIEntry, device: torch.device) -> Problem:
+    if isinstance(entry.method, OwnMethodSettings):
+        return sense_problem(sample, device=device)
+    return pose_problem(sample, entry.method, device)
+
+
 def _run_ct(entry: CTEntry, scene: CTScene, device: torch.device) -> _Outcome:
     reconstructor = build(entry, DeviceName(device.type), scene.sample.photons)
     y = scene.sample.sinogram[None].to(device)
+    warm_up(reconstructor, scene.A, device)
     known = reset_peak_memory(device)
     start = time.perf_counter()
     x = reconstructor(y, scene.A)[0]
@@ -233,6 +258,11 @@ def _score(protocol: str, picture: Tensor, target: Tensor, data_range: float) ->
     return Score(protocol, decibels if math.isfinite(decibels) else None, ssim(picture, target, data_range=data_range))
 
 
+def _lpips(picture: Tensor, scene: MRIScene | CTScene) -> float:
+    low = 0.0 if isinstance(scene, MRIScene) else float(scene.target.min())
+    return lpips_distance(picture, scene.target, low=low, data_range=scene.data_range)
+
+
 def _kept(lesion: Lesion | None, picture: Tensor, target: Tensor) -> float | None:
     return None if lesion is None else 100 * lesion.contrast(picture) / lesion.contrast(target)
 
@@ -243,8 +273,8 @@ def _blank(case: Case) -> Row:
         modality="mri" if isinstance(case.problem, MRIProblem) else "ct",
         problem=case.problem.name,
         method=case.entry.name,
-        settings=case.entry.method.model_dump(mode="json", exclude={"kind"}, exclude_none=True),
-        learned=isinstance(case.entry.method, LearnedSettings),
+        settings=case.entry.method.model_dump(mode="json", exclude={"kind"}, exclude_none=True, by_alias=True),
+        learned=isinstance(case.entry.method, LearnedSettings | OwnMethodSettings),
         file=case.item.file,
         slice=case.item.index,
         device=case.device.value,
@@ -267,25 +297,6 @@ def _reason(error: Exception) -> str:
             return f"{type(error).__name__}: {error}"
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
-
-
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@lru_cache(maxsize=16)
-def _mri_reconstructor(settings: MethodSettings, device: DeviceName) -> Reconstructor:
-    return build_reconstructor(settings, require_device(device))
-
-
-@lru_cache(maxsize=16)
-def _ct_reconstructor(settings: CTMethodSettings, device: DeviceName, photons: float | None) -> Reconstructor:
-    return build_ct_reconstructor(settings, photons, require_device(device))
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, changed: int) -> str:  # noqa: ARG001
-    return hashlib.sha256(path.read_bytes()).hexdigest()

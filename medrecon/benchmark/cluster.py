@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from medrecon.benchmark.cases import Case, Group, failed_row, run_group
+from medrecon.benchmark.cases import (
+    Case,
+    Group,
+    Picture,
+    failed_picture,
+    failed_row,
+    run_group,
+    run_pictures,
+)
 from medrecon.benchmark.rows import Row
 from medrecon.errors import InputError
 
 __all__ = ["Workers"]
+
+T = TypeVar("T")
+_Work = Callable[[Sequence[Case], int | None], Iterator[T]]
 
 _PATIENCE = "20s"  # for a scheduler to answer
 _KILLED = "its worker was killed, twice: by a lack of memory, perhaps; take fewer --workers, or a machine with more"
@@ -69,21 +80,30 @@ class Workers:
         InputError
             If Dask is not installed, or the scheduler does not answer.
         """
+        return self._run(groups, run_group, failed_row)
+
+    def run_pictures(self, groups: Sequence[Group]) -> Iterator[Picture]:
+        """Run all for their images alone; see `run`."""
+        return self._run(groups, run_pictures, failed_picture)
+
+    def _run(self, groups: Sequence[Group], work: _Work[T], failed: Callable[[Case, str], T]) -> Iterator[T]:
         if self.count == 0 and self.scheduler is None:
             for group in groups:
-                yield from run_group(group, self.threads)
+                yield from work(group, self.threads)
             return
         if self._client is None:
             self._client = _connect(self, self._stack)
-        yield from self._run_on(self._client, groups)
+        yield from self._run_on(self._client, groups, work, failed)
 
-    def _run_on(self, client: Any, groups: Sequence[Group]) -> Iterator[Row]:
+    def _run_on(
+        self, client: Any, groups: Sequence[Group], work: _Work[T], failed: Callable[[Case, str], T]
+    ) -> Iterator[T]:
         from distributed import KilledWorker, as_completed
 
         sent: dict[Any, tuple[Group, bool]] = {}
 
         def send(group: Group, *, again: bool) -> Any:
-            future = client.submit(_listed, group, self.threads, pure=False, retries=0)
+            future = client.submit(_listed, work, group, self.threads, pure=False, retries=0)
             sent[future] = group, again
             return future
 
@@ -97,16 +117,16 @@ class Workers:
                     for case in group:
                         queue.add(send((case,), again=True))
                     continue
-                rows = [failed_row(case, _KILLED) for case in group]
+                rows = [failed(case, _KILLED) for case in group]
             except Exception as error:  # of Dask, or of a worker that lacks medrecon
                 reason = f"a worker could not run it: {type(error).__name__}: {error}"
-                rows = [failed_row(case, reason) for case in group]
+                rows = [failed(case, reason) for case in group]
             yield from rows
 
 
-def _listed(group: Sequence[Case], threads: int | None) -> list[Row]:
-    """`run_group` at once: what a worker is sent."""
-    return list(run_group(group, threads))
+def _listed(work: _Work[T], group: Sequence[Case], threads: int | None) -> list[T]:
+    """All of a group at once: what a worker is sent."""
+    return list(work(group, threads))
 
 
 def _connect(workers: Workers, stack: ExitStack) -> Any:

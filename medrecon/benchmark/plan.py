@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from medrecon.benchmark.cases import Case, Group, build, weights_fingerprint
+from medrecon.benchmark.cases import Case, Group
+from medrecon.benchmark.methods import build, fingerprint
+from medrecon.benchmark.perceptual import require_lpips
 from medrecon.benchmark.sources import Item, ct_items, mri_items, spread
 from medrecon.config.benchmark import (
     BenchmarkSettings,
@@ -15,6 +17,7 @@ from medrecon.config.benchmark import (
     Entry,
     MRIEntry,
     MRIProblem,
+    OwnMethodSettings,
     ProblemSettings,
     TunedSettings,
 )
@@ -63,8 +66,10 @@ def make_plan(settings: BenchmarkSettings) -> Plan:
     Raises
     ------
     InputError
-        If data, weights, tuned settings or the device are missing; the text says which command gets them.
+        If data, weights, tuned settings, the user's own code, LPIPS or the device are missing; the text says what gets them.
     """
+    if settings.lpips:
+        require_lpips()
     groups: list[Group] = []
     for benchmark in (settings.mri, settings.ct):
         if benchmark is None:
@@ -75,12 +80,10 @@ def make_plan(settings: BenchmarkSettings) -> Plan:
                 for entry in benchmark.methods
                 if entry.problems is None or problem.name in entry.problems
             ]
-            weights = [weights_fingerprint(entry) for entry in entries]
-            for entry in entries:
-                build(entry, settings.device)
+            weights = [_known(entry, settings) for entry in entries]
             groups += [
                 tuple(
-                    Case(problem, entry, item, settings.seed, settings.device, w)
+                    Case(problem, entry, item, settings.seed, settings.device, w, settings.lpips)
                     for entry, w in zip(entries, weights, strict=True)
                 )
                 for item in problem_items(problem, settings.images)
@@ -112,7 +115,7 @@ def with_settings(entry: AnyEntry, values: Mapping[str, object], origin: str) ->
     InputError
         If one is given already, unknown, or out of its range.
     """
-    given = entry.method.model_dump(exclude_none=True)
+    given = entry.method.model_dump(exclude_none=True, by_alias=True)
     twice = sorted(set(given) & set(values))
     if twice:
         raise InputError(
@@ -124,6 +127,17 @@ def with_settings(entry: AnyEntry, values: Mapping[str, object], origin: str) ->
 
 def _beside(entry: AnyEntry, path: Path) -> AnyEntry:
     return entry if entry.tuned is None else entry.model_copy(update={"tuned": path.parent / entry.tuned})
+
+
+def _known(entry: Entry, settings: BenchmarkSettings) -> str | None:
+    """The fingerprint of a method, which is built once, so that what is wrong with it is found early."""
+    try:
+        build(entry, settings.device)
+        return fingerprint(entry)
+    except InputError as error:
+        if isinstance(entry.method, OwnMethodSettings):
+            raise InputError(f"method '{entry.name}': {error}") from error
+        raise
 
 
 def _tuned(entry: Entry, problem: ProblemSettings) -> Entry:

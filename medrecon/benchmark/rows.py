@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TextIO
 
+from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.errors import InputError
 
 __all__ = ["DONE", "FAILED", "Journal", "Row", "Score", "open_journal", "rows_csv"]
@@ -37,7 +38,8 @@ class Row:
     key
         of the case: the same for the same problem, image, settings, weights and version, else unlike.
     modality, problem, method, settings, learned
-        what was run: "mri" or "ct", names of the configuration, the settings that hold, and whether it has weights.
+        what was run: "mri" or "ct", names of the configuration, the settings that hold, and whether it has weights or is the
+        user's own.
     file, slice
         the image.
     sampling
@@ -60,6 +62,8 @@ class Row:
         the largest resident memory of the whole process meanwhile, in MiB; on a GPU, that of the GPU.
     remarks
         what a user should know.
+    lpips
+        of the image, where it was asked for.
     """
 
     key: str
@@ -87,6 +91,7 @@ class Row:
     device: str = "cpu"
     peak_memory_mb: float | None = None
     remarks: tuple[str, ...] = ()
+    lpips: float | None = None
 
     @property
     def done(self) -> bool:
@@ -99,14 +104,14 @@ class Row:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Row:
-        """The row of plain values.
+        """The row of plain values; those of rows from before there was `lpips` hold none.
 
         Raises
         ------
         ValueError
             if a value is missing or unknown.
         """
-        if set(values) != {field.name for field in fields(cls)}:
+        if {*values, "lpips"} != {field.name for field in fields(cls)}:
             raise ValueError("these are not the values of a row")
         scores = tuple(Score(**score) for score in values["scores"])
         return cls(**{**values, "scores": scores, "remarks": tuple(values["remarks"])})
@@ -179,7 +184,9 @@ def rows_csv(rows: Sequence[Row]) -> str:
     """A table of rows: the name of its protocol stands behind every figure's."""
     protocols = list(dict.fromkeys(score.protocol for row in rows for score in row.scores))
     quality = [f"{what} ({protocol})" for protocol in protocols for what in ("psnr", "ssim")]
-    columns = ["problem", "method", "settings", "file", "slice", "sampling", "status", "reason", *quality, "nmse"]
+    distance = [f"lpips ({LPIPS_PROTOCOL})"] if any(row.lpips is not None for row in rows) else []
+    columns = ["problem", "method", "settings", "file", "slice", "sampling", "status", "reason", *quality]
+    columns += [*distance, "nmse"]
     columns += ["residual", "residual note", "lesion contrast (%)", "seconds", "threads", "device", "peak memory (MiB)"]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -198,6 +205,7 @@ def rows_csv(rows: Sequence[Row]) -> str:
             row.status,
             row.reason,
             *figures,
+            *([row.lpips] if distance else []),
         ]
         values += [row.nmse, row.residual, row.residual_note, row.lesion_contrast, row.seconds, row.threads, row.device]
         table.writerow([*values, row.peak_memory_mb, "; ".join(row.remarks)])

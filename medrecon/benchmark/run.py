@@ -26,8 +26,14 @@ _JOURNAL = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Finished:
-    """Rows in the order of the configuration, their summary, and how many were there already."""
+    """The benchmark `name`, whose tables lie in `folder`.
 
+    Its cases and their rows, in the order of the configuration, their summary, and how many rows were there already.
+    """
+
+    name: str
+    folder: Path
+    plan: Plan
     rows: tuple[Row, ...]
     problems: tuple[ProblemSummary, ...]
     kept: int
@@ -73,7 +79,7 @@ def run_benchmark(
     _write(folder / "summary.csv", summary_csv(problems))
     _write(folder / "summary.json", _json(summary))
     _write(folder / "summary.md", summary_markdown(settings.name, problems, [f"medrecon {__version__}."]))
-    return Finished(tuple(rows), tuple(problems), kept)
+    return Finished(settings.name, folder, plan, tuple(rows), tuple(problems), kept)
 
 
 def run_open(plan: Plan, journal: Journal, workers: Workers, *, progress: Progress = silent) -> tuple[list[Row], int]:

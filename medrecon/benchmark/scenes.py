@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from medrecon.benchmark.lesion import Lesion, lesion_in_image, lesion_in_kspace, place_lesion
-from medrecon.benchmark.sources import Item, pixel_width, read_kspace, read_sinogram, volume
+from medrecon.benchmark.sources import Item, pixel_sides, read_kspace, read_sinogram, volume
 from medrecon.calibration import noise_level
 from medrecon.config.benchmark import CTProblem, LesionSettings, MRIProblem, MRISource, PhantomMRISource
 from medrecon.data.attenuation import MU_MAX, AttenuationUnit
@@ -109,7 +109,8 @@ def mri_scene(problem: MRIProblem, item: Item, seed: int) -> MRIScene:
     data_range = _volume_maximum(problem.data, item, problem.coils)
     lesion = None
     if problem.lesion is not None:
-        pixel = problem.lesion.pixel or pixel_width(problem.data, item)
+        sides = pixel_sides(problem.data, item)
+        pixel = problem.lesion.pixel or (None if sides is None else sides[0])
         if pixel is None:
             raise InputError(
                 f"{item.file}: states no field of view; give lesion.pixel, the width of a pixel in millimetres"

@@ -32,7 +32,7 @@ from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, Grid, ParallelBeam
 
-__all__ = ["Item", "ct_items", "mri_items", "pixel_width", "read_kspace", "read_sinogram", "spread", "volume"]
+__all__ = ["Item", "ct_items", "mri_items", "pixel_sides", "read_kspace", "read_sinogram", "spread", "volume"]
 
 _PHANTOM = "phantom"
 
@@ -124,16 +124,17 @@ def read_sinogram(source: CTSource, item: Item) -> SinogramSample:
     return sample
 
 
-def pixel_width(source: MRISource, item: Item) -> float | None:
-    """Millimetres of a pixel along y; None where the file does not state them."""
+def pixel_sides(source: MRISource, item: Item) -> tuple[float, float] | None:
+    """Millimetres of a pixel along y and x; None where the file does not state them."""
     if isinstance(source, PhantomMRISource):
-        return 256.0 / min(source.size)  # a field of view of 256 mm
+        side = 256.0 / min(source.size)  # a field of view of 256 mm
+        return side, side
     file = FastMRIFile(item.path)
     field = file.header.recon_fov
-    if field is None:
+    if field is None or not min(field[:2]) > 0:
         return None
     # `recon_fov` is (y, x, z) in millimetres, of `matrix`
-    return float(field[0]) / file.matrix[0] if field[0] > 0 else None
+    return float(field[0]) / file.matrix[0], float(field[1]) / file.matrix[1]
 
 
 def volume(source: MRISource, item: Item) -> Sequence[KSpaceSample] | FastMRIFile:

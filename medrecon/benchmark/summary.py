@@ -50,6 +50,7 @@ class MethodSummary:
     lesion_contrast: Estimate | None
     seconds: float | None
     peak_memory_mb: float | None
+    lpips: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,7 @@ def _method(table: _Table, rows: Sequence[Row], best: str | None) -> MethodSumma
         lesion_contrast=table.estimate(name, lambda row: row.lesion_contrast),
         seconds=median(seconds) if seconds else None,
         peak_memory_mb=max(memory) if memory else None,
+        lpips=table.estimate(name, lambda row: row.lpips),
     )
 
 

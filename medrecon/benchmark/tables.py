@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 
 from medrecon.benchmark.bootstrap import Estimate
+from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.benchmark.summary import MethodSummary, ProblemSummary
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
 
@@ -18,6 +19,10 @@ _PROTOCOLS = {
     LODOPAB_PROTOCOL: f"{LODOPAB_PROTOCOL}: range the maximum less the minimum of each target; means over images.",
     LODOPAB_FR_PROTOCOL: f"{LODOPAB_FR_PROTOCOL}: range 1 in LoDoPaB-CT's normalised unit; means over images.",
 }
+_LPIPS = (
+    f"- LPIPS ({LPIPS_PROTOCOL}): a distance of features, 0 for equal images; they are clipped to the range of PSNR and SSIM, and "
+    "their grey counts as three colours."
+)
 
 
 def summary_markdown(name: str, problems: Sequence[ProblemSummary], notes: Sequence[str] = ()) -> str:
@@ -37,7 +42,7 @@ def summary_markdown(name: str, problems: Sequence[ProblemSummary], notes: Seque
 
 def summary_csv(problems: Sequence[ProblemSummary]) -> str:
     """A row a problem, protocol and method."""
-    figures = ("psnr", "ssim", "nmse", "psnr_gain", "ssim_gain", "lesion_contrast")
+    figures = ("psnr", "ssim", "nmse", "psnr_gain", "ssim_gain", "lesion_contrast", "lpips")
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     head = ["problem", "sampling", "protocol", "method", "learned", "images", "failed", "best classical", "resampled"]
@@ -79,7 +84,8 @@ def _about(problem: ProblemSummary) -> str:
 def _cells(problem: ProblemSummary) -> tuple[list[str], list[list[str]]]:
     """Columns that hold something, and the rows."""
     of = problem.protocol
-    columns = [f"PSNR, dB ({of})", f"SSIM ({of})", "NMSE", f"PSNR gain, dB ({of})", f"SSIM gain ({of})"]
+    columns = [f"PSNR, dB ({of})", f"SSIM ({of})", "NMSE", f"LPIPS ({LPIPS_PROTOCOL})"]
+    columns += [f"PSNR gain, dB ({of})", f"SSIM gain ({of})"]
     columns += [f"volume PSNR / SSIM ({of})", "lesion contrast, %", "residual / noise", "seconds", "memory, MiB"]
     table = [_method_cells(method) for method in problem.methods]
     shown = [place for place in range(len(columns)) if any(row[place] for row in table)]
@@ -93,6 +99,7 @@ def _method_cells(m: MethodSummary) -> list[str]:
         _text(m.psnr, 2),
         _text(m.ssim, 4),
         _text(m.nmse, 5, interval=False),
+        _text(m.lpips, 4),
         _signed(m.psnr_gain, 2),
         _signed(m.ssim_gain, 4),
         volume,
@@ -109,7 +116,7 @@ def _bold(m: MethodSummary, problem: ProblemSummary) -> str:
     return f"*{shown}*" if m.method == problem.best_classical else shown
 
 
-_TOLD = ("weight", "iterations", "window", "frequency_scaling", "weights")
+_TOLD = ("weight", "iterations", "window", "frequency_scaling", "weights", "import")
 
 
 def _short(value: object) -> str:
@@ -141,6 +148,7 @@ def _legend(problems: Sequence[ProblemSummary]) -> list[str]:
         "image, larger for one that contradicts the data, and smaller for one that fits their noise as well. MRI: sigma is "
         "estimated from the outermost samples of the full scan. CT: the variance of a ray is exp(A x*) / photons, of the "
         "true image x*; rays on which fewer than 10 photons are expected are left out.",
+        *([_LPIPS] if any(m.lpips is not None for problem in problems for m in problem.methods) else []),
         "- Lesion contrast: of the image, in per cent of that of the target.",
         "- Seconds: of the reconstruction alone, the median. Memory: the largest resident memory of the whole process "
         "meanwhile.",

@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from medrecon import __version__
-from medrecon.benchmark.cases import Case, Group, build
+from medrecon.benchmark.cases import Case, Group
 from medrecon.benchmark.cluster import Workers
+from medrecon.benchmark.methods import build
 from medrecon.benchmark.plan import Plan, problem_items, with_settings
 from medrecon.benchmark.rows import open_journal
 from medrecon.benchmark.run import run_open

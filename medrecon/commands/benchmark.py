@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ from medrecon.commands.console import print_table, progress, say
 if TYPE_CHECKING:
     from medrecon.benchmark import Workers
 
-__all__ = ["benchmark", "choose_workers"]
+__all__ = ["benchmark", "choose_workers", "import_from_here"]
 
 _RIGHT = ("PSNR (dB)", "SSIM", "gain (dB)", "failed")
 
@@ -35,28 +37,47 @@ def benchmark(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers to take: tcp://host:8786.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="R.html", help="Write, or replace, one page to look through images of all methods."),
+    ] = None,
+    report_images: Annotated[
+        int, typer.Option(min=1, help="Of each problem in the report: worst, median, first, best, and then between.")
+    ] = 3,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew; without it, finished cases in the folder are kept.")
     ] = False,
 ) -> int:
     """Compare methods on problems as a file says: a row an image and method, and means with intervals.
 
-    A call that was cut off is repeated to go on. A case that fails is a row with the reason; the status is 2 where all do.
+    A call that was cut off is repeated to go on. A case that fails is a row with the reason; the status is 2 where all do. The
+    images in the report are made anew once all are scored, and kept in DIR/images.
 
-    Example: medrecon benchmark configs/benchmark_phantom.yaml --output results
+    Example: medrecon benchmark configs/benchmark_phantom.yaml --output results --report results/images.html
     """
-    from medrecon.benchmark import load_benchmark, run_benchmark, summary_lines
+    from medrecon.benchmark import load_benchmark, run_benchmark, summary_lines, write_page
 
+    import_from_here()
     settings = load_benchmark(config, changes or [])
     folder = Path("benchmarks") / settings.name if output is None else output
+    if report is not None:
+        _require_page(report, folder)
     with progress() as bar, choose_workers(workers, scheduler) as chosen:
         done = run_benchmark(settings, folder, chosen, overwrite=overwrite, progress=bar)
+        shown = (
+            None
+            if report is None
+            else write_page(report, done, chosen, images=report_images, overwrite=overwrite, progress=bar)
+        )
     tables = [summary_lines(problem) for problem in done.problems]
     print_table(tables[0][0], [row for _, rows in tables for row in rows], right=_RIGHT)
     for row in done.failed:
         say(f"failed: {row.problem}, {row.method}, {row.file}, slice {row.slice}: {row.reason}")
     kept = f", {done.kept} of them from before" if done.kept else ""
     say(f"{len(done.rows)} cases{kept}, {len(done.failed)} failed; tables lie in {folder}, first summary.md")
+    if shown is not None:
+        count = "1 image" if shown == 1 else f"{shown} images"
+        say(f"report {report}: {count}, to look through in a browser" if shown else "no report: every case failed")
     return 0 if len(done.failed) < len(done.rows) else 2
 
 
@@ -78,3 +99,27 @@ def choose_workers(count: int | None, scheduler: str | None) -> Workers:
     cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()
     chosen = max(1, (cores or 1) // 2) if count is None else count
     return Workers(chosen, None if chosen == 0 else max(1, (cores or 1) // chosen))
+
+
+def import_from_here() -> None:
+    """Let methods of the user's own be imported from the folder that the command is called in, after all that is installed."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+class _OnlyTriedError(Exception):
+    """Ends the writing of a file that is not wanted."""
+
+
+def _require_page(path: Path, folder: Path) -> None:
+    """Make sure that a page can be written, before anything runs; the folder of the tables need not be there yet."""
+    from medrecon.data.writing import atomic_file
+    from medrecon.errors import InputError
+
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{path}: the report is an HTML file; name it *.html")
+    if path.parent.resolve() == folder.resolve() and not folder.exists():
+        return
+    with suppress(_OnlyTriedError), atomic_file(path, overwrite=True):
+        raise _OnlyTriedError

@@ -40,17 +40,21 @@ def demo(
 
     Example: medrecon demo --folder demo
     """
+    from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
+
     folder.mkdir(parents=True, exist_ok=True)
     with progress() as bar:
         mri = _mri(folder, size, bar)
         ct = _ct(folder, size, bar)
     first = next(iter(mri.values())).report
-    say(f"MRI: {first.input}; {first.sampling}")
+    say(f"MRI: {first.input}; {first.sampling}; scores by {PROTOCOL}")
     columns = ("PSNR", "SSIM", "NMSE", "seconds")
     print_table(("method", *columns), [_mri_row(name, done) for name, done in mri.items()], right=columns)
     say(f"images and error maps: {folder / 'comparison.png'}")
     say("")
-    say(f"CT: {next(iter(ct.values())).report.input}; {_VIEWS} views, {_PHOTONS:g} photons per ray")
+    say(
+        f"CT: {next(iter(ct.values())).report.input}; {_VIEWS} views, {_PHOTONS:g} photons per ray; scores by {LODOPAB_PROTOCOL}"
+    )
     numbers = ("PSNR", "SSIM", "seconds")
     print_table(("method", *numbers), [_ct_row(name, done) for name, done in ct.items()], right=numbers)
     say(f"images and error maps: {folder / 'ct_comparison.png'}")
@@ -59,6 +63,7 @@ def demo(
 
 def _mri(folder: Path, size: int, bar: Progress) -> Mapping[str, Reconstruction]:
     from medrecon.data.writing import atomic_file
+    from medrecon.evaluation import PROTOCOL
     from medrecon.experiment import reconstruct_file, simulate_file
     from medrecon.report.figures import compare
 
@@ -75,13 +80,14 @@ def _mri(folder: Path, size: int, bar: Progress) -> Mapping[str, Reconstruction]
     with atomic_file(folder / "comparison.png", overwrite=True) as path:
         images = {name: done.shown.image for name, done in results.items()}
         scores = {name: _score(_mri_row(name, done)) for name, done in results.items()}
-        heading = f"a simulated brain scan, {_COILS} coils, {shown.report.sampling}"
+        heading = f"a simulated brain scan, {_COILS} coils, {shown.report.sampling}; {PROTOCOL}"
         compare(path, images, shown.shown.target, scores, heading=heading)
     return results
 
 
 def _ct(folder: Path, size: int, bar: Progress) -> Mapping[str, CTReconstruction]:
     from medrecon.data.writing import atomic_file
+    from medrecon.evaluation import LODOPAB_PROTOCOL
     from medrecon.experiment import reconstruct_file, simulate_file
     from medrecon.report.ct_figures import grey_window
     from medrecon.report.figures import compare
@@ -101,7 +107,7 @@ def _ct(folder: Path, size: int, bar: Progress) -> Mapping[str, CTReconstruction
     with atomic_file(folder / "ct_comparison.png", overwrite=True) as path:
         images = {name: done.shown.image for name, done in results.items()}
         scores = {name: _score(_ct_row(name, done)) for name, done in results.items()}
-        heading = f"a simulated abdomen in 1/mm, {_VIEWS} views, {_PHOTONS:g} photons per ray"
+        heading = f"a simulated abdomen in 1/mm, {_VIEWS} views, {_PHOTONS:g} photons per ray; {LODOPAB_PROTOCOL}"
         compare(path, images, target, scores, heading=heading, window=grey_window(target))
     return results
 

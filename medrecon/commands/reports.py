@@ -12,23 +12,24 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "case_words", "cells", "ct_words", "mri_words", "words"]
 
 #: Of the table for several files, between those of the file's name and its outcome.
-COLUMNS = ("slices", "sampling", "PSNR", "SSIM", "NMSE", "seconds")
+COLUMNS = ("slices", "sampling", "protocol", "PSNR", "SSIM", "NMSE", "seconds")
 _SAID = ("window", "frequency_scaling", "weight", "iterations")
 
 
 def cells(report: Report | CTReport) -> list[str]:
     """What stands in `COLUMNS`."""
+    from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
     from medrecon.report.ct_summary import CTReport
 
-    quality = ["", "", ""]
+    quality = ["", "", "", ""]
     if isinstance(report, CTReport):
         sampling = f"{report.views} views"
         if report.metrics is not None:
-            quality = [f"{report.metrics.psnr:.2f}", f"{report.metrics.ssim:.4f}", ""]
+            quality = [LODOPAB_PROTOCOL, f"{report.metrics.psnr:.2f}", f"{report.metrics.ssim:.4f}", ""]
     else:
         sampling = f"{report.true_acceleration:.2f}x"
-        if report.metrics is not None:
-            quality = [f"{report.metrics.psnr:.2f}", f"{report.metrics.ssim:.4f}", f"{report.metrics.nmse:.5f}"]
+        if (m := report.metrics) is not None:
+            quality = [PROTOCOL, f"{m.psnr:.2f}", f"{m.ssim:.4f}", f"{m.nmse:.5f}"]
     return [str(report.slices), sampling, *quality, f"{report.seconds:.2f}"]
 
 
@@ -39,7 +40,8 @@ def case_words(case: ViewerCase) -> list[str]:
         s = method.scores
         known = (("PSNR {:.2f} dB", s.psnr), ("SSIM {:.4f}", s.ssim), ("NMSE {:.5f}", s.nmse), ("{:.2f} s", s.seconds))
         told = [text.format(value) for text, value in known if value is not None]
-        lines.append(f"{case.name} by {method.name}: {', '.join(told)}")
+        by = f" ({s.protocol})" if s.protocol else ""
+        lines.append(f"{case.name} by {method.name}: {', '.join(told)}{by}")
     return lines
 
 
@@ -52,6 +54,8 @@ def words(report: Report | CTReport) -> list[str]:
 
 def mri_words(report: Report) -> list[str]:
     """Say what was done to k-space."""
+    from medrecon.evaluation import PROTOCOL
+
     count = "1 slice" if report.slices == 1 else f"{report.slices} slices"
     chosen = "" if report.weight is None else f" (weight {report.weight:g}, at most {report.iterations} iterations)"
     if report.weights is not None:
@@ -63,12 +67,14 @@ def mri_words(report: Report) -> list[str]:
     ]
     if report.metrics is not None:
         m = report.metrics
-        lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f}, NMSE {m.nmse:.5f}")
+        lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f}, NMSE {m.nmse:.5f} ({PROTOCOL})")
     return lines + [f"note: {remark}" for remark in report.remarks]
 
 
 def ct_words(report: CTReport) -> list[str]:
     """Say what was done to sinograms."""
+    from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL
+
     count = "1 image" if report.slices == 1 else f"{report.slices} images"
     unit = "LoDoPaB's normalised unit, transposed as its files are" if report.unit == "normalised" else report.unit
     pixel = " x ".join(dict.fromkeys(f"{step:.4g}" for step in report.pixel))
@@ -84,8 +90,8 @@ def ct_words(report: CTReport) -> list[str]:
         f"{report.geometry}{thinned}{dose}",
     ]
     if (m := report.metrics) is not None:
-        full = "" if m.psnr_fr is None else f"; full range: PSNR {m.psnr_fr:.2f} dB, SSIM {m.ssim_fr:.4f}"
-        lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f}{full}")
+        full = "" if m.psnr_fr is None else f"; PSNR {m.psnr_fr:.2f} dB, SSIM {m.ssim_fr:.4f} ({LODOPAB_FR_PROTOCOL})"
+        lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f} ({LODOPAB_PROTOCOL}){full}")
     return lines + [f"note: {remark}" for remark in report.remarks]
 
 

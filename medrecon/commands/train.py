@@ -26,7 +26,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     weights: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="Begin with these weights of the same network, and not with random ones."),
+        typer.Option(
+            metavar="NAME|FILE", help="Begin with these weights of the same network, and not with random ones."
+        ),
     ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes on this machine, one a GPU if there are GPUs.")] = 1,
     device: Annotated[DeviceName | None, typer.Option(help="Where to compute [a GPU if there is one].")] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medrecon.commands.benchmark import choose_workers
+from medrecon.commands.benchmark import choose_workers, import_from_here
 from medrecon.commands.console import print_table, progress, say
 
 __all__ = ["tune"]
@@ -43,6 +43,7 @@ def tune(
     """
     from medrecon.benchmark import load_benchmark, tune_method, tuning_rows
 
+    import_from_here()
     settings = load_benchmark(config, changes or [])
     with progress() as bar, choose_workers(workers, scheduler) as chosen:
         found = tune_method(settings, method, output, chosen, problems=problems or [], progress=bar)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,10 +45,13 @@ def show(
 
     Example: medrecon weights show runs/varnet_brain_small/best.safetensors
     """
-    from medrecon.training.card import find_weights
+    from medrecon.training.card import find_weights, with_protocols
     from medrecon.training.checkpoint import read_metadata
 
-    say(json.dumps(read_metadata(find_weights(name)).get("card"), indent=2, ensure_ascii=False))
+    card = read_metadata(find_weights(name)).get("card", {})
+    with suppress(KeyError, TypeError, AttributeError):  # a card of another program is shown as it is
+        card = with_protocols(card)
+    say(json.dumps(card, indent=2, ensure_ascii=False))
     return 0
 
 
@@ -73,13 +77,14 @@ def import_fastmri(
 def _row(path: Path) -> list[str]:
     """What the table says of a file, also of one that cannot be used; nothing of the state of a run."""
     from medrecon.errors import InputError
+    from medrecon.training.card import with_protocols
     from medrecon.training.checkpoint import read_metadata
 
     try:
         metadata = read_metadata(path)
         if "run" in metadata:
             return []
-        card = metadata["card"]
+        card = with_protocols(metadata["card"])
         network = card["configuration"].get("network", {}).get("kind", "")
         return [
             path.stem,
@@ -97,4 +102,4 @@ def _scores(card: dict[str, Any], part: str) -> str:
     found = card["metrics"].get(part)
     if not found or found["psnr"] is None:
         return ""
-    return f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}, {found['samples']} samples"
+    return f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}, {found['samples']} samples; {found['protocol']}"

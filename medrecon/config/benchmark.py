@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +12,7 @@ from pydantic import Field, model_validator
 
 from medrecon.config.ct import CTMethodSettings, CTPhantomName, Length, Photons, Seed
 from medrecon.config.mri import MaskSettings, MethodSettings, PhantomName, RootSumOfSquaresSettings
-from medrecon.config.settings import DeviceName, Settings, Size
+from medrecon.config.settings import DeviceName, Method, Settings, Size
 
 __all__ = [
     "BenchmarkSettings",
@@ -26,6 +28,8 @@ __all__ = [
     "MRIEntry",
     "MRIProblem",
     "MRISource",
+    "OwnMethodName",
+    "OwnMethodSettings",
     "PhantomCTSource",
     "PhantomMRISource",
     "ProblemSettings",
@@ -35,6 +39,27 @@ __all__ = [
 
 _Count = Annotated[int, Field(ge=1)]
 _Name = Annotated[str, Field(pattern=r"^[^|\r\n]+$", max_length=80)]  # stands in tables
+
+
+class OwnMethodName(StrEnum):
+    """How an image is made by code of the user's."""
+
+    OWN = "own"
+
+
+class OwnMethodSettings(Method):
+    """A method that is imported: `package.module:name`, called as `x = name(y, A)`, or a class of such without arguments."""
+
+    summary = "your own: an object that is called as x = method(y, A)"
+    needs = "to be importable; in MRI calibration lines, where there are several coils"
+    kind: Literal[OwnMethodName.OWN] = OwnMethodName.OWN
+    import_: str = Field(alias="import")
+
+    @model_validator(mode="after")
+    def _require_place(self) -> Self:
+        if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", self.import_):
+            raise ValueError(f"import takes package.module:name, got '{self.import_}'")
+        return self
 
 
 class _Named(Settings):
@@ -55,7 +80,7 @@ class _Entry(_Named):
 class MRIEntry(_Entry):
     """A method of MRI; with `output: rss` the measured samples are put back, and the image is that of all coils."""
 
-    method: MethodSettings
+    method: Annotated[MethodSettings | OwnMethodSettings, Field(discriminator="kind")]
     output: Literal["image", "rss"] = "image"
 
     @model_validator(mode="after")
@@ -68,7 +93,7 @@ class MRIEntry(_Entry):
 class CTEntry(_Entry):
     """A method of CT."""
 
-    method: CTMethodSettings
+    method: Annotated[CTMethodSettings | OwnMethodSettings, Field(discriminator="kind")]
 
 
 class LesionSettings(Settings):
@@ -213,7 +238,7 @@ class BenchmarkSettings(Settings):
     """Every method of a modality on every problem of it.
 
     `seed` is that of added noise, of the lesions' places, and of the `resamples` of the intervals. `images` are at most so many
-    of each problem, evenly spaced: for a quick look.
+    of each problem, evenly spaced: for a quick look. `lpips` adds that distance, where the package of this name is installed.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -221,6 +246,7 @@ class BenchmarkSettings(Settings):
     resamples: int = Field(default=10_000, ge=100, le=1_000_000)
     images: _Count | None = None
     device: DeviceName = DeviceName.CPU
+    lpips: bool = False
     mri: MRIBenchmark | None = None
     ct: CTBenchmark | None = None
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -12,10 +15,15 @@ from medrecon.data.attenuation import AttenuationUnit
 from medrecon.data.sinogram_files import Sinograms
 from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
-from medrecon.geometry import Grid, require_outside
+from medrecon.geometry import Geometry, Grid, require_outside
+from medrecon.operators import Radon
 from medrecon.problem import keep_views, lower_dose
+from medrecon.reconstructors import Reconstructor
 
-__all__ = ["CTWork", "plan_sinograms"]
+__all__ = ["CTWork", "plan_sinograms", "warm_up"]
+
+_FEW = 32  # pixels along an axis
+_WATER = 0.02  # 1/mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +63,25 @@ def plan_sinograms(file: Sinograms, settings: CTReconstructionSettings) -> CTWor
     if settings.seed is not None and settings.photons is None:
         raise InputError("--seed belongs to the noise that --photons adds; give both, or neither")
     return CTWork(file, settings, grid, AttenuationUnit.HOUNSFIELD if settings.hu else file.unit)
+
+
+def warm_up(reconstructor: Reconstructor, A: Radon, device: torch.device) -> None:
+    """Reconstruct a few pixels by the rays of `A`, once for a method and scan: all loops that it takes are compiled thereafter.
+
+    What is timed after it is the method alone, also of the first in a process. What goes wrong here is left for the image itself
+    to tell.
+    """
+    method: Any = reconstructor  # a key
+    _warm_up(method, Grid([min(_FEW, n) for n in A.grid.shape], A.grid.spacing), A.geometry, device)
+
+
+@lru_cache(maxsize=16)
+def _warm_up(reconstructor: Reconstructor, grid: Grid, geometry: Geometry, device: torch.device) -> None:
+    few = Radon(grid, geometry)
+    with torch.no_grad(), suppress(Exception):
+        y = few(torch.full((1, *grid.shape), _WATER, device=device))
+        float(few.H(y).sum())
+        float(reconstructor(y, few).sum())  # waits for the device
 
 
 def _grid(own: Grid, size: tuple[int, int] | None, pixel: float | None) -> Grid:

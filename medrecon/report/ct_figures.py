@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medrecon.data.attenuation import MU_MAX, AttenuationUnit, hounsfield_from_attenuation
-from medrecon.evaluation import image_range
+from medrecon.evaluation import LODOPAB_PROTOCOL, image_range
 from medrecon.metrics import psnr, ssim
 from medrecon.report.ct_summary import CTReconstruction
 from medrecon.report.layout import Layout, bar_below, show
@@ -76,6 +76,6 @@ def _heading(reconstruction: CTReconstruction) -> str:
     if shown.target is not None and report.metrics is not None and image_range(shown.target) > 0:
         spread = image_range(shown.target)
         quality = psnr(shown.image, shown.target, data_range=spread), ssim(shown.image, shown.target, data_range=spread)
-        words += f"   PSNR {quality[0]:.2f} dB, SSIM {quality[1]:.3f}"
+        words += f"   PSNR {quality[0]:.2f} dB, SSIM {quality[1]:.3f} ({LODOPAB_PROTOCOL})"
     name = f"   ({Path(report.input).name}, slice {shown.index})"
     return words + name

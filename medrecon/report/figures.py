@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from medrecon.evaluation import PROTOCOL
 from medrecon.metrics import psnr, ssim
 from medrecon.report.layout import LARGE, SMALL, Layout, array_of, show
 from medrecon.report.summary import Reconstruction
@@ -34,7 +35,7 @@ def preview(path: Path, reconstruction: Reconstruction) -> None:
     if shown.target is not None and reconstruction.data_range is not None:
         peak = reconstruction.data_range
         quality = psnr(shown.image, shown.target, data_range=peak), ssim(shown.image, shown.target, data_range=peak)
-        scores = f"   PSNR {quality[0]:.2f} dB, SSIM {quality[1]:.3f}"
+        scores = f"   PSNR {quality[0]:.2f} dB, SSIM {quality[1]:.3f} ({PROTOCOL}, slice)"
         error = (shown.image - shown.target).abs()
         panels = [("target", shown.target, white), *panels, (f"|difference| x {ERROR_GAIN}", error, white / ERROR_GAIN)]
     layout = Layout(1, len(panels) + 1, report.shape)

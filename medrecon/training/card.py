@@ -17,7 +17,7 @@ from medrecon.data.manifest import load_manifest, manifest_folder
 from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
 from medrecon.training.checkpoint import Checkpoint, read_checkpoint, write_card, write_checkpoint
-from medrecon.training.validation import Scores
+from medrecon.training.validation import Scores, protocol_of
 
 __all__ = [
     "IMPORTED_DATA",
@@ -30,6 +30,7 @@ __all__ = [
     "make_imported_card",
     "record_scores",
     "shipped_weights",
+    "with_protocols",
     "with_scores",
     "write_weights",
 ]
@@ -138,9 +139,19 @@ def make_imported_card(
 
 
 def with_scores(card: Mapping[str, Any], part: str, scores: Scores, step: int) -> dict[str, Any]:
-    """Return the card with what was measured on a part, `validation` or `test`."""
-    values = {name: value if math.isfinite(value) else None for name, value in asdict(scores).items()}
+    """Return the card with what was measured on a part, `validation` or `test`, and by which protocol."""
+    values: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in asdict(scores).items()}
+    values["protocol"] = protocol_of(card["operator"])
     return {**card, "metrics": {**card["metrics"], part: values}, "trained_steps": step}
+
+
+def with_protocols(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the card with the protocol of each of its scores, also of one from before cards named them."""
+    metrics = {
+        part: {**values, "protocol": values.get("protocol", protocol_of(card["operator"]))} if values else values
+        for part, values in card["metrics"].items()
+    }
+    return {**card, "metrics": metrics}
 
 
 def record_scores(path: Path, part: str, scores: Scores) -> None:

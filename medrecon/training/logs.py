@@ -14,6 +14,7 @@ __all__ = ["EPOCHS", "STEPS", "Logs", "read_table"]
 
 STEPS = ("step", "epoch", "rate", "loss")
 EPOCHS = ("step", "epoch", "train_loss", "loss", "psnr", "ssim", "seconds")
+_PROTOCOL = "protocol"  # of PSNR and SSIM: the last column of the table of epochs
 
 
 class Logs:
@@ -21,7 +22,7 @@ class Logs:
 
     def __init__(self, folder: Path, step: int) -> None:
         self._steps, self._epochs = folder / "steps.csv", folder / "epochs.csv"
-        for path, columns in ((self._steps, STEPS), (self._epochs, EPOCHS)):
+        for path, columns in ((self._steps, STEPS), (self._epochs, (*EPOCHS, _PROTOCOL))):
             kept = [row for row in read_table(path) if int(row["step"]) <= step]
             _write(path, columns, kept)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
@@ -38,13 +39,14 @@ class Logs:
         """Note the loss of one step."""
         self._note(self._steps, STEPS, values, "step")
 
-    def epoch(self, values: Mapping[str, float]) -> None:
-        """Note the scores at the end of an epoch."""
-        self._note(self._epochs, EPOCHS, values, "epoch")
+    def epoch(self, values: Mapping[str, float], protocol: str) -> None:
+        """Note the scores at the end of an epoch, and by which protocol PSNR and SSIM are."""
+        self._note(self._epochs, EPOCHS, values, "epoch", protocol)
+        self._board.add_text("epoch/psnr and ssim", protocol, int(values["step"]))
 
-    def _note(self, path: Path, columns: Sequence[str], values: Mapping[str, float], what: str) -> None:
+    def _note(self, path: Path, columns: Sequence[str], values: Mapping[str, float], what: str, *words: str) -> None:
         with path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([repr(values[name]) for name in columns])
+            csv.writer(file).writerow([*(repr(values[name]) for name in columns), *words])
         for name in columns[2:]:
             self._board.add_scalar(f"{what}/{name}", values[name], int(values["step"]))
 
@@ -63,4 +65,4 @@ def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        writer.writerows([row[name] for name in columns] for row in rows)
+        writer.writerows([row.get(name, "") for name in columns] for row in rows)

@@ -234,7 +234,8 @@ class _Run:
         if self.logs is not None:
             mean = position.loss_sum / max(position.batch, 1)
             values = {"step": position.step, "epoch": position.epoch, "train_loss": mean, "seconds": seconds}
-            self.logs.epoch({**values, "loss": scores.loss, "psnr": scores.psnr, "ssim": scores.ssim})
+            quality = {"loss": scores.loss, "psnr": scores.psnr, "ssim": scores.ssim}
+            self.logs.epoch({**values, **quality}, card["metrics"]["validation"]["protocol"])
             if better:
                 write_checkpoint(self.folder.best, Checkpoint(self.task.network.state_dict(), {"card": card}))
                 write_card(self.folder.card, card)

@@ -10,21 +10,31 @@ from accelerate import Accelerator
 from torch import nn
 
 from medrecon.data.batches import share
+from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
 from medrecon.metrics import psnr, ssim
 from medrecon.training.examples import Examples, collate
 from medrecon.training.losses import Loss
 
-__all__ = ["Scores", "validate"]
+__all__ = ["SLICES_PROTOCOL", "Scores", "protocol_of", "validate"]
+
+#: fastMRI's range, the maximum of the volume's target (of the slice's, where a file does not state it), for each slice; means over
+#: slices, and not figures of whole volumes.
+SLICES_PROTOCOL = f"{PROTOCOL} (means over slices)"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over the samples; PSNR and SSIM with the `data_range` that the data set states."""
+    """Means over the samples; PSNR and SSIM with the `data_range` that the data set states, as `protocol_of` names them."""
 
     loss: float
     psnr: float
     ssim: float
     samples: int
+
+
+def protocol_of(operator: str) -> str:
+    """The protocol of the scores of networks on these operators, as the card of weights names them: "radon" for CT, else MRI."""
+    return LODOPAB_PROTOCOL if operator == "radon" else SLICES_PROTOCOL
 
 
 def validate(network: nn.Module, loss: Loss, examples: Examples, accelerator: Accelerator) -> Scores:

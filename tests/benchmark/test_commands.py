@@ -74,3 +74,38 @@ def test_workers_are_here_or_elsewhere() -> None:
     assert one.threads >= 1
     assert choose_workers(None, None).count >= 1
     assert choose_workers(None, "tcp://host:8786").scheduler == "tcp://host:8786"
+
+
+def test_a_report_beside_the_tables(config: Path, tmp_path: Path) -> None:
+    page = tmp_path / "out" / "images.html"
+    line = (
+        "benchmark",
+        config,
+        "--output",
+        tmp_path / "out",
+        "--workers",
+        0,
+        "--set",
+        "resamples=100",
+        "--report",
+        page,
+    )
+    done = call(*line, "--report-images", 1)
+    assert f"report {page}: 1 image, to look" in done.output
+    assert "brain: phantom brain, slice 0" in page.read_text()
+    assert call(*line).exit_code == 0  # the page is replaced
+    for wrong in (tmp_path / "images.png", tmp_path / "none" / "images.html"):
+        refused = call(*line[:-1], wrong)
+        assert isinstance(refused.exception, InputError), refused.output
+        assert not wrong.exists()
+
+
+def test_a_method_of_ones_own_lies_where_the_command_is_called(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_method_here.py").write_text("def adjoint(y, A):\n    return A.H(y)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+    change = "mri.methods.0.method={kind: own, import: 'my_method_here:adjoint'}"
+    done = call("benchmark", config, "-o", "out", "--workers", 0, "--set", change, "--set", "resamples=100")
+    assert "2 cases, 0 failed" in done.output

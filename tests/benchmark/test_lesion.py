@@ -127,7 +127,7 @@ def test_the_target_holds_it_and_keeps_all_of_its_contrast(modality: str) -> Non
 
 def test_a_file_without_a_field_of_view_needs_the_width_of_a_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, item = mri_problem(mri(lesion=LESION))
-    monkeypatch.setattr("medrecon.benchmark.scenes.pixel_width", lambda *_: None)
+    monkeypatch.setattr("medrecon.benchmark.scenes.pixel_sides", lambda *_: None)
     with pytest.raises(InputError, match=r"states no field of view; give lesion\.pixel"):
         mri_scene(problem, item, 0)
     stated = problem.model_copy(update={"lesion": LesionSettings(**LESION, pixel=8.0)})

@@ -1,5 +1,6 @@
 """`medrecon train` and `medrecon weights` as a user meets them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import torch
 
 from medrecon.experiment.networks import load_network
 from medrecon.experiment.training import build_task, open_accelerator
-from medrecon.training.checkpoint import read_metadata
+from medrecon.training.checkpoint import Checkpoint, read_metadata, write_checkpoint
 from medrecon.training.logs import read_table
 from medrecon.training.state import RunFolder
 from medrecon.training.validation import validate
@@ -28,11 +29,28 @@ def test_train_prints_a_plan_and_weights_are_listed_and_shown(tmp_path: Path) ->
     listed = medrecon("weights", "list", "--folder", tmp_path / "runs")
     assert listed.status == 0
     assert "varnet" in listed.out
-    assert "2 samples" in listed.out
+    assert "2 samples; fastmri-v1" in listed.out
     shown = medrecon("weights", "show", run / "best.safetensors")
     assert '"operator": "sense"' in shown.out
+    assert '"protocol": "fastmri-v1 (means over slices)"' in shown.out
     again = medrecon("train", config, "-o", run, "--set", "training.epochs=2", "--resume")
     assert "trained 6 steps" in again.out
+
+
+@pytest.mark.parametrize(("operator", "protocol"), [("radon", "lodopab"), ("coils", "fastmri-v1 (means over slices)")])
+def test_a_card_from_before_protocols_were_named_is_shown_with_its_own(
+    tmp_path: Path, operator: str, protocol: str
+) -> None:
+    scores = {"loss": 0.1, "psnr": 30.0, "ssim": 0.9, "samples": 7}
+    card = {"operator": operator, "configuration": {}, "metrics": {"validation": scores, "test": None}}
+    path = tmp_path / "old.safetensors"
+    write_checkpoint(path, Checkpoint({"w": torch.zeros(1)}, {"card": card}))
+    listed = medrecon("weights", "list", "--folder", tmp_path)
+    assert f"30.00 dB, SSIM 0.9000, 7 samples; {protocol.partition(' ')[0]}" in listed.out
+    shown = json.loads(medrecon("weights", "show", path).out)
+    assert shown["metrics"] == {"validation": {**scores, "protocol": protocol}, "test": None}
+    write_checkpoint(path, Checkpoint({"w": torch.zeros(1)}, {"card": {"of": "another program"}}), overwrite=True)
+    assert json.loads(medrecon("weights", "show", path).out) == {"of": "another program"}
 
 
 def test_a_run_may_begin_with_weights_and_its_card_says_so(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from medrecon.experiment.training import train_network
 from medrecon.training.logs import EPOCHS, STEPS, Logs, read_table
 from medrecon.training.schedules import CosineRate
+from medrecon.training.validation import SLICES_PROTOCOL
 from tests.training.runs import TINY, settings
 
 VALUES = {"epoch": 0, "rate": 0.1, "train_loss": 1.0, "psnr": 30.0, "ssim": 0.9, "seconds": 1.0}
@@ -32,7 +33,8 @@ def test_tables_and_curves_of_a_run_that_was_resumed_hold_every_step_once(tmp_pa
     train_network(settings(TINY, training__epochs=3), run, resume=True)
     steps, epochs = table(run / "steps.csv"), table(run / "epochs.csv")
     assert steps[0] == list(STEPS)
-    assert epochs[0] == list(EPOCHS)
+    assert epochs[0] == [*EPOCHS, "protocol"]
+    assert {row[-1] for row in epochs[1:]} == {SLICES_PROTOCOL}
     assert [int(row[0]) for row in steps[1:]] == list(range(1, 10))
     assert [int(row[0]) for row in epochs[1:]] == [3, 4, 6, 9]  # also where `max_steps` ended it
     found = curves(run)
@@ -47,7 +49,7 @@ def test_what_came_after_the_last_checkpoint_is_dropped(tmp_path: Path) -> None:
     with Logs(tmp_path, 0) as logs:
         for step in range(1, 6):
             logs.step({**VALUES, "step": step, "loss": step})
-        logs.epoch({**VALUES, "step": 5, "loss": 1.0})
+        logs.epoch({**VALUES, "step": 5, "loss": 1.0}, "lodopab")
     with (tmp_path / "steps.csv").open("a") as file:
         file.write("6,0,0.1")  # killed while it wrote
     with Logs(tmp_path, 3) as logs:
@@ -69,3 +71,15 @@ def test_more_epochs_than_planned_follow_the_longer_cosine(tmp_path: Path) -> No
     wanted = [cosine(step / 3, 2 if step < 6 else 4) for step in range(12)]
     assert rates == pytest.approx(wanted)
     assert rates[6] > rates[5]
+
+
+def test_a_table_from_before_protocols_were_named_goes_on(tmp_path: Path) -> None:
+    old = "step,epoch,train_loss,loss,psnr,ssim,seconds\n3,0,1.0,1.0,30.0,0.9,1.0\n"
+    (tmp_path / "epochs.csv").write_text(old)
+    with Logs(tmp_path, 3) as logs:
+        logs.epoch({**VALUES, "step": 6, "loss": 0.5}, "lodopab")
+    rows = read_table(tmp_path / "epochs.csv")
+    assert [(row["step"], row["psnr"], row["protocol"]) for row in rows] == [
+        ("3", "30.0", ""),
+        ("6", "30.0", "lodopab"),
+    ]

@@ -62,6 +62,8 @@ def test_losses_fall_and_the_best_weights_have_a_card(tmp_path: Path, values: di
     assert card["metrics"]["validation"]["loss"] == min(float(row["loss"]) for row in epochs) == position.best
     assert card["configuration"] == wanted.model_dump(mode="json")
     assert card["operator"] == ("sense" if values is TINY else "radon")
+    protocol = "fastmri-v1 (means over slices)" if values is TINY else "lodopab"
+    assert card["metrics"]["validation"]["protocol"] == protocol
     assert {"intended_use", "normalisation", "data", "medrecon"} <= card.keys()
     assert list((run.path / "tensorboard").iterdir())
     network, _ = load_network(run.best)
@@ -73,7 +75,8 @@ def test_scores_are_noted_and_weights_shipped_in_half_precision(tmp_path: Path) 
     train_network(settings(), run.path)
     record_scores(run.best, "test", Scores(0.1, 30.0, 0.9, 7))
     card = read_metadata(run.best)["card"]
-    assert card["metrics"]["test"] == {"loss": 0.1, "psnr": 30.0, "ssim": 0.9, "samples": 7}
+    named = {"loss": 0.1, "psnr": 30.0, "ssim": 0.9, "samples": 7, "protocol": "fastmri-v1 (means over slices)"}
+    assert card["metrics"]["test"] == named
     assert card["metrics"]["validation"]["samples"] == 2
     copy_weights(run.best, shipped)
     assert shipped.stat().st_size < run.best.stat().st_size

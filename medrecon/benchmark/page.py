@@ -1,0 +1,232 @@
+"""A benchmark as a page to look through: a case for each chosen image, with all methods side by side, and the summary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medrecon.benchmark.bootstrap import Estimate
+from medrecon.benchmark.cases import Case, Picture, scene_of
+from medrecon.benchmark.choice import Shown, choose
+from medrecon.benchmark.cluster import Workers
+from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
+from medrecon.benchmark.pictures import kept_pictures
+from medrecon.benchmark.rows import Row
+from medrecon.benchmark.run import Finished
+from medrecon.benchmark.scenes import CTScene, MRIScene
+from medrecon.benchmark.sources import pixel_sides
+from medrecon.benchmark.summary import MethodSummary, ProblemSummary
+from medrecon.config.benchmark import LesionSettings, MRIProblem
+from medrecon.data.attenuation import hounsfield_from_attenuation
+from medrecon.data.download import Progress, silent
+from medrecon.errors import InputError
+from medrecon.report.html import LARGEST_PAGE, write_html
+from medrecon.report.viewer_report import (
+    HOUNSFIELD_WINDOWS,
+    Column,
+    Facts,
+    MethodImages,
+    Scores,
+    Table,
+    ViewerCase,
+    ViewerReport,
+    Window,
+    quantile,
+)
+
+__all__ = ["summary_table", "write_page"]
+
+_IMAGES = "images"
+_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of CT images that are black and white
+_BYTES = 2  # of a pixel in a page
+
+
+def write_page(
+    path: Path,
+    done: Finished,
+    workers: Workers,
+    *,
+    images: int = 3,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> int:
+    """Write a page of a finished benchmark, with so many images of each problem, in place of the one there; say how many cases.
+
+    Which images these are is known when all are scored: `choose` picks them, and these cases alone are run once more. What they
+    give is kept in `done.folder/images`, so that the next page is made at once, unless `overwrite` asks for all anew. Without a
+    case that gave an image there is no page.
+
+    Raises
+    ------
+    InputError
+        If the page would be too large for browsers, or cannot be written.
+    """
+    shown = choose(done.plan.cases, done.rows, images)
+    if not shown:
+        return 0
+    size = _BYTES * sum(max(row.pixels for row in one.rows) * (len(one.finished) + 1) for one in shown)
+    if size > LARGEST_PAGE:
+        raise InputError(
+            f"{path}: would hold {size / 1e6:.0f} MB of images, and browsers open pages of up to {LARGEST_PAGE / 1e6:.0f} MB; "
+            "take fewer by --report-images"
+        )
+    groups = [one.finished for one in shown]
+    pictures = kept_pictures(done.folder / _IMAGES, groups, workers, overwrite=overwrite, progress=progress)
+    cases = [case for one in shown if (case := _case(one, pictures)) is not None]
+    if cases:
+        report = ViewerReport(f"Benchmark {done.name}", tuple(cases), (summary_table(done.problems),))
+        write_html(path, report, overwrite=True)
+    return len(cases)
+
+
+def summary_table(problems: Sequence[ProblemSummary]) -> Table:
+    """The means and 95 % intervals of all methods, with the protocol of each row; columns that nobody fills are left out."""
+    columns = [
+        *(Column("problem"), Column("protocol"), Column("method"), Column("images")),
+        *(Column("PSNR (dB)", 2), Column("PSNR 95 %"), Column("SSIM", 4), Column("SSIM 95 %"), Column("NMSE", 5)),
+        *(Column("PSNR gain (dB)", 2), Column("gain 95 %"), Column("gain over"), Column("lesion contrast (%)", 0)),
+        *(Column(f"LPIPS ({LPIPS_PROTOCOL})", 4), Column("residual / noise", 2), Column("seconds", 2)),
+        *(Column("failed"), Column("why")),
+    ]
+    rows = [_summary_row(problem, method) for problem in problems for method in problem.methods]
+    filled = [k for k in range(len(columns)) if any(row[k] is not None for row in rows)]
+    caption = "Summary: means, and 95 % intervals by resampling images; gains are paired, image by image"
+    return Table(caption, tuple(columns[k] for k in filled), tuple(tuple(row[k] for k in filled) for row in rows))
+
+
+def _summary_row(problem: ProblemSummary, m: MethodSummary) -> list[str | float | None]:
+    return [
+        *(problem.problem, problem.protocol or None, m.method, m.done),
+        *(_mean(m.psnr), _interval(m.psnr, ".2f"), _mean(m.ssim), _interval(m.ssim, ".4f"), _mean(m.nmse)),
+        *(_mean(m.psnr_gain), _interval(m.psnr_gain, "+.2f"), problem.best_classical if m.psnr_gain else None),
+        *(_mean(m.lesion_contrast), _mean(m.lpips), m.residual, m.seconds),
+        *(m.failed or None, m.reason or None),
+    ]
+
+
+def _case(shown: Shown, pictures: Mapping[str, Picture]) -> ViewerCase | None:
+    """The case of an image; None where nothing is left of it."""
+    first, scene = shown.cases[0], scene_of(shown.cases[0])
+    said: dict[str, Sequence[str]] = {}
+    methods, remarks = [], [] if scene.lesion is None else [_lesion_words(scene, first.problem.lesion)]
+    for case, row in zip(shown.cases, shown.rows, strict=True):
+        picture = pictures.get(case.key)
+        if not row.done:
+            remarks.append(f"{row.method} failed: {row.reason}")
+        elif picture is None or picture.image is None:
+            why = "" if picture is None else f": {picture.reason}"
+            remarks.append(f"{row.method} has no image here: it failed when it was run again{why}")
+        else:
+            image = picture.image[None]
+            methods.append(MethodImages(row.method, _shown(image, scene), scores=_scores(row), facts=_facts(row)))
+            said[row.method] = row.remarks
+    if not methods:
+        return None
+    mri, target = isinstance(scene, MRIScene), _shown(scene.target[None], scene)
+    return ViewerCase(
+        name=f"{first.problem.name}: {first.item.file}, slice {first.item.index}",
+        methods=tuple(methods),
+        unit="intensity as stored" if mri else "HU",
+        target=target,
+        window=None if mri else _grey_window(target),
+        presets=() if mri else HOUNSFIELD_WINDOWS,
+        pixel=_pixel(first, scene),
+        mask=scene.sample.sampled if isinstance(scene, MRIScene) else None,
+        facts=dict(_case_facts(first, scene, shown.why)),
+        remarks=(*remarks, *_told(said)),
+        first_slice=first.item.index,
+    )
+
+
+def _told(said: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What all methods remark, and, with its name, what one of several does."""
+    for remark in dict.fromkeys(remark for remarks in said.values() for remark in remarks):
+        of = [name for name, remarks in said.items() if remark in remarks]
+        yield remark if len(of) == len(said) else f"{', '.join(of)}: {remark}"
+
+
+def _shown(stack: Tensor, scene: MRIScene | CTScene) -> Tensor:
+    """Images of MRI as they are, of CT in Hounsfield units."""
+    stack = stack.to(torch.float32)
+    return stack if isinstance(scene, MRIScene) else hounsfield_from_attenuation(stack)
+
+
+def _grey_window(target: Tensor) -> Window:
+    low, high = (quantile(target, share) for share in (_DARKEST, _BRIGHTEST))
+    return Window(low, high if high > low else low + 1.0, "of the target")
+
+
+def _scores(row: Row) -> Scores:
+    first = row.scores[0]
+    psnr = math.inf if first.psnr is None else first.psnr  # equal to the target
+    return Scores(first.protocol, psnr, first.ssim, row.nmse, row.residual, row.seconds)
+
+
+def _facts(row: Row) -> Facts:
+    facts: dict[str, str | int | float] = {name.replace("_", " "): value for name, value in row.settings.items()}
+    if row.lesion_contrast is not None:
+        facts["lesion contrast kept"] = f"{row.lesion_contrast:.0f} % of the target's"
+    for score in row.scores[1:]:
+        facts[f"PSNR, {score.protocol}"] = "infinite" if score.psnr is None else f"{score.psnr:.2f} dB"
+        facts[f"SSIM, {score.protocol}"] = f"{score.ssim:.4f}"
+    if row.lpips is not None:
+        facts[f"LPIPS, {LPIPS_PROTOCOL}"] = f"{row.lpips:.4f}"
+    if row.residual_note:
+        facts["residual"] = f"not known: {row.residual_note}"
+    facts["computed on"] = f"{row.device}, {row.threads} {'thread' if row.threads == 1 else 'threads'}"
+    if row.peak_memory_mb is not None:
+        facts["memory"] = f"{row.peak_memory_mb:.0f} MiB"
+    return facts
+
+
+def _case_facts(case: Case, scene: MRIScene | CTScene, why: str) -> Iterator[tuple[str, str | int | float]]:
+    yield "problem", case.problem.name
+    if why:
+        yield "chosen as", why
+    yield "sampling", scene.sampling
+    if isinstance(case.problem, MRIProblem):
+        for name, value in case.problem.mask.model_dump(mode="json", exclude_none=True).items():
+            yield f"mask: {name.replace('_', ' ')}", value
+        if case.problem.snr is not None:
+            yield "noise added", f"signal-to-noise ratio {case.problem.snr:g}"
+        if case.problem.coils is not None:
+            yield "coils kept", case.problem.coils
+    elif case.problem.photons is not None:
+        yield "noise added", f"that of {case.problem.photons:g} photons per ray"
+    yield "seed", case.seed
+    yield "made", datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def _lesion_words(scene: MRIScene | CTScene, settings: LesionSettings | None) -> str:
+    assert scene.lesion is not None
+    assert settings is not None
+    y, x = scene.lesion.centre
+    return (
+        f"a lesion was put in before sampling: its centre is at row {y}, column {x}, counted from 0 at the top left; it is "
+        f"{settings.diameter:g} mm ({2 * scene.lesion.radius:.1f} pixels) wide, and brighter than what is around it by "
+        f"{100 * settings.contrast:g} %. Is it there in every image?"
+    )
+
+
+def _pixel(case: Case, scene: MRIScene | CTScene) -> tuple[float, float] | None:
+    if isinstance(scene, CTScene):
+        return scene.sample.grid.spacing
+    assert isinstance(case.problem, MRIProblem)
+    lesion = case.problem.lesion
+    given = None if lesion is None or lesion.pixel is None else (lesion.pixel, lesion.pixel)
+    return pixel_sides(case.problem.data, case.item) or given
+
+
+def _mean(found: Estimate | None) -> float | None:
+    return None if found is None else found.mean
+
+
+def _interval(found: Estimate | None, digits: str) -> str | None:
+    if found is None or found.low is None or found.high is None:
+        return None
+    return f"{found.low:{digits}} to {found.high:{digits}}"
