@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow regression lint types contracts format readme clean
+.PHONY: help demo test test-slow regression notebooks lint types contracts format readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -27,6 +27,9 @@ test-slow: $(DEV) ## the tests that take longer than 20 seconds
 
 regression: $(DEV) ## measure the scores of tests/regression/numbers.yaml anew, and print what moved
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.regression
+
+notebooks: $(DEV) ## run the notebooks anew, with what they print and draw
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py
 
 lint: $(DEV) ## ruff: faults and format
 	$(BIN)/ruff check .
