@@ -63,7 +63,6 @@ ORDERS = (
     Order("ct-60-views", "tv", "fbp", 4.0),
     Order("ct-60-views", "tv", "sirt", 2.0),
     Order("ct-60-views", "primal-dual", "fbp", 1.0),
-    Order("ct-60-views", "unet", "fbp", 1.0),
     Order("ct-low-dose", "tv", "fbp", 8.0),
     Order("ct-low-dose", "tv-poisson", "tv", 2.0),
     Order("ct-low-dose", "primal-dual", "fbp", 1.0),
