@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medrecon.commands.console import print_table, progress, say
+from medrecon.commands.options import ChangesOption, SchedulerOption, WorkersOption
 
 if TYPE_CHECKING:
     from medrecon.benchmark import Workers
@@ -27,16 +28,9 @@ def benchmark(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder of the tables [benchmarks/NAME].")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key: images=2; repeatable."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes on this machine, 0 for this one alone [half the cores].")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers to take: tcp://host:8786.")
-    ] = None,
+    changes: ChangesOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="R.html", help="Write, or replace, one page to look through images of all methods."),

@@ -9,6 +9,7 @@ import typer
 
 from medrecon.commands.benchmark import choose_workers, import_from_here
 from medrecon.commands.console import print_table, progress, say
+from medrecon.commands.options import ChangesOption, SchedulerOption, WorkersOption
 
 __all__ = ["tune"]
 
@@ -24,16 +25,9 @@ def tune(
         list[str] | None,
         typer.Option("--problem", metavar="NAME", help="On this problem [all that say `tuning`]; repeatable."),
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key: images=2; repeatable."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes on this machine, 0 for this one alone [half the cores].")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers to take: tcp://host:8786.")
-    ] = None,
+    changes: ChangesOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> int:
     """Search the best settings of a method on validation images, for a benchmark to read.
 
