@@ -149,14 +149,24 @@ def test_speed_picks_rows_as_they_were_measured() -> None:
     ]
     classical = {"columns": ["size", "method", "peer", "seconds", "ratio"]}
     times = [["16 x 640 x 320", "tv", peer, "0.2 / 2", ratio] for peer, ratio in (("sigpy", "10x"), ("bart", "4x"))]
+    learned = {"columns": ["task", "medrecon", "beside", "seconds", "ratio"]}
+    networks = [
+        ["inference", "bfloat16", "fastMRI float32", "1.5 / 6", "4x"],
+        ["inference", "bfloat16, compiled", "fastMRI float32", "1.6 / 6", "3.75x"],
+        ["primal-dual", "training step", "on ASTRA", "3 / 9", "3x"],
+    ]
     tables = {
+        "networks": Table.model_validate_json(json.dumps(MADE | learned | {"rows": networks})),
         "ct_projectors": Table.model_validate_json(json.dumps(MADE | projectors | {"rows": rows})),
         "mri_classical": Table.model_validate_json(json.dumps(MADE | classical | {"rows": times})),
     }
     text = speed(tables)
     assert "| CT adjoint, LoDoPaB, batch 8 | 7 ms | 70 (10x) | 80 (11x) |" in text
     assert "| MRI tv, 16 x 640 x 320 | 0.2 s | 10x | 4x |" in text
+    assert "| end-to-end VarNet, inference, bfloat16 | fastMRI float32 | 1.5 s | 4x |" in text
+    assert "| learned primal-dual, training step | on ASTRA | 3 s | 3x |" in text
     assert "forward" not in text
+    assert "compiled" not in text
 
 
 def test_every_method_has_a_row() -> None:
