@@ -110,7 +110,7 @@ def test_the_program_gives_what_the_network_does(
     assert (values["method"], values["weights"]) == (method, str(weights[name]))
     assert (attributes(out)["method"], attributes(out)["weights"]) == (method, str(weights[name]))
     assert f"method {method} (weights {weights[name]})" in done.out
-    assert "were trained on random phantoms (trained on 1 phantoms, chosen on 1 others)" in done.out
+    assert "were trained on 'random phantoms' (trained on 1 phantoms, chosen on 1 others)" in done.out
     assert "PSNR" in done.out
     assert name not in ("e2e", "lpd") or picture.read_bytes().startswith(b"\x89PNG")
     found, network = images(out), load_network(weights[name])[0]

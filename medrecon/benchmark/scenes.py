@@ -46,7 +46,8 @@ class MRIScene:
     target, data_range
         the root sum of squares of the full scan, and its maximum over the volume.
     sigma
-        of the complex noise of `sample`, estimated from the outermost samples of the full scan; None where there is no noise.
+        of the complex noise of `sample`, estimated from the outermost samples of the full scan with its oversampling; None where
+        there is no noise.
     lesion
         that was put in.
     sampling
@@ -129,7 +130,7 @@ def mri_scene(problem: MRIProblem, item: Item, seed: int) -> MRIScene:
         lines = undersample(whole, mask)
         oversampled = replace(lines, kspace=lines.kspace / scale)
     clean = isinstance(problem.data, PhantomMRISource) and problem.data.snr is None and problem.snr is None
-    sigma = None if clean else float(noise_level(full.kspace / scale, full.sampled))
+    sigma = None if clean else float(noise_level(whole.kspace / scale, whole.sampled))
     sampling = f"{sample.true_acceleration:.2f}x"
     return MRIScene(sample, oversampled, scale, target, data_range, sigma, lesion, sampling)
 

@@ -258,4 +258,5 @@ def _method(network: str) -> LearnedMethodName:
 
 def _origin(weights: Weights) -> str:
     data = weights.card.get("data", {})
-    return f"the weights {weights.name} were trained on {data.get('name', 'unknown data')} ({data.get('split', 'no split')})"
+    where, split = data.get("name", "unknown data"), data.get("split", "no split")
+    return f"the weights {weights.name} were trained on '{where}' ({split})"

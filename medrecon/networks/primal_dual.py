@@ -59,8 +59,8 @@ class LearnedPrimalDual(nn.Module):
     recompute
         keep only the memories between iterations for the gradient.
     identity
-        the last layer of each step starts at zero, so that the untrained network gives `initial`: it learns sooner than from
-        the published start, where the steps add noise.
+        the last layer of each step starts at zero, so that the untrained network gives `initial`; by the published start the
+        steps add noise.
 
     Raises
     ------
