@@ -146,16 +146,23 @@ def _connect(workers: Workers, stack: ExitStack) -> Any:
             n_workers=workers.count,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs=logging.CRITICAL,
             preload=[_DEAF],
         )
         stack.enter_context(cluster)
         return stack.enter_context(Client(cluster))
     try:
-        return stack.enter_context(Client(workers.scheduler, timeout=_PATIENCE))
+        client = stack.enter_context(Client(workers.scheduler, timeout=_PATIENCE))
     except (OSError, ValueError) as error:
         raise InputError(
             f"--scheduler {workers.scheduler}: does not answer ({' '.join(str(error).split())}); start one by `dask scheduler`, "
             "and workers by `dask worker ADDRESS`, or leave it out"
         ) from error
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError as error:
+        raise InputError(
+            f"--scheduler {workers.scheduler}: has no workers; start some by `dask worker {workers.scheduler}`"
+        ) from error
+    return client

@@ -1,12 +1,13 @@
-"""Several workers, one of which dies."""
+"""Several workers, one of which dies; those of a scheduler."""
 
 from dataclasses import replace
 
 import pytest
 
-from medrecon.benchmark import Workers
+from medrecon.benchmark import Workers, cluster
 from medrecon.benchmark.plan import make_plan
 from medrecon.benchmark.sources import Item
+from medrecon.errors import InputError
 
 from .settings import Deadly, mri
 
@@ -25,3 +26,28 @@ def test_a_killed_worker_costs_its_case_alone() -> None:
     here = list(Workers(0).run(plan.groups))
     there = {(row.method, row.slice): row.scores for row in rows if row.file != "deadly"}
     assert there == {(row.method, row.slice): row.scores for row in here}
+
+
+def test_a_scheduler_lends_its_workers() -> None:
+    from distributed import LocalCluster
+
+    plan = make_plan(mri())
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as lent:
+        address = lent.scheduler_address
+        with Workers(0, 1, scheduler=address) as workers:
+            there = {(row.method, row.slice): row.scores for row in workers.run(plan.groups)}
+    assert there == {(row.method, row.slice): row.scores for row in Workers(0).run(plan.groups)}
+
+
+def test_a_scheduler_without_workers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "_PATIENCE", "300ms")
+    plan = make_plan(mri())
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as idle:
+        address = idle.scheduler_address
+        with Workers(0, scheduler=address) as workers, pytest.raises(InputError, match="has no workers; start some by"):
+            list(workers.run(plan.groups))
+    free = "tcp://127.0.0.1:9"
+    with Workers(0, scheduler=free) as workers, pytest.raises(InputError, match="does not answer"):
+        list(workers.run(plan.groups))
