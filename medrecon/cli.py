@@ -60,6 +60,8 @@ _data.command()(data.verify)
 _data.command()(data.path)
 _weights.command("list")(weights.list_)
 _weights.command()(weights.show)
+_weights.command()(weights.score)
+_weights.command()(weights.export)
 _weights.add_typer(_import, name="import")
 _import.command("fastmri")(weights.import_fastmri)
 

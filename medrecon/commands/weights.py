@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from medrecon.commands.console import print_table, say
+from medrecon.config import DeviceName
 
-__all__ = ["import_fastmri", "list_", "show"]
+__all__ = ["export", "import_fastmri", "list_", "score", "show"]
 
 
 def list_(
@@ -52,6 +53,50 @@ def show(
     with suppress(KeyError, TypeError, AttributeError):  # a card of another program is shown as it is
         card = with_protocols(card)
     say(json.dumps(card, indent=2, ensure_ascii=False))
+    return 0
+
+
+def score(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `medrecon weights list`, or a file.")],
+    part: Annotated[
+        str, typer.Option(help="validation, test, or a folder of fastMRI's files, such as multicoil_val.")
+    ] = "test",
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the data set lies.", show_default="as `medrecon data path` says")
+    ] = None,
+    device: Annotated[
+        DeviceName | None, typer.Option(help="Where to compute.", show_default="a GPU if there is one")
+    ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Note the scores in the card.")] = False,
+) -> int:
+    """Score trained weights on a part of the data set of their training that they have not seen.
+
+    Masks, views and dose are those of the training; `medrecon benchmark` compares methods on others, too.
+
+    Example: medrecon weights score runs/mine/best.safetensors --part test --record
+    """
+    from medrecon.experiment.scoring import score_weights
+    from medrecon.training.card import find_weights
+
+    path = find_weights(name)
+    found, protocol = score_weights(path, part, folder=folder, device=device, record=record)
+    say(f"{path.stem}, {part}: {_words(found.psnr, found.ssim, found.samples, protocol)}")
+    return 0
+
+
+def export(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `medrecon weights list`, or a file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write, with a card beside.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+) -> int:
+    """Write trained weights in half precision, with their card and without the state of their run: to pass on.
+
+    Example: medrecon weights export runs/mine/best.safetensors --output mine.safetensors
+    """
+    from medrecon.training.card import copy_weights, find_weights
+
+    copy_weights(find_weights(name), output, overwrite=overwrite)
+    say(f"{output}: {output.stat().st_size / 1e6:.1f} MB; card {output.with_suffix('.json')}")
     return 0
 
 
@@ -102,4 +147,8 @@ def _scores(card: dict[str, Any], part: str) -> str:
     found = card["metrics"].get(part)
     if not found or found["psnr"] is None:
         return ""
-    return f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}, {found['samples']} samples; {found['protocol']}"
+    return _words(found["psnr"], found["ssim"], found["samples"], found["protocol"])
+
+
+def _words(psnr: float, ssim: float, samples: int, protocol: str) -> str:
+    return f"{psnr:.2f} dB, SSIM {ssim:.4f}, {samples} samples; {protocol}"

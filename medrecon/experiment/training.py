@@ -38,7 +38,7 @@ from medrecon.training.plan import Plan
 from medrecon.training.schedules import ConstantRate, CosineRate, Schedule, StepRate
 from medrecon.training.state import Position, RunFolder
 
-__all__ = ["build_card", "build_task", "open_accelerator", "train_network"]
+__all__ = ["build_card", "build_loss", "build_task", "open_accelerator", "train_network"]
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 #: What may be changed when a run is resumed, without another result up to where it stood.
@@ -79,13 +79,18 @@ def build_task(settings: TrainingSettings) -> Task:
     return Task(
         network=network,
         optimizer=_optimizer(settings.optimizer, network),
-        loss=WeightedSum(tuple((term.weight, _loss(term)) for term in settings.loss)),
+        loss=build_loss(settings),
         schedule=_schedule(settings.schedule),
         training=training,
         validation=validation,
         recipe=Recipe(**settings.training.model_dump(exclude={"precision", "compile", "channels_last"})),
         savings=_savings(settings),
     )
+
+
+def build_loss(settings: TrainingSettings) -> Loss:
+    """Make the sum that is minimised."""
+    return WeightedSum(tuple((term.weight, _loss(term)) for term in settings.loss))
 
 
 def build_card(settings: TrainingSettings) -> dict[str, Any]:

@@ -33,8 +33,9 @@ from medrecon.training.examples import Examples
 from medrecon.training.heads import HeadScans
 from medrecon.training.mri import CoilSimulation, FastMRISlices, ImageSlices, KSpaceExamples, PhantomImages, Slices
 
-__all__ = ["build_examples", "describe_data"]
+__all__ = ["build_examples", "build_held_examples", "describe_data"]
 
+_PHANTOM_PARTS = ("train", "validation", "test")
 _GENERATED = DataDescription("random phantoms", "none: the images are generated", "")
 
 
@@ -48,29 +49,53 @@ def build_examples(data: DataSettings, seed: int) -> tuple[Examples, Examples]:
     """
     match data:
         case FastMRIData():
+            slices = FastMRISlices(_inside(_folder(data.dataset, data.folder), data.train, data.dataset))
+            return _kspace(data, slices, seed), build_held_examples(data, data.validation, seed)
+        case BrainSmallData():
+            images = HeadImages(_folder("brain-small", data.folder))
+            contrast = ContrastAugmentation(data.contrast)
+            heads = HeadScans(images, _augmentation(data.augmentation), contrast, seed, data.repeats)
+            return _kspace(data, heads, seed), build_held_examples(data, "validation", seed)
+        case PhantomMRIData():
+            return _kspace(data, _phantoms(data, seed, "train"), seed), build_held_examples(data, "validation", seed)
+        case LoDoPaBData():
+            sinograms = LoDoPaB(_folder(data.dataset, data.folder), data.train)
+            return _sinograms(data, sinograms, seed), build_held_examples(data, data.validation, seed)
+        case PhantomCTData():
+            made = _phantom_sinograms(data, seed, "train")
+            return _sinograms(data, made, seed), build_held_examples(data, "validation", seed)
+
+
+def build_held_examples(data: DataSettings, part: str, seed: int) -> Examples:
+    """Make the samples of a part that nothing is learned from: each as it is, and its mask the same in every epoch.
+
+    Parameters
+    ----------
+    data
+        of a training.
+    part
+        "validation" or "test"; of fastMRI's files a folder, such as "multicoil_val".
+    seed
+        of the training, which random phantoms come from.
+
+    Raises
+    ------
+    InputError
+        If data are missing, or there is no such part.
+    """
+    match data:
+        case FastMRIData():
             folder = _folder(data.dataset, data.folder)
-            names = (data.train, data.validation)
-            training, validation = (FastMRISlices(_inside(folder, name, data.dataset)) for name in names)
-            return _kspace(data, training, seed), _kspace(data, validation, None)
+            return _kspace(data, FastMRISlices(_inside(folder, part, data.dataset)), None)
         case BrainSmallData():
             folder = _folder("brain-small", data.folder)
-            contrast = ContrastAugmentation(data.contrast)
-            heads = HeadScans(HeadImages(folder), _augmentation(data.augmentation), contrast, seed, data.repeats)
-            held = FastMRISlices(_inside(folder, "validation", "brain-small"))
-            return _kspace(data, heads, seed), _kspace(data, held, None)
+            return _kspace(data, FastMRISlices(_inside(folder, part, "brain-small")), None)
         case PhantomMRIData():
-            return _kspace(data, _phantoms(data, seed, 0), seed), _kspace(data, _phantoms(data, seed, 1), None)
+            return _kspace(data, _phantoms(data, seed, part), None)
         case LoDoPaBData():
-            folder = _folder(data.dataset, data.folder)
-            return _sinograms(data, LoDoPaB(folder, data.train), seed), _sinograms(
-                data, LoDoPaB(folder, data.validation), None
-            )
+            return _sinograms(data, LoDoPaB(_folder(data.dataset, data.folder), part), None)
         case PhantomCTData():
-            parts = (
-                PhantomSinograms(count, data.size, data.all_views, derived_seed(seed, part))
-                for part, count in enumerate((data.train, data.validation))
-            )
-            return _sinograms(data, next(parts), seed), _sinograms(data, next(parts), None)
+            return _sinograms(data, _phantom_sinograms(data, seed, part), None)
 
 
 def describe_data(data: DataSettings) -> tuple[DataDescription, str]:
@@ -116,11 +141,22 @@ def _inside(folder: Path, part: str, name: str) -> Path:
     return found
 
 
-def _phantoms(data: PhantomMRIData, seed: int, part: int) -> ImageSlices:
-    count = (data.train, data.validation)[part]
-    own, augmentation = derived_seed(seed, part), _augmentation(data.augmentation)
-    simulate = CoilSimulation(data.coils, data.snr)
+def _phantoms(data: PhantomMRIData, seed: int, part: str) -> ImageSlices:
+    count, own = _phantom_part(data, seed, part)
+    augmentation, simulate = _augmentation(data.augmentation), CoilSimulation(data.coils, data.snr)
     return ImageSlices(PhantomImages(count, data.size, own), simulate, augmentation, own, "phantom")
+
+
+def _phantom_sinograms(data: PhantomCTData, seed: int, part: str) -> PhantomSinograms:
+    count, own = _phantom_part(data, seed, part)
+    return PhantomSinograms(count, data.size, data.all_views, own)
+
+
+def _phantom_part(data: PhantomMRIData | PhantomCTData, seed: int, part: str) -> tuple[int, int]:
+    """How many phantoms a part has, and the seed of its own."""
+    if part not in _PHANTOM_PARTS:
+        raise InputError(f"there is no part '{part}' of random phantoms; there are {', '.join(_PHANTOM_PARTS)}")
+    return data.train if part == "train" else data.validation, derived_seed(seed, _PHANTOM_PARTS.index(part))
 
 
 def _augmentation(settings: AugmentationSettings) -> Augmentation:

@@ -167,19 +167,19 @@ def record_scores(path: Path, part: str, scores: Scores) -> None:
     write_weights(path, checkpoint.tensors, with_scores(card, part, scores, card["trained_steps"]), overwrite=True)
 
 
-def copy_weights(source: Path, target: Path, dtype: torch.dtype = torch.float16) -> None:
+def copy_weights(source: Path, target: Path, dtype: torch.dtype = torch.float16, *, overwrite: bool = False) -> None:
     """Write weights with their card, and the JSON beside them, anew in the precision `dtype`; what a run was is left out.
 
     Raises
     ------
     InputError
-        If a file cannot be used.
+        If a file cannot be used, or the target exists and is not to be replaced.
     """
     checkpoint = read_checkpoint(source)
     floating = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in checkpoint.tensors.items()
     }
-    write_weights(target, floating, checkpoint.metadata["card"], overwrite=True)
+    write_weights(target, floating, checkpoint.metadata["card"], overwrite=overwrite)
 
 
 def write_weights(

@@ -16,7 +16,7 @@ from medrecon.training.logs import read_table
 from medrecon.training.state import RunFolder
 from medrecon.training.validation import validate
 from tests.program import medrecon
-from tests.training.runs import TINY, losses, settings, written
+from tests.training.runs import TINY, TINY_CT, losses, settings, written
 
 
 def test_train_prints_a_plan_and_weights_are_listed_and_shown(tmp_path: Path) -> None:
@@ -95,6 +95,33 @@ def test_what_is_wrong_is_one_line_and_status_2(
     done = medrecon(*(config if argument == "CONFIG" else argument for argument in arguments))
     assert done.status == 2
     assert words in done.complaint
+
+
+@pytest.mark.parametrize("values", [TINY, TINY_CT], ids=["mri", "ct"])
+def test_weights_are_scored_on_what_they_have_not_seen_and_passed_on(tmp_path: Path, values: dict[str, object]) -> None:
+    best, out = tmp_path / "run" / "best.safetensors", tmp_path / "mine.safetensors"
+    medrecon("train", written(tmp_path / "c.yaml", values), "-o", best.parent, "--set", "training.epochs=1")
+    before = read_metadata(best)["card"]["metrics"]
+    seen = medrecon("weights", "score", best, "--part", "validation", "--device", "cpu")
+    assert f"{before['validation']['psnr']:.2f} dB" in seen.out
+    assert read_metadata(best)["card"]["metrics"] == before
+    done = medrecon("weights", "score", best, "--record", "--device", "cpu")
+    test = read_metadata(best)["card"]["metrics"]["test"]
+    assert (done.status, done.err) == (0, "")
+    assert f"best, test: {test['psnr']:.2f} dB, SSIM {test['ssim']:.4f}, 2 samples; {test['protocol']}" in done.out
+    assert test["psnr"] != before["validation"]["psnr"]
+    assert medrecon("weights", "export", best, "--output", out).status == 0
+    assert out.stat().st_size < best.stat().st_size
+    assert json.loads(out.with_suffix(".json").read_text())["metrics"]["test"] == test
+    again = medrecon("weights", "export", best, "--output", out)
+    assert (again.status, "--overwrite" in again.err) == (2, True)
+    for wrong, words in (
+        (("--part", "train"), "were trained on it"),
+        (("--part", "x"), "there is no part 'x'"),
+        (("--folder", tmp_path), "leave it out"),
+    ):
+        failed = medrecon("weights", "score", best, "--device", "cpu", *wrong)
+        assert (failed.status, words in failed.complaint) == (2, True)
 
 
 def test_damaged_weights_are_listed_as_such(tmp_path: Path) -> None:
