@@ -71,20 +71,26 @@ def readme_commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in shell.splitlines() if line.startswith("medrecon ")]
 
 
-LONG = ("train", "tune", "benchmark")
+def is_long(command: list[str]) -> bool:
+    return command[0] in ("train", "tune", "benchmark") or command[:2] == ["weights", "score"]
+
+
+def put_weights(folder: Path) -> None:
+    run = folder / "runs" / "mine"
+    run.mkdir(parents=True)
+    shutil.copy(SHIPPED / "varnet_brain_small.safetensors", run / "best.safetensors")
 
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = [command for command in readme_commands() if command[0] not in LONG]
+    commands = [command for command in readme_commands() if not is_long(command)]
     assert {"simulate", "reconstruct", "inspect", "data", "weights"} <= {command[0] for command in commands}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDRECON_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr("medrecon.preparation.prepare", lambda _name, _progress: tmp_path)
     (tmp_path / "scans").mkdir()
     simulate(tmp_path / "scans" / "a.h5")
-    (tmp_path / "runs" / "mine").mkdir(parents=True)
-    shutil.copy(SHIPPED / "varnet_brain_small.safetensors", tmp_path / "runs" / "mine" / "best.safetensors")
+    put_weights(tmp_path)
     for command in commands:
         done = medrecon(*command)
         assert (done.status, done.err) == (0, ""), command
@@ -106,15 +112,17 @@ def test_the_long_commands_of_the_readme_are_understood(tmp_path: Path, monkeypa
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
+    put_weights(tmp_path)
     monkeypatch.setattr("medrecon.experiment.training.train_network", stop("train"))
     monkeypatch.setattr("medrecon.benchmark.run_benchmark", stop("benchmark"))
+    monkeypatch.setattr("medrecon.experiment.scoring.score_weights", stop("weights"))
     monkeypatch.setattr("medrecon.benchmark.tune_method", stop("tune"))
-    commands = [command for command in readme_commands() if command[0] in LONG]
+    commands = [command for command in readme_commands() if is_long(command)]
     for command in commands:
         with pytest.raises(ReachedError):
             app(command, standalone_mode=False)
     assert started == [command[0] for command in commands]
-    assert set(started) == set(LONG)
+    assert set(started) == {"train", "tune", "benchmark", "weights"}
 
 
 def test_a_benchmark_is_shown_with_its_circumstances() -> None:
