@@ -2,14 +2,15 @@
 
 Run as `python benchmarks/update_readme.py`. A table `NAME` stands between the lines `<!-- begin: NAME -->` and
 `<!-- end: NAME -->` of one of the two pages; `NAME` is `methods`, or `speed` (some rows of the others), or
-`docs/benchmarks/NAME.json` holds what `Table` describes.
+`docs/benchmarks/NAME.json` holds what `Table` describes, or `docs/benchmarks/NAME/` what `keep.py` kept of a benchmark of methods.
 """
 
 import datetime
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -19,6 +20,26 @@ ROOT = Path(__file__).resolve().parent.parent
 README, DETAILS, RESULTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks"
 PAGES = (README, DETAILS)
 Cell = str | int | float
+
+#: Of a benchmark, the problems whose scores the README shows, and what they are called there.
+SHOWN = {
+    "benchmark_mri": {
+        "brain-small, 4x": "brain-small 4x",
+        "brain-small, 8x": "brain-small 8x",
+        "brain-axt2, 4x": "brain-axt2 4x",
+        "brain-axt2, 8x": "brain-axt2 8x",
+    },
+    "benchmark_ct": {
+        "1000 views": "1000 views",
+        "1000 views, low dose": "1000 views, low dose",
+        "60 views": "60 views",
+        "60 views, low dose": "60 views, low dose",
+    },
+}
+TITLES = {
+    "benchmark_mri": "MRI: what methods make of real heads",
+    "benchmark_ct": "CT: what methods make of real chests",
+}
 
 _MARKED = re.compile(r"<!-- begin: (\S+) -->\n.*?<!-- end: \1 -->", re.DOTALL)
 
@@ -102,10 +123,46 @@ def speed(tables: Mapping[str, Table]) -> str:
     return "\n\n".join((first, second, third))
 
 
+def quality(summary: Mapping[str, Any], shown: Mapping[str, str], title: str) -> str:
+    """Return the mean PSNR with its interval and the mean SSIM of each method, a column for each problem that is shown.
+
+    Of several protocols it is the first.
+    """
+    found = {problem["problem"]: problem for problem in reversed(summary["problems"])}
+    problems = {name: found[name] for name in shown}
+    first = next(iter(problems.values()))
+    rows = []
+    for place, method in enumerate(first["methods"]):
+        rows.append([f"`{method['method']}`", *(_score(problem["methods"][place]) for problem in problems.values())])
+    notes = [
+        "PSNR in dB with the 95 % interval of its mean / SSIM; settings of the classical methods were searched, and networks "
+        "trained and chosen, on other people.",
+        *(f"{shown[name]}: {_described(problem)}" for name, problem in problems.items()),
+        "All problems, gains with their intervals, residuals, lesions and times: "
+        f"[summary](docs/benchmarks/{summary['name']}/summary.md).",
+    ]
+    head = [
+        f"**{title}**",
+        "",
+        markdown_table(["method", *shown.values()], rows),
+        "",
+        *(f"- {note}" for note in notes),
+        "",
+    ]
+    how = f"medrecon benchmark configs/{summary['name']}.yaml"
+    return "\n".join([*head, f"Measured with `{how}` on {summary['date']}, {summary['machine']}."])
+
+
 def sections(folder: Path) -> dict[str, str]:
     """Return what belongs between the markers, by name."""
     tables = {file.stem: Table.model_validate_json(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))}
-    return {"methods": methods(), "speed": speed(tables), **{name: render(table) for name, table in tables.items()}}
+    kept = {file.parent.name: json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("*/summary.json"))}
+    return {
+        "methods": methods(),
+        "speed": speed(tables),
+        **{name: render(table) for name, table in tables.items()},
+        **{name: quality(summary, SHOWN[name], TITLES[name]) for name, summary in kept.items()},
+    }
 
 
 def filled(page: str, contents: Mapping[str, str]) -> str:
@@ -141,6 +198,20 @@ def require_places(pages: Sequence[str], contents: Mapping[str, str]) -> None:
 
 def _rows(table: Table) -> list[dict[str, Cell]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def _score(method: Mapping[str, Any]) -> str:
+    psnr, ssim = method["psnr"], method["ssim"]
+    if psnr is None:
+        return ""
+    interval = "" if psnr["low"] is None else f" [{psnr['low']:.2f}, {psnr['high']:.2f}]"
+    return f"{psnr['mean']:.2f}{interval} / {ssim['mean']:.3f}"
+
+
+def _described(problem: Mapping[str, Any]) -> str:
+    count, files = problem["images"], problem["files"]
+    images = "1 image" if count == 1 else f"{count} test images" + (f" of {files} volumes" if 1 < files < count else "")
+    return f"{images}, {problem['sampling']}, protocol {problem['protocol']}; resampled: {problem['unit']}"
 
 
 def _network(row: Mapping[str, Cell]) -> str:

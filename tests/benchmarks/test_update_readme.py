@@ -1,5 +1,6 @@
 """README.md: its tables are those of their sources, and what it tells a user to type works."""
 
+import importlib
 import json
 import re
 import shlex
@@ -19,6 +20,7 @@ from benchmarks.update_readme import (
     filled,
     markdown_table,
     methods,
+    quality,
     render,
     require_places,
     sections,
@@ -182,3 +184,56 @@ def test_every_method_has_a_row() -> None:
     assert [name for name in names if name not in list(LearnedMethodName)] == [*MethodName, *CTMethodName]
     assert {name: names.count(name) for name in LearnedMethodName} == dict.fromkeys(LearnedMethodName, 2)
     assert markdown_table(("x",), []) == "| x |\n| --- |"
+
+
+def _method(name: str, psnr: float, low: float | None) -> dict[str, object]:
+    high = None if low is None else 2 * psnr - low
+    return {
+        "method": name,
+        "failed": 0,
+        "reason": "",
+        "psnr": {"mean": psnr, "low": low, "high": high},
+        "ssim": {"mean": 0.9123},
+    }
+
+
+def _summary(failed: int = 0) -> dict[str, object]:
+    def problem(name: str, protocol: str, images: int, *methods: dict[str, object]) -> dict[str, object]:
+        about = {"protocol": protocol, "sampling": "4.00x", "images": images, "files": 2, "unit": "by chance"}
+        return {"problem": name, **about, "methods": list(methods)}
+
+    lost = {**_method("tv", 31.0, None), "failed": failed, "reason": "too large"}
+    problems = [
+        problem("a", "first", 6, _method("sense", 30.0, 29.5), lost),
+        problem("a", "second", 6, _method("sense", 20.0, 19.5), lost),
+        problem("b", "first", 1, _method("sense", 25.0, None), {**lost, "psnr": None}),
+    ]
+    return {"name": "some", "problems": problems, "date": "2026-01-31", "machine": "two cores"}
+
+
+def test_scores_are_shown_by_problem_with_their_intervals() -> None:
+    text = quality(_summary(), {"a": "A", "b": "B"}, "Heads")
+    assert "| method | A | B |" in text
+    assert "| `sense` | 30.00 [29.50, 30.50] / 0.912 | 25.00 / 0.912 |" in text
+    assert "| `tv` | 31.00 / 0.912 |  |" in text
+    assert "- A: 6 test images of 2 volumes, 4.00x, protocol first; resampled: by chance" in text
+    assert "- B: 1 image, 4.00x" in text
+    assert "`medrecon benchmark configs/some.yaml` on 2026-01-31, two cores." in text
+
+
+def test_a_benchmark_is_kept_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module("keep")
+    keep, files = module.keep, module.KEPT
+    results, kept = tmp_path / "results", tmp_path / "kept"
+    results.mkdir()
+    for name in files:
+        (results / name).write_text(name)
+    (results / "summary.json").write_text(json.dumps(_summary(failed=2)))
+    with pytest.raises(ValueError, match="tv on 'a': too large"):
+        keep(results, kept)
+    assert not kept.exists()
+    (results / "summary.json").write_text(json.dumps(_summary()))
+    assert keep(results, kept) == kept / "some"
+    assert {file.name for file in (kept / "some").iterdir()} == {*files, "summary.json"}
+    assert json.loads((kept / "some" / "summary.json").read_text())["problems"] == _summary()["problems"]
