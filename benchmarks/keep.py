@@ -13,6 +13,7 @@ import datetime
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from tables import FOLDER, machine
 
@@ -27,7 +28,7 @@ def keep(results: Path, folder: Path) -> Path:
     ValueError
         If a row failed.
     """
-    summary = json.loads((results / "summary.json").read_text())
+    summary: dict[str, Any] = json.loads((results / "summary.json").read_text())
     failed = [
         f"{method['method']} on '{problem['problem']}': {method['reason']}"
         for problem in summary["problems"]
@@ -36,7 +37,7 @@ def keep(results: Path, folder: Path) -> Path:
     ]
     if failed:
         raise ValueError(f"{results}: {len(failed)} methods failed, first {failed[0]}")
-    target = folder / summary["name"]
+    target = folder / str(summary["name"])
     target.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         shutil.copyfile(results / name, target / name)
