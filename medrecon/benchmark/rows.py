@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.errors import InputError
@@ -123,15 +123,25 @@ class Journal:
     `rows` are those that stood there when it was opened, by key.
     """
 
-    def __init__(self, file: TextIO, rows: dict[str, Row]) -> None:
+    def __init__(self, file: io.FileIO, rows: dict[str, Row]) -> None:
         self._file = file
         self.rows = rows
 
     def append(self, row: Row) -> None:
-        """Add a row."""
-        self._file.write(json.dumps(row.to_json(), allow_nan=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Add a row.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; part of a line that then stands there is dropped when the journal is opened next.
+        """
+        line = (json.dumps(row.to_json(), allow_nan=False) + "\n").encode()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file.name) from error
 
 
 @contextmanager
@@ -144,7 +154,7 @@ def open_journal(path: Path, *, overwrite: bool = False) -> Iterator[Journal]:
         If another run writes to it, or it holds something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    with path.open("ab+", buffering=0) as file:
         _lock(file, path)
         if overwrite:
             file.truncate(0)
@@ -152,9 +162,9 @@ def open_journal(path: Path, *, overwrite: bool = False) -> Iterator[Journal]:
         yield Journal(file, rows)
 
 
-def _read(file: TextIO, path: Path) -> dict[str, Row]:
+def _read(file: io.FileIO, path: Path) -> dict[str, Row]:
     file.seek(0)
-    data = file.buffer.read()
+    data = file.readall()
     whole = data[: data.rfind(b"\n") + 1]
     rows: dict[str, Row] = {}
     for number, line in enumerate(whole.splitlines(), start=1):
@@ -170,7 +180,7 @@ def _read(file: TextIO, path: Path) -> dict[str, Row]:
     return rows
 
 
-def _lock(file: TextIO, path: Path) -> None:
+def _lock(file: io.FileIO, path: Path) -> None:
     with suppress(ImportError):  # where there are no such locks, nobody is kept out
         import fcntl
 

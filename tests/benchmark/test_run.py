@@ -1,6 +1,7 @@
 """A whole benchmark: what its rows say, that it goes on where it was cut off, and what a user sees when something is wrong."""
 
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from medrecon.benchmark.plan import make_plan
 from medrecon.benchmark.rows import Row, open_journal
 from medrecon.benchmark.scenes import ct_scene, mri_scene
 from medrecon.benchmark.sources import spread
+from medrecon.commands.console import expected
 from medrecon.config.benchmark import CTProblem, Entry
 from medrecon.data.photons import count_photons
 from medrecon.errors import InputError
@@ -113,6 +115,32 @@ def test_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not seen
     run_benchmark(settings, tmp_path, HERE, overwrite=True)
     assert len(seen) == 4
+
+
+def test_a_full_disk_and_an_interruption_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, journal = mri(), tmp_path / "journal.jsonl"
+    one = run_benchmark(settings, tmp_path / "whole", HERE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (tmp_path / "whole" / "journal.jsonl").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2 + 100, hard))  # in the midst of the third row
+    try:
+        with pytest.raises(OSError, match="journal") as caught:
+            run_benchmark(settings, tmp_path, HERE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert expected(caught.value) == f"{journal}: the disk or the quota is full; free some space, or write elsewhere"
+
+    def interrupted(cases: Any, threads: int | None = None) -> Any:
+        yield from run_group(cases[:1], threads)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("medrecon.benchmark.cluster.run_group", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(settings, tmp_path, HERE)
+    seen = counted(monkeypatch)
+    again = run_benchmark(settings, tmp_path, HERE)
+    assert len(seen) == 1
+    assert [row.scores for row in again.rows] == [row.scores for row in one.rows]
 
 
 def test_only_what_changed_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
