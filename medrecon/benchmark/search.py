@@ -11,8 +11,7 @@ __all__ = ["Found", "Range", "search"]
 #: Scores of values, in their order: the larger the better.
 Scores = Callable[[Sequence[float]], Sequence[float]]
 
-_COARSE = 4.0
-_STEPS = 2  # of the coarse grid, on either side of the start
+_COARSE, _STEPS = 4.0, 2
 _EXTENSIONS = 6  # beyond it
 _FINE = 1.1  # ratio of neighbours at which the search ends
 
@@ -41,11 +40,20 @@ class Found:
     edge: str = ""
 
 
-def search(scores: Scores, start: float, within: Range | None = None, *, fine: float = _FINE) -> Found:
+def search(
+    scores: Scores,
+    start: float,
+    within: Range | None = None,
+    *,
+    coarse: float = _COARSE,
+    steps: int = _STEPS,
+    fine: float = _FINE,
+) -> Found:
     """Search the value of the largest score on a geometric grid, first coarse, then finer.
 
-    The grid has the ratio 4 about `start`, and is extended while the best lies at its edge; then both geometric means next to the
-    best are tried, until neighbours are closer than `fine`. A score of one maximum is found to that ratio; of several, one is.
+    The grid has the ratio `coarse` and `steps` values on either side of `start`, and is extended while the best lies at its edge;
+    then both geometric means next to the best are tried, until neighbours are closer than `fine`. A score of one maximum is found
+    to that ratio; of several, one is.
 
     Parameters
     ----------
@@ -55,16 +63,20 @@ def search(scores: Scores, start: float, within: Range | None = None, *, fine: f
         above zero: a value that is known to be sensible.
     within
         which values may be tried.
+    coarse, steps
+        ratio of neighbours in the first grid, and how many it has on either side of the start.
     fine
         ratio of neighbouring values at which the search ends.
 
     Raises
     ------
     ValueError
-        if `start` is not above zero, or `fine` not above one.
+        if `start` is not above zero, `coarse` and `fine` not above one, or `steps` below one.
     """
-    if not (start > 0 and fine > 1):
-        raise ValueError(f"search takes a start above 0 and fine above 1, got {start} and {fine}")
+    if not (start > 0 and coarse > 1 and fine > 1 and steps >= 1):
+        raise ValueError(
+            f"search takes a start above 0, coarse and fine above 1 and steps from 1, got {start}, {coarse}, {fine} and {steps}"
+        )
     within = within or Range()
     known: dict[float, float] = {}
 
@@ -73,21 +85,21 @@ def search(scores: Scores, start: float, within: Range | None = None, *, fine: f
         if new:
             known.update(zip(new, scores(new), strict=True))
 
-    attempt([start * _COARSE**step for step in range(-_STEPS, _STEPS + 1)])
-    edge = _extend(attempt, known)
+    attempt([start * coarse**step for step in range(-steps, steps + 1)])
+    edge = _extend(attempt, known, coarse)
     _refine(attempt, known, fine)
     best = _best(known)
     return Found(best, known[best], tuple(sorted(known.items())), edge or _bound(best, within))
 
 
-def _extend(attempt: Callable[[Sequence[float]], None], known: dict[float, float]) -> str:
+def _extend(attempt: Callable[[Sequence[float]], None], known: dict[float, float], coarse: float) -> str:
     """Go on while the best is the smallest or the largest; in words if that has no end."""
     for _ in range(_EXTENSIONS):
         best = _best(known)
         if min(known) < best < max(known) or len(known) == 1:
             return ""
         before = len(known)
-        attempt([best / _COARSE if best == min(known) else best * _COARSE])
+        attempt([best / coarse if best == min(known) else best * coarse])
         if len(known) == before:
             return ""  # at a bound, which is told later
     best = _best(known)

@@ -1,5 +1,7 @@
 """Tuned settings: found on their own images, written, and read by a benchmark."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,27 @@ def test_the_best_weight_is_written_and_read(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump({"name": "b", "mri": {"methods": methods, "problems": [problem, shifted]}}))
     entries = {case.entry.method.weight for case in make_plan(load_benchmark(config)).cases}  # type: ignore[union-attr]
     assert entries == {found.settings["weight"]}
+
+
+@pytest.mark.parametrize(("gains", "best"), [((1.0, 0.5, 0.01, 1.0), 8), ((-0.1, 1.0), 1), ((0.3, -0.2, 1.0), 2)])
+def test_iterations_are_doubled_while_that_gains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gains: tuple[float, ...], best: int
+) -> None:
+    """The weight is searched anew each time: the best one shrinks as iterations grow."""
+
+    def scores(_: object, name: str, values: Sequence[float], rest: dict[str, int]) -> list[float]:
+        assert name == "weight"
+        doublings = (rest["iterations"] // 20).bit_length() - 1
+        asked.add(doublings)
+        return [30 + sum(gains[:doublings]) - abs(math.log(value * 2**doublings)) for value in values]
+
+    asked: set[int] = set()
+    monkeypatch.setattr("medrecon.benchmark.tuning._Trials.scores", scores)
+    methods = [{"name": "sense", "method": {"kind": "sense"}}]
+    (found,) = tune_method(mri(methods, tuning=TUNING), "sense", tmp_path / "t.yaml", HERE)
+    assert found.settings == {"iterations": 20 * best, "weight": pytest.approx(1 / best, rel=0.06)}
+    assert asked == set(range(len(gains)))
+    assert {trial["iterations"] for trial in found.searched} == {20 * 2**k for k in asked}
 
 
 def test_a_benchmark_says_how_to_get_what_is_not_tuned(tmp_path: Path) -> None:
