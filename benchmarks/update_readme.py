@@ -161,7 +161,7 @@ def sections(folder: Path) -> dict[str, str]:
         "methods": methods(),
         "speed": speed(tables),
         **{name: render(table) for name, table in tables.items()},
-        **{name: quality(summary, SHOWN[name], TITLES[name]) for name, summary in kept.items()},
+        **{name: quality(summary, SHOWN[name], TITLES[name]) for name, summary in kept.items() if name in SHOWN},
     }
 
 
