@@ -39,7 +39,8 @@ __all__ = ["tune_method", "tuning_rows"]
 
 _WHERE = {"weight": Range(), "iterations": Range(low=1, whole=True), "frequency_scaling": Range(high=1.0)}
 _FALLBACK = {"frequency_scaling": 0.64}
-_DOUBLINGS, _WORTH = 5, 0.02  # of the iterations at most, and the gain in dB for which one more is tried
+_ABOUT: dict[str, Any] = {"coarse": 2.0, "steps": 1}  # the grid that looks about a value
+_DOUBLINGS, _WORTH = 5, 0.05  # of the iterations at most, and the gain in dB for which one more is tried
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def tune_method(
     """Search the settings of a method on the `tuning` images of its problems, by mean PSNR, and write them to a YAML file.
 
     The weight is searched where there is one; the iterations are then doubled, and the weight searched anew about its best, while
-    that gains .02 dB. Without a weight the iterations are searched, and of filtered backprojection the frequency scaling, for each
+    that gains .05 dB. Without a weight the iterations are searched, and of filtered backprojection the frequency scaling, for each
     window unless one is given. Entries that `output` holds for other methods and problems stay. Trials stand beside it in a
     journal, `OUTPUT.jsonl`, so that a search that was cut off goes on.
 
@@ -153,7 +154,8 @@ def _tune(trials: _Trials) -> TunedEntry:
         raise InputError(f"'{entry.name}' ({method.kind}) has no weight, window or iterations left to search")
     best: tuple[float, dict[str, str | int | float]] | None = None
     for rest, found in _rounds(trials, name):
-        searched += [{**rest, name: _number(name, value), "psnr": round(score, 4)} for value, score in found.tried]
+        tried = [{**rest, name: _number(name, value), "psnr": round(score, 4)} for value, score in found.tried]
+        searched += [trial for trial in tried if trial not in searched]
         if best is None or found.score > best[0]:
             best = found.score, {**rest, name: _number(name, float(f"{found.value:.4g}"))}
             bounded = {name: found.edge} if found.edge else {}
@@ -185,12 +187,14 @@ def _rounds(trials: _Trials, name: str) -> Iterator[tuple[dict[str, Any], Found]
             yield rest, _search(trials, name, rest, start)
     elif name == "weight" and "iterations" in fields and "iterations" not in given:
         rest = {"iterations": built.iterations}
-        yield rest, (found := _search(trials, name, rest, start))
+        yield rest, (best := _search(trials, name, rest, start))
         for _ in range(_DOUBLINGS):
-            before, rest = found, {"iterations": 2 * rest["iterations"]}
-            yield rest, (found := _search(trials, name, rest, before.value, coarse=2.0, steps=1))
-            if found.score < before.score + _WORTH:
-                return
+            more = {"iterations": 2 * rest["iterations"]}
+            yield more, (found := _search(trials, name, more, best.value, **_ABOUT, fine=1.5))
+            if found.score < best.score + _WORTH:
+                break
+            best, rest = found, more
+        yield rest, _search(trials, name, rest, best.value, **_ABOUT)
     else:
         yield {}, _search(trials, name, {}, start)
 
