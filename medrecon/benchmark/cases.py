@@ -23,6 +23,7 @@ from medrecon.benchmark.residuals import ct_residual, mri_residual
 from medrecon.benchmark.rows import FAILED, Row, Score
 from medrecon.benchmark.scenes import CTScene, MRIScene, ct_scene, mri_scene
 from medrecon.benchmark.sources import Item
+from medrecon.calibration import measurement_noise
 from medrecon.config import DeviceName, LearnedSettings
 from medrecon.config.benchmark import CTEntry, Entry, MRIEntry, MRIProblem, OwnMethodSettings, ProblemSettings
 from medrecon.data.fastmri import KSpaceSample
@@ -217,12 +218,13 @@ def _run_mri(entry: MRIEntry, scene: MRIScene, device: torch.device) -> _Outcome
     start = time.perf_counter()
     x = reconstructor(problem.y, problem.A)
     image = x
-    if entry.output == "rss":
+    if entry.output != "image":
         if not x.is_complex() or "coil" in problem.A.domain.axes:
             raise ValueError(
-                "output: rss takes a complex image seen through coil maps, and this method gives another; take image"
+                f"output: {entry.output} takes a complex image seen through coil maps, and this method gives another; take image"
             )
-        image = measured_root_sum_of_squares(x, problem.y, problem.A)
+        noise = measurement_noise(problem.y, problem.A) if entry.output == "rss-noise" else None
+        image = measured_root_sum_of_squares(x, problem.y, problem.A, noise)
     _wait(device)
     seconds = time.perf_counter() - start
     memory = peak_memory(device) if known else None

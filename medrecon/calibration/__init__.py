@@ -4,7 +4,7 @@ from medrecon.calibration.completed import completed_maps
 from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
-from medrecon.calibration.noise import noise_level
+from medrecon.calibration.noise import measurement_noise, noise_level
 from medrecon.calibration.region import calibration_region
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "espirit",
     "estimate_maps",
     "low_resolution_maps",
+    "measurement_noise",
     "noise_level",
 ]

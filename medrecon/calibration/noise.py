@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["noise_level"]
+from medrecon.operators import Composition, LinearOperator, Mask
+
+__all__ = ["measurement_noise", "noise_level"]
 
 _OUTERMOST = 0.2  # share of the acquired samples, those of highest frequency, that is taken for noise
 _SAMPLES = 8192  # a coil, which are enough for the median
@@ -47,3 +49,22 @@ def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
     energy = kspace.flatten(-len(shape))[..., outer].abs().square().flatten(-2)
     median = torch.where(energy > 0, energy, torch.nan).nanmedian(-1).values
     return (torch.nan_to_num(median) / math.log(2)).sqrt()
+
+
+def measurement_noise(y: Tensor, A: LinearOperator) -> Tensor:
+    """The `noise_level` of the measurements `y` of `A`, of shape `batch`; 0 for what is not masked k-space."""
+    batch = y.shape[: y.ndim - A.range.ndim]
+    factors = A.factors if isinstance(A, Composition) else (A,)
+    masks = [factor for factor in factors if isinstance(factor, Mask)]
+    if len(masks) != 1:
+        return y.abs().new_zeros(batch)
+    pattern = masks[0].pattern
+    kspace = y if "coil" in A.range.axes else y.unsqueeze(-A.range.ndim - 1)
+    ndim = A.range.ndim - ("coil" in A.range.axes)
+    shape = tuple(kspace.shape[-ndim:])
+    if pattern.ndim == ndim:
+        return noise_level(kspace, pattern.expand(shape))
+    patterns = pattern.expand(*batch, *shape).reshape(-1, *shape)
+    scans = kspace.reshape(-1, *kspace.shape[-ndim - 1 :])
+    levels = [noise_level(scan, sampled) for scan, sampled in zip(scans, patterns, strict=True)]
+    return torch.stack(levels).reshape(batch)

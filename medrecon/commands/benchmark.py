@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from medrecon.commands.console import print_table, progress, say
 from medrecon.commands.options import ChangesOption, SchedulerOption, WorkersOption
+from medrecon.commands.processors import processors
 
 if TYPE_CHECKING:
     from medrecon.benchmark import Workers
@@ -90,9 +90,8 @@ def choose_workers(count: int | None, scheduler: str | None) -> Workers:
         if count is not None:
             raise InputError("--workers are processes on this machine, and --scheduler has its own; give one of them")
         return Workers(0, None, scheduler)
-    cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()
-    chosen = max(1, (cores or 1) // 2) if count is None else count
-    return Workers(chosen, None if chosen == 0 else max(1, (cores or 1) // chosen))
+    chosen = max(1, processors() // 2) if count is None else count
+    return Workers(chosen, None if chosen == 0 else max(1, processors() // chosen))
 
 
 def import_from_here() -> None:

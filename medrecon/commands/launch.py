@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import IO
 
+from medrecon.commands.processors import processors
+
 __all__ = ["launch"]
 
 _GRACE_SECONDS = 10.0
@@ -26,7 +28,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    threads = max(1, (os.cpu_count() or 1) // count)
+    threads = max(1, processors() // count)
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),

@@ -78,14 +78,17 @@ class _Entry(_Named):
 
 
 class MRIEntry(_Entry):
-    """A method of MRI; with `output: rss` the measured samples are put back, and the image is that of all coils."""
+    """A method of MRI; with `output: rss` the measured samples are put back, and the image is that of all coils.
+
+    With `rss-noise` the samples that were not measured have the noise of those that were, as a full scan has.
+    """
 
     method: Annotated[MethodSettings | OwnMethodSettings, Field(discriminator="kind")]
-    output: Literal["image", "rss"] = "image"
+    output: Literal["image", "rss", "rss-noise"] = "image"
 
     @model_validator(mode="after")
     def _require_image(self) -> Self:
-        if self.output == "rss" and isinstance(self.method, RootSumOfSquaresSettings):
+        if self.output != "image" and isinstance(self.method, RootSumOfSquaresSettings):
             raise ValueError("output: the method rss gives the image of all coils by itself; leave it out")
         return self
 

@@ -22,9 +22,12 @@ _Count = Annotated[int, Field(ge=1)]
 
 
 class _Network(Settings):
-    """`output: rss` gives, for SENSE, the root sum of squares of coil images that hold all that was measured."""
+    """`output: rss` gives, for SENSE, the root sum of squares of coil images that hold all that was measured.
 
-    output: Literal["image", "rss"] = "image"
+    With `rss-noise` the samples that were not measured have the noise of those that were, as a full scan has.
+    """
+
+    output: Literal["image", "rss", "rss-noise"] = "image"
 
 
 class _UNets(_Network):

@@ -142,8 +142,8 @@ class TrainingSettings(Settings):
             raise ValueError(
                 f"data.operator: {network.kind} takes sense; coils is for e2e-varnet, and unet with initial: rss"
             )
-        if getattr(network, "output", "image") == "rss" and (not is_mri or coils):
-            raise ValueError("network.output: rss is for MRI with coil maps (data.operator: sense); take image")
+        if (output := getattr(network, "output", "image")) != "image" and (not is_mri or coils):
+            raise ValueError(f"network.output: {output} is for MRI with coil maps (data.operator: sense); take image")
         if initial == "fbp" and is_mri:
             raise ValueError("network.initial: fbp is for CT; take zero-filled")
         if self.training.compile and isinstance(network, PrimalDualSettings):

@@ -73,9 +73,9 @@ def operator_family(data: DataSettings) -> str:
 def build_network(settings: NetworkSettings, operator: str) -> nn.Module:
     """Make the network for a family of operators, with the weights that torch's random numbers give."""
     network = _network(settings, operator)
-    if not isinstance(settings, EndToEndVarNetSettings | PrimalDualSettings) and settings.output == "rss":
-        return MeasuredRootSumOfSquares(network)
-    return network
+    if isinstance(settings, EndToEndVarNetSettings | PrimalDualSettings) or settings.output == "image":
+        return network
+    return MeasuredRootSumOfSquares(network, noise_floor=settings.output == "rss-noise")
 
 
 def _network(settings: NetworkSettings, operator: str) -> nn.Module:

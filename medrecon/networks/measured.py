@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from medrecon.calibration import measurement_noise
 from medrecon.networks.scaling import Method
 from medrecon.operators import LinearOperator, measured_root_sum_of_squares
 
@@ -13,7 +14,8 @@ __all__ = ["MeasuredRootSumOfSquares"]
 class MeasuredRootSumOfSquares(nn.Module):
     """`measured_root_sum_of_squares` of what `reconstruct` gives: real `(..., y, x)`, in which nothing measured was changed.
 
-    The end of the end-to-end VarNet, for a network on the SENSE operator.
+    The end of the end-to-end VarNet, for a network on the SENSE operator. With `noise_floor` the samples that were not measured
+    have the noise of those that were: what to expect of the root sum of squares of a full scan.
 
     Raises
     ------
@@ -21,9 +23,10 @@ class MeasuredRootSumOfSquares(nn.Module):
         when called, for an operator that is not `sense(...)`.
     """
 
-    def __init__(self, reconstruct: Method) -> None:
+    def __init__(self, reconstruct: Method, *, noise_floor: bool = False) -> None:
         super().__init__()
-        self.reconstruct = reconstruct
+        self.reconstruct, self.noise_floor = reconstruct, noise_floor
 
     def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        return measured_root_sum_of_squares(self.reconstruct(y, A), y, A)
+        noise = measurement_noise(y, A) if self.noise_floor else None
+        return measured_root_sum_of_squares(self.reconstruct(y, A), y, A, noise)

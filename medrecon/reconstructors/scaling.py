@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from medrecon.calibration import noise_level
-from medrecon.operators import Composition, LinearOperator, Mask
+from medrecon.calibration import measurement_noise
+from medrecon.operators import LinearOperator
 
 __all__ = [
     "grid_error",
@@ -44,20 +44,7 @@ def intensity(backprojection: Tensor, A: LinearOperator) -> Tensor:
 
 def relative_noise(y: Tensor, A: LinearOperator, scale: Tensor) -> Tensor:
     """The standard deviation of the noise in `y` over the intensity of the image; 0 for what is not masked k-space."""
-    factors = A.factors if isinstance(A, Composition) else (A,)
-    masks = [factor for factor in factors if isinstance(factor, Mask)]
-    if len(masks) != 1:
-        return torch.zeros_like(scale)
-    pattern = masks[0].pattern
-    kspace = y if "coil" in A.range.axes else y.unsqueeze(-A.range.ndim - 1)
-    ndim = A.range.ndim - ("coil" in A.range.axes)
-    shape = tuple(kspace.shape[-ndim:])
-    if pattern.ndim == ndim:
-        return noise_level(kspace, pattern.expand(shape)) / scale
-    patterns = pattern.expand(*scale.shape, *shape).reshape(-1, *shape)
-    scans = kspace.reshape(-1, *kspace.shape[-ndim - 1 :])
-    levels = [noise_level(scan, sampled) for scan, sampled in zip(scans, patterns, strict=True)]
-    return torch.stack(levels).reshape(scale.shape) / scale
+    return measurement_noise(y, A) / scale
 
 
 def sparsity_unit(y: Tensor, A: LinearOperator, backprojection: Tensor) -> Tensor:

@@ -33,10 +33,10 @@ class TotalVariation:
     inner_iterations: int = 10
 
     def __post_init__(self) -> None:
-        if self.weight < 0 or not self.threshold > 0:
-            raise ValueError(
-                f"TotalVariation takes a weight of at least 0 and a threshold above 0, got {self.weight} and {self.threshold}"
-            )
+        if self.weight < 0:
+            raise ValueError(f"TotalVariation takes a weight of at least 0, got {self.weight}")
+        if not self.threshold > 0:
+            raise ValueError(f"TotalVariation takes a threshold above 0, got {self.threshold}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         data = LeastSquares(A, y)

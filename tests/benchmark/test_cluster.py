@@ -1,5 +1,6 @@
 """Several workers, one of which dies; those of a scheduler."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,9 @@ def test_a_killed_worker_costs_its_case_alone() -> None:
     deadly = tuple(replace(case, item=Item("deadly", "", Deadly(9))) for case in plan.groups[0])  # type: ignore[arg-type]
     with Workers(1, 1) as workers:
         rows = list(workers.run((deadly, *plan.groups)))
+        assert set(workers._client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()) == {
+            os.environ.get("MALLOC_TRIM_THRESHOLD_")
+        }
     lost = [row for row in rows if row.file == "deadly"]
     assert [row.status for row in lost] == ["failed"] * len(deadly)
     assert all("worker was killed, twice" in row.reason for row in lost)

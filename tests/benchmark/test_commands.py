@@ -1,5 +1,6 @@
 """The commands as a user calls them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,14 @@ def test_a_method_of_ones_own_lies_where_the_command_is_called(
     change = "mri.methods.0.method={kind: own, import: 'my_method_here:adjoint'}"
     done = call("benchmark", config, "-o", "out", "--workers", 0, "--set", change, "--set", "resamples=100")
     assert "2 cases, 0 failed" in done.output
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to processors")
+def test_workers_share_the_processors_that_the_process_may_use() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert choose_workers(1, None).threads == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert choose_workers(1, None).threads == len(allowed)

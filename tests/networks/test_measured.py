@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from medrecon.calibration import measurement_noise
 from medrecon.networks import MeasuredRootSumOfSquares
 from medrecon.operators import LinearOperator, measured_root_sum_of_squares, sense
 from tests.networks.cases import NETWORKS, built, ct, lines, maps, mri, relative
@@ -17,6 +18,15 @@ def test_it_is_the_network_with_the_data_put_back(name: str) -> None:
     assert not found.is_complex()
     assert found.shape == scan.truth.shape
     assert torch.equal(found, measured_root_sum_of_squares(network(scan.y, scan.A), scan.y, scan.A))
+
+
+def test_the_noise_floor_is_that_of_the_measurements() -> None:
+    scan = mri()
+    network = built("varnet", scan)
+    found = MeasuredRootSumOfSquares(network, noise_floor=True)(scan.y, scan.A)
+    noise = measurement_noise(scan.y, scan.A)
+    assert bool((noise > 0).all())
+    assert torch.equal(found, measured_root_sum_of_squares(network(scan.y, scan.A), scan.y, scan.A, noise))
 
 
 def test_a_full_scan_needs_no_network() -> None:
@@ -57,11 +67,14 @@ class Zeros(nn.Module):
 
 
 def test_a_black_scan_gives_a_black_image_and_no_gradient() -> None:
-    inner, A = Zeros(), sense(lines(18), maps(3, (20, 18)))
-    image = MeasuredRootSumOfSquares(inner)(torch.zeros(3, 20, 18, dtype=torch.complex64), A)
-    image.sum().backward()
-    assert float(image.detach().abs().max()) == 0
-    assert inner.level.grad == 0
+    for noise_floor in (False, True):
+        inner, A = Zeros(), sense(lines(18), maps(3, (20, 18)))
+        image = MeasuredRootSumOfSquares(inner, noise_floor=noise_floor)(
+            torch.zeros(3, 20, 18, dtype=torch.complex64), A
+        )
+        image.sum().backward()
+        assert float(image.detach().abs().max()) < 1e-36
+        assert inner.level.grad == 0
 
 
 def test_ct_is_refused() -> None:

@@ -136,6 +136,15 @@ def test_tolerance_stops_early() -> None:
     assert 0 < float((long - short).norm() / long.norm()) < 0.1
 
 
+def test_total_variation_comes_to_the_same_minimum_at_any_threshold() -> None:
+    scan = simulated_scan()
+    low, high = (TotalVariation(threshold=threshold, iterations=200)(scan.y, scan.A) for threshold in (0.05, 0.2))
+    assert float((low - high).norm() / low.norm()) < 2e-3
+    assert float(TotalVariation(weight=0.0, iterations=5)(scan.y, scan.A).abs().max()) > 0
+    with pytest.raises(ValueError, match="threshold above 0, got 0"):
+        TotalVariation(threshold=0.0)(scan.y, scan.A)
+
+
 @pytest.mark.parametrize("method", [Sense, WaveletSparsity, TotalVariation])
 def test_negative_weights_are_refused(method: type[Sense | WaveletSparsity | TotalVariation]) -> None:
     with pytest.raises(ValueError, match="weight of at least 0, got -1"):
