@@ -40,7 +40,7 @@ __all__ = ["tune_method", "tuning_rows"]
 _WHERE = {"weight": Range(), "iterations": Range(low=1, whole=True), "frequency_scaling": Range(high=1.0)}
 _FALLBACK = {"frequency_scaling": 0.64}
 _ABOUT: dict[str, Any] = {"coarse": 2.0, "steps": 1}  # the grid that looks about a value
-_DOUBLINGS, _WORTH = 5, 0.05  # of the iterations at most, and the gain in dB for which one more is tried
+_DOUBLINGS, _WORTH = 5, 0.1  # of the iterations at most, and the gain in dB for which one more is tried
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def tune_method(
     """Search the settings of a method on the `tuning` images of its problems, by mean PSNR, and write them to a YAML file.
 
     The weight is searched where there is one; the iterations are then doubled, and the weight searched anew about its best, while
-    that gains .05 dB. Without a weight the iterations are searched, and of filtered backprojection the frequency scaling, for each
+    that gains .1 dB. Without a weight the iterations are searched, and of filtered backprojection the frequency scaling, for each
     window unless one is given. Entries that `output` holds for other methods and problems stay. Trials stand beside it in a
     journal, `OUTPUT.jsonl`, so that a search that was cut off goes on.
 
