@@ -211,7 +211,7 @@ def _score(method: Mapping[str, Any]) -> str:
 def _described(problem: Mapping[str, Any]) -> str:
     count, files = problem["images"], problem["files"]
     images = "1 image" if count == 1 else f"{count} test images" + (f" of {files} volumes" if 1 < files < count else "")
-    return f"{images}, {problem['sampling']}, protocol {problem['protocol']}; resampled: {problem['unit']}"
+    return f"{images}, {problem['sampling']}, protocol {problem['protocol']}; intervals: {problem['unit']}"
 
 
 def _network(row: Mapping[str, Cell]) -> str:

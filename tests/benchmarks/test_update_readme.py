@@ -216,7 +216,7 @@ def test_scores_are_shown_by_problem_with_their_intervals() -> None:
     assert "| method | A | B |" in text
     assert "| `sense` | 30.00 [29.50, 30.50] / 0.912 | 25.00 / 0.912 |" in text
     assert "| `tv` | 31.00 / 0.912 |  |" in text
-    assert "- A: 6 test images of 2 volumes, 4.00x, protocol first; resampled: by chance" in text
+    assert "- A: 6 test images of 2 volumes, 4.00x, protocol first; intervals: by chance" in text
     assert "- B: 1 image, 4.00x" in text
     assert "`medrecon benchmark configs/some.yaml` on 2026-01-31, two cores." in text
 
