@@ -39,7 +39,7 @@ _LOGGERS = (
 _OPTIONS = {
     "distributed.scheduler.allowed-failures": 0,  # we try again ourselves, a case at a time
     **{f"distributed.worker.memory.{what}": False for what in ("target", "spill", "pause", "terminate")},
-    # Dask's own has glibc give memory back at every turn, which makes large arrays three times slower
+    # Dask's own has glibc give memory back at every turn, which slows work on large arrays
     "distributed.nanny.pre-spawn-environ": {f"{library}_NUM_THREADS": 1 for library in ("OMP", "MKL", "OPENBLAS")},
 }
 

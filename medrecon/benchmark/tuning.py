@@ -194,7 +194,8 @@ def _rounds(trials: _Trials, name: str) -> Iterator[tuple[dict[str, Any], Found]
             if found.score < best.score + _WORTH:
                 break
             best, rest = found, more
-        yield rest, _search(trials, name, rest, best.value, **_ABOUT)
+        if rest["iterations"] > built.iterations:
+            yield rest, _search(trials, name, rest, best.value, **_ABOUT)
     else:
         yield {}, _search(trials, name, {}, start)
 
