@@ -5,6 +5,10 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
+import torch
+from torch import Tensor
+
 from medrecon.cli import main
 from medrecon.data.ellipses import Ellipsoid, Phantom
 from medrecon.data.fastmri_header import make_header
@@ -50,3 +54,12 @@ def simulate(path: Path, *, size: tuple[int, int] = (48, 40), slices: int = 1, c
     volume = simulate_volume(Simulation(Phantom(shapes), size, slices, coils, snr, seed=5))
     write_fastmri(path, volume, header=make_header((2 * ny, nx), size), overwrite=True)
     return path
+
+
+def images(path: Path) -> Tensor:
+    with h5py.File(path) as file:
+        return torch.from_numpy(file["reconstruction"][()])
+
+
+def close(found: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> bool:
+    return float((found - wanted).norm() / wanted.norm()) < tolerance

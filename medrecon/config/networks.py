@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medrecon.config.ct import FilterName
 from medrecon.config.settings import Settings
@@ -37,10 +37,13 @@ class _UNets(_Network):
 
 
 class PostProcessSettings(_Network):
-    """A U-Net behind an analytic reconstruction; `consistency` adds a step towards the data after it."""
+    """A U-Net behind a classical reconstruction; `consistency` adds a step towards the data after it.
+
+    `initial: wavelet` is `WaveletSparsity` of a weight of .0009 and 60 iterations.
+    """
 
     kind: Literal["unet"]
-    initial: Literal["zero-filled", "rss", "fbp"]
+    initial: Literal["zero-filled", "sense", "wavelet", "rss", "fbp"]
     features: _Count = 32
     pools: _Count = 4
     residual: bool = False
@@ -53,15 +56,23 @@ class PostProcessSettings(_Network):
 class VarNetSettings(_UNets):
     """`cascades` of a step towards the data and a U-Net, on any operator.
 
-    The step is one gradient, or with `consistency: proximal` so many `conjugate_gradients`, from the image of SENSE on. With
-    `identity` the U-Nets start at zero.
+    The step is one gradient, from `A.H y` on, or with `consistency: proximal` so many `conjugate_gradients`, from the image of
+    `initial` on: least squares with a weight that is learned (SENSE), or `WaveletSparsity` of a weight of .0009 and 60
+    iterations. With `identity` the U-Nets start at zero.
     """
 
     kind: Literal["varnet"]
     cascades: _Count = 12
     consistency: Literal["gradient", "proximal"] = "gradient"
     conjugate_gradients: _Count = 8
+    initial: Literal["least-squares", "wavelet"] = "least-squares"
     identity: bool = False
+
+    @model_validator(mode="after")
+    def _starts_at_an_image(self) -> Self:
+        if self.initial == "wavelet" and self.consistency == "gradient":
+            raise ValueError("initial: wavelet goes with `consistency: proximal`; gradient steps begin at A.H y")
+        return self
 
 
 class EndToEndVarNetSettings(Settings):

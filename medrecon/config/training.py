@@ -145,7 +145,9 @@ class TrainingSettings(Settings):
         if (output := getattr(network, "output", "image")) != "image" and (not is_mri or coils):
             raise ValueError(f"network.output: {output} is for MRI with coil maps (data.operator: sense); take image")
         if initial == "fbp" and is_mri:
-            raise ValueError("network.initial: fbp is for CT; take zero-filled")
+            raise ValueError("network.initial: fbp is for CT; take zero-filled or sense")
+        if initial == "sense" and not is_mri:
+            raise ValueError("network.initial: sense is for MRI; take fbp, or wavelet")
         if self.training.compile and isinstance(network, PrimalDualSettings):
             raise ValueError("training.compile: compiles U-Nets, and primal-dual has none; leave it out")
         return self

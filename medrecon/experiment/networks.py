@@ -47,8 +47,9 @@ from medrecon.networks import (
     VarNet,
 )
 from medrecon.networks.implicit import ConjugateGradients
+from medrecon.networks.scaling import Method
 from medrecon.operators import LinearOperator
-from medrecon.reconstructors import FilteredBackprojection, ZeroFilled
+from medrecon.reconstructors import FilteredBackprojection, Sense, WaveletSparsity, ZeroFilled
 from medrecon.reconstructors.ramp import Window
 from medrecon.spaces import root_sum_of_squares
 from medrecon.training.checkpoint import load_into, read_checkpoint, read_metadata
@@ -56,6 +57,8 @@ from medrecon.training.examples import AdjointMaximum, Constant
 
 __all__ = ["FAMILIES", "build_network", "build_normalisation", "load_network", "operator_family", "read_card"]
 
+
+_WAVELET = WaveletSparsity(weight=0.0009, iterations=60)  # what weights were trained behind: a change makes them others
 
 #: What `operator_family` names, in words.
 FAMILIES = {
@@ -167,7 +170,9 @@ def _varnet(settings: VarNetSettings, channels: int) -> nn.Module:
             nn.init.zeros_(parameter)
     if settings.consistency == "gradient":
         return VarNet(unets, recompute=settings.recompute)
-    return ProximalVarNet(unets, ConjugateGradients(settings.conjugate_gradients), recompute=settings.recompute)
+    solver = ConjugateGradients(settings.conjugate_gradients)
+    initial = _WAVELET if settings.initial == "wavelet" else None
+    return ProximalVarNet(unets, solver, initial=initial, recompute=settings.recompute)
 
 
 def _unet(
@@ -177,15 +182,19 @@ def _unet(
 
 
 def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
-    initial: ZeroFilled | _CoilMagnitude | FilteredBackprojection
+    initial: Method
+    channels = 1 if operator == "radon" else 2
     match settings.initial:
         case "zero-filled":
-            initial, channels = ZeroFilled(), 1 if operator == "radon" else 2
+            initial = ZeroFilled()
+        case "sense":
+            initial = Sense(tolerance=0.0)  # stops nowhere early, so that a batch gives what a loop gives
+        case "wavelet":
+            initial = _WAVELET
         case "rss":
             initial, channels = _CoilMagnitude(), 1
         case "fbp":
             initial = FilteredBackprojection(Window(settings.window.value), settings.frequency_scaling)
-            channels = 1
     unet = UNet(channels, channels, settings.features, settings.pools)
     network: nn.Module = NormalizedUNet(unet, change=settings.residual)
     if settings.limit is not None:  # fastMRI's, which pads nothing

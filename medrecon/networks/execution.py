@@ -1,4 +1,4 @@
-"""How networks are run: less memory by recomputing, compiled U-Nets."""
+"""How networks are run: less memory by recomputing, compiled U-Nets, full precision where it is needed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from medrecon.networks.scaling import Method
 from medrecon.networks.unet import UNet
+from medrecon.operators import LinearOperator
 
-__all__ = ["compile_unets", "stage"]
+__all__ = ["compile_unets", "in_full_precision", "stage"]
 
 Result = TypeVar("Result")
 
@@ -25,6 +27,12 @@ def stage(work: Callable[[], Result], *, recompute: bool) -> Result:
         result: Result = checkpoint(work, use_reentrant=False, preserve_rng_state=False)
         return result
     return work()
+
+
+def in_full_precision(method: Method, y: Tensor, A: LinearOperator) -> Tensor:
+    """A classical reconstruction inside a network, without autocast, which would shorten its inner products."""
+    with torch.autocast(y.device.type, enabled=False):
+        return method(y, A)
 
 
 def compile_unets(network: nn.Module, *, backend: str = "inductor") -> int:

@@ -1,9 +1,10 @@
-"""A network after an analytic reconstruction."""
+"""A network after a classical reconstruction."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from medrecon.networks.execution import in_full_precision
 from medrecon.networks.scaling import Method
 from medrecon.operators import LinearOperator
 
@@ -11,7 +12,7 @@ __all__ = ["PostProcess"]
 
 
 class PostProcess(nn.Module):
-    """`network(initial(y, A))`: filtered backprojection, zero filling or a root sum of squares, and what a network makes of it.
+    """`network(initial(y, A))`: filtered backprojection, zero filling, SENSE or another image, and what a network makes of it.
 
     The network takes images to images, such as `NormalizedUNet`, or `Residual` of it to learn what is to be added. Fields follow
     the initial image: a `RootSumOfSquares` is real although the images of `A` are complex.
@@ -30,5 +31,5 @@ class PostProcess(nn.Module):
         self.initial, self.network = initial, network
 
     def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        image: Tensor = self.network(self.initial(y, A))
+        image: Tensor = self.network(in_full_precision(self.initial, y, A))
         return image

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.networks.channels import from_channels, laid_out, n_channels, to_channels
-from medrecon.networks.execution import stage
+from medrecon.networks.execution import in_full_precision, stage
 from medrecon.networks.scaling import Method, norm
 from medrecon.networks.unet import UNet
 from medrecon.operators import LinearOperator
@@ -94,7 +94,7 @@ class LearnedPrimalDual(nn.Module):
     def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         self._require(y, A)
         scale, c = 1 / norm(A, y.device), self.n_channels
-        image = A.H(y) if self.initial is None else self.initial(y, A)
+        image = A.H(y) if self.initial is None else in_full_precision(self.initial, y, A)
         zeros = torch.zeros_like(image) if self.initial is None else image
         measured = to_channels(scale * y)
         f = to_channels(zeros).repeat(1, self.size.n_primal, 1, 1)

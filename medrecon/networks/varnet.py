@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.networks.consistency import ProximalStep, gradient
-from medrecon.networks.execution import stage
+from medrecon.networks.execution import in_full_precision, stage
 from medrecon.networks.implicit import ConjugateGradients
-from medrecon.networks.scaling import norm
+from medrecon.networks.scaling import Method, norm
 from medrecon.operators import LinearOperator
 
 __all__ = ["Cascade", "ProximalVarNet", "VarNet"]
@@ -69,10 +69,10 @@ class VarNet(nn.Module):
 
 
 class ProximalVarNet(nn.Module):
-    """`x <- (A.H A + mu_k)^-1 (A.H y + mu_k (x - network_k(x)))` from `x = (A.H A + mu_0)^-1 A.H y`, over any operator.
+    """`x <- (A.H A + mu_k)^-1 (A.H y + mu_k (x - network_k(x)))` from `x = initial(y, A)`, over any operator.
 
     The variational network with the exact data-consistency step of MoDL, and a network and a weight a cascade: where coils must
-    unfold what a mask has folded, one gradient step a cascade goes a small part of the way. The first image is that of SENSE.
+    unfold what a mask has folded, one gradient step a cascade goes a small part of the way.
     Hammernik et al., Magn Reson Med 79:3055 (2018); Aggarwal et al., MoDL, IEEE Trans Med Imaging 38:394 (2019).
 
     Parameters
@@ -83,6 +83,8 @@ class ProximalVarNet(nn.Module):
         the conjugate gradients of a step.
     weight
         the first `mu_k / |A|^2` of every cascade; it is learned.
+    initial
+        any reconstructor without parameters; None for SENSE, `(A.H A + mu_0)^-1 A.H y` with a `mu_0` that is learned.
     recompute
         keep only the images between cascades for the gradient.
 
@@ -98,10 +100,13 @@ class ProximalVarNet(nn.Module):
         solver: ConjugateGradients | None = None,
         weight: float = 0.05,
         *,
+        initial: Method | None = None,
         recompute: bool = False,
     ) -> None:
         super().__init__()
-        self.start = ProximalStep(_START, solver)
+        self.initial = initial
+        if initial is None:
+            self.start = ProximalStep(_START, solver)
         self.networks = nn.ModuleList(networks)
         self.steps = nn.ModuleList(ProximalStep(weight, solver) for _ in self.networks)
         self.recompute = recompute
@@ -110,7 +115,11 @@ class ProximalVarNet(nn.Module):
 
     def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         b = A.H(y)
-        x = self.start.solve(torch.zeros_like(b), b, A)
+        x = (
+            self.start.solve(torch.zeros_like(b), b, A)
+            if self.initial is None
+            else in_full_precision(self.initial, y, A)
+        )
         for network, step in zip(self.networks, cast(Iterable[ProximalStep], self.steps), strict=True):
 
             def improve(x: Tensor = x, network: nn.Module = network, step: ProximalStep = step) -> Tensor:

@@ -25,7 +25,7 @@ from medrecon.networks import (
 )
 from medrecon.networks.implicit import ConjugateGradients
 from medrecon.operators import Fourier, LinearOperator, Mask, Radon, sense
-from medrecon.reconstructors import FilteredBackprojection, ZeroFilled
+from medrecon.reconstructors import FilteredBackprojection, Sense, WaveletSparsity, ZeroFilled
 from medrecon.spaces import Space
 
 
@@ -108,6 +108,13 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "proximal varnet": lambda scan, **switch: ProximalVarNet(
         [image_network(scan.n_channels) for _ in range(2)], _SOLVER, 0.1, **switch
     ),
+    "proximal varnet behind wavelets": lambda scan, **switch: ProximalVarNet(
+        [image_network(scan.n_channels)], _SOLVER, 0.1, initial=WaveletSparsity(iterations=20), **switch
+    ),
+    "post-processor of least squares": lambda scan: PostProcess(
+        Sense() if scan.n_channels == 2 else WaveletSparsity(weight=0.0, iterations=20),
+        Residual(image_network(scan.n_channels, change=True)),
+    ),
     "modl": lambda scan, **switch: MoDL(
         Residual(image_network(scan.n_channels, change=True)), ProximalStep(0.1, _SOLVER), 3, **switch
     ),
@@ -118,7 +125,14 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
         PrimalDualSize(2, features=6, dual_features=4, primal_pools=2), scan.n_channels, _initial(scan), **switch
     ),
 }
-UNROLLED = ("varnet", "proximal varnet", "modl", "learned primal-dual", "learned primal-dual with U-Nets")
+UNROLLED = (
+    "varnet",
+    "proximal varnet",
+    "proximal varnet behind wavelets",
+    "modl",
+    "learned primal-dual",
+    "learned primal-dual with U-Nets",
+)
 
 
 def built(name: str, scan: Scan, **switch: bool) -> nn.Module:

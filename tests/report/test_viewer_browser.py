@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from medrecon.report import html
 from medrecon.report.html import write_html
 from medrecon.report.viewer_report import Column, MethodImages, Scores, Table, ViewerCase, ViewerReport, Window
+from tests.report.browser import Reader
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
 ScrollOrigin = pytest.importorskip("selenium.webdriver.common.actions.wheel_input").ScrollOrigin
@@ -24,7 +25,6 @@ pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no browser: ap
 
 HEIGHT, WIDTH, SLICES = 24, 20, 3
 EVIL = "<script>document.title='broken'</script><b>x</b>"
-READY = "return document.body.dataset.state"
 
 
 def images(seed: int) -> torch.Tensor:
@@ -57,95 +57,6 @@ def report() -> ViewerReport:
     return ViewerReport("Two cases", (first, second), (table,))
 
 
-class Reader:
-    """A browser with the page open, and what one does with it."""
-
-    def __init__(self, driver: "webdriver.Chrome") -> None:
-        self.driver = driver
-
-    def run(self, script: str, *arguments: object) -> object:
-        return self.driver.execute_script(script, *arguments)
-
-    def wait(self, condition: Callable[[], bool], seconds: float = 15.0) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            state = self.run("return [document.body.dataset.state, document.visibilityState, document.title]")
-            assert time.monotonic() < end, f"the page did not become what was waited for: {state}"
-            time.sleep(0.02)
-
-    def settle(self) -> None:
-        self.wait(lambda: self.run(READY) == "ready")
-
-    def open(self, path: Path, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
-        sizes = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", sizes)
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features, "media": ""})
-        self.driver.get(path.as_uri())
-        self.settle()
-
-    def seconds_of_the_browser(self) -> float:
-        """The time that the page's process has computed, which what else the machine does leaves alone."""
-        self.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
-        metrics = self.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-        return {metric["name"]: metric["value"] for metric in metrics}["ProcessTime"]
-
-    def find(self, selector: str) -> "webdriver.remote.webelement.WebElement":
-        return self.driver.find_element("css selector", selector)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.find("#panels").send_keys(key)
-        self.settle()
-
-    def click(self, selector: str) -> None:
-        self.find(selector).click()
-        self.settle()
-
-    def actions(self) -> "webdriver.ActionChains":
-        return webdriver.ActionChains(self.driver, duration=20)
-
-    def canvas(self, method: str, kind: str = "image") -> np.ndarray:
-        """Pixels as they are drawn, one for each of the image: those in the middle of what it covers; `(y, x, rgb)`."""
-        script = """
-            const canvas = [...document.querySelectorAll("canvas[data-kind]")]
-              .find((c) => c.dataset.method === arguments[0] && c.dataset.kind === arguments[1]);
-            const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-            const [height, width, found] = [arguments[2], arguments[3], []];
-            for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
-              const row = Math.floor((y + 0.5) * canvas.height / height);
-              const at = row * canvas.width + Math.floor((x + 0.5) * canvas.width / width);
-              found.push(data[4 * at], data[4 * at + 1], data[4 * at + 2]);
-            }
-            return found;"""
-        found = np.array(self.run(script, method, kind, HEIGHT, WIDTH), dtype=int)
-        return found.reshape(HEIGHT, WIDTH, 3)
-
-    def grey(self, method: str) -> np.ndarray:
-        pixels = self.canvas(method)
-        assert np.ptp(pixels, axis=-1).max() == 0
-        return pixels[..., 0]
-
-    def window(self) -> tuple[float, float]:
-        low, high = self.run(
-            "return [...document.querySelectorAll('.bar[data-kind=image] input')].map((i) => +i.value)"
-        )
-        return low, high
-
-    def column(self, index: int) -> list[str]:
-        return self.run(
-            "return [...document.querySelectorAll('#scores tbody tr')].map((r) => r.cells[arguments[0]].textContent)",
-            index,
-        )
-
-    def seen(self) -> list[str]:
-        """The names of the cells that can be seen."""
-        return self.run(
-            "return [...document.querySelectorAll('.cell')].filter((c) => c.checkVisibility({visibilityProperty: true}))"
-            ".map((c) => c.getAttribute('aria-label'))"
-        )
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("viewer") / "r.html"
@@ -170,7 +81,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[webdriver.Chr
 @pytest.fixture
 def reader(browser: "webdriver.Chrome", page: Path) -> Iterator[Reader]:
     """A reader of the page, who finds no complaint in the browser's log when the test is over."""
-    reader = Reader(browser)
+    reader = Reader(browser, (HEIGHT, WIDTH))
     reader.open(page)
     yield reader
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

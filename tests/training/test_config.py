@@ -70,6 +70,7 @@ def test_changes_reach_every_key(tmp_path: Path) -> None:
         ("data__operator", "coils", "data.operator: varnet takes sense"),
         ("network", {"kind": "e2e-varnet"}, "network: e2e-varnet takes multi-coil k-space without maps"),
         ("network", {"kind": "unet", "initial": "fbp"}, "network.initial: fbp is for CT"),
+        ("network", {"kind": "varnet", "initial": "wavelet"}, "initial: wavelet goes with `consistency: proximal`"),
         ("data__augmentation", {"zoom": 0.5}, "data.augmentation.zoom: should be greater than or equal to 1, got 0.5"),
         ("training__compile", "often", "training.compile: should be a valid boolean"),
     ],
@@ -93,6 +94,12 @@ def test_coil_images_as_output_are_for_sense(tmp_path: Path, values: dict[str, A
     assert load(tmp_path, values)
     assert "network.output: rss is for MRI with coil maps" in fault(tmp_path, changed(values, network__output="rss"))
     assert load(tmp_path, changed(TINY, network__output="rss"))
+
+
+def test_a_sinogram_has_no_sense(tmp_path: Path) -> None:
+    network = {"kind": "unet", "initial": "sense"}
+    assert "sense is for MRI; take fbp" in fault(tmp_path, changed(TINY_CT, network=network))
+    assert load(tmp_path, changed(TINY, network=network))
 
 
 def test_what_has_no_unet_is_not_compiled(tmp_path: Path) -> None:
