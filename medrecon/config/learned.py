@@ -43,7 +43,7 @@ class LearnedSettings(Method):
 class UNetMethodSettings(LearnedSettings):
     """A U-Net behind an analytic reconstruction."""
 
-    summary = "learned: a U-Net corrects an analytic image"
+    summary = "learned: a U-Net corrects the image of a classical method"
     needs = "trained weights (medrecon weights list, or --weights); in MRI calibration lines, where it takes coil maps"
     networks = ("unet",)
     mri, ct = "unet_brain_small", "fbp_unet_lodopab_small"

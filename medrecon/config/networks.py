@@ -39,7 +39,7 @@ class _UNets(_Network):
 class PostProcessSettings(_Network):
     """A U-Net behind a classical reconstruction; `consistency` adds a step towards the data after it.
 
-    `initial: wavelet` is `WaveletSparsity` of a weight of .0009 and 60 iterations.
+    `initial: wavelet` is `WaveletSparsity` of a weight of .0009 and 120 iterations.
     """
 
     kind: Literal["unet"]
@@ -57,7 +57,7 @@ class VarNetSettings(_UNets):
     """`cascades` of a step towards the data and a U-Net, on any operator.
 
     The step is one gradient, from `A.H y` on, or with `consistency: proximal` so many `conjugate_gradients`, from the image of
-    `initial` on: least squares with a weight that is learned (SENSE), or `WaveletSparsity` of a weight of .0009 and 60
+    `initial` on: least squares with a weight that is learned (SENSE), or `WaveletSparsity` of a weight of .0009 and 120
     iterations. With `identity` the U-Nets start at zero.
     """
 

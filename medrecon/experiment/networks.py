@@ -58,7 +58,7 @@ from medrecon.training.examples import AdjointMaximum, Constant
 __all__ = ["FAMILIES", "build_network", "build_normalisation", "load_network", "operator_family", "read_card"]
 
 
-_WAVELET = WaveletSparsity(weight=0.0009, iterations=60)  # what weights were trained behind: a change makes them others
+_WAVELET = WaveletSparsity(weight=0.0009, iterations=120)  # what weights were trained behind: a change makes them others
 
 #: What `operator_family` names, in words.
 FAMILIES = {
