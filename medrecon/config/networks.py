@@ -16,6 +16,7 @@ __all__ = [
     "PostProcessSettings",
     "PrimalDualSettings",
     "VarNetSettings",
+    "WaveletImageSettings",
 ]
 
 _Count = Annotated[int, Field(ge=1)]
@@ -36,14 +37,19 @@ class _UNets(_Network):
     recompute: bool = False
 
 
-class PostProcessSettings(_Network):
-    """A U-Net behind a classical reconstruction; `consistency` adds a step towards the data after it.
+class WaveletImageSettings(Settings):
+    """The `WaveletSparsity` of `initial: wavelet`, fixed while the network learns."""
 
-    `initial: wavelet` is `WaveletSparsity` of a weight of .0009 and 120 iterations.
-    """
+    weight: float = Field(default=0.0009, ge=0, allow_inf_nan=False)
+    iterations: _Count = 120
+
+
+class PostProcessSettings(_Network):
+    """A U-Net behind a classical reconstruction; `consistency` adds a step towards the data after it."""
 
     kind: Literal["unet"]
     initial: Literal["zero-filled", "sense", "wavelet", "rss", "fbp"]
+    wavelet: WaveletImageSettings = WaveletImageSettings()
     features: _Count = 32
     pools: _Count = 4
     residual: bool = False
@@ -57,8 +63,7 @@ class VarNetSettings(_UNets):
     """`cascades` of a step towards the data and a U-Net, on any operator.
 
     The step is one gradient, from `A.H y` on, or with `consistency: proximal` so many `conjugate_gradients`, from the image of
-    `initial` on: least squares with a weight that is learned (SENSE), or `WaveletSparsity` of a weight of .0009 and 120
-    iterations. With `identity` the U-Nets start at zero.
+    `initial` on: least squares with a weight that is learned (SENSE), or `wavelet`. With `identity` the U-Nets start at zero.
     """
 
     kind: Literal["varnet"]
@@ -66,6 +71,7 @@ class VarNetSettings(_UNets):
     consistency: Literal["gradient", "proximal"] = "gradient"
     conjugate_gradients: _Count = 8
     initial: Literal["least-squares", "wavelet"] = "least-squares"
+    wavelet: WaveletImageSettings = WaveletImageSettings()
     identity: bool = False
 
     @model_validator(mode="after")

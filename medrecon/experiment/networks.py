@@ -16,6 +16,7 @@ from medrecon.config.networks import (
     PostProcessSettings,
     PrimalDualSettings,
     VarNetSettings,
+    WaveletImageSettings,
 )
 from medrecon.config.training import TrainingSettings
 from medrecon.config.training_data import (
@@ -52,13 +53,12 @@ from medrecon.operators import LinearOperator
 from medrecon.reconstructors import FilteredBackprojection, Sense, WaveletSparsity, ZeroFilled
 from medrecon.reconstructors.ramp import Window
 from medrecon.spaces import root_sum_of_squares
+from medrecon.training.card import require_weights
 from medrecon.training.checkpoint import load_into, read_checkpoint, read_metadata
 from medrecon.training.examples import AdjointMaximum, Constant
 
 __all__ = ["FAMILIES", "build_network", "build_normalisation", "load_network", "operator_family", "read_card"]
 
-
-_WAVELET = WaveletSparsity(weight=0.0009, iterations=120)  # what weights were trained behind: a change makes them others
 
 #: What `operator_family` names, in words.
 FAMILIES = {
@@ -120,9 +120,7 @@ def read_card(path: Path) -> tuple[dict[str, Any], TrainingSettings]:
         If the file cannot be used, holds the state of a run, or its card is of another version of medrecon.
     """
     metadata = read_metadata(path)
-    if "run" in metadata:
-        best = path.with_name("best.safetensors")
-        raise InputError(f"{path}: holds the state of a training run, to go on with; its weights lie in {best}")
+    require_weights(path, metadata)
     card = metadata.get("card")
     if not isinstance(card, dict) or "configuration" not in card:
         raise InputError(
@@ -171,7 +169,7 @@ def _varnet(settings: VarNetSettings, channels: int) -> nn.Module:
     if settings.consistency == "gradient":
         return VarNet(unets, recompute=settings.recompute)
     solver = ConjugateGradients(settings.conjugate_gradients)
-    initial = _WAVELET if settings.initial == "wavelet" else None
+    initial = _wavelet(settings.wavelet) if settings.initial == "wavelet" else None
     return ProximalVarNet(unets, solver, initial=initial, recompute=settings.recompute)
 
 
@@ -179,6 +177,10 @@ def _unet(
     channels: int, settings: VarNetSettings | EndToEndVarNetSettings | MoDLSettings, *, change: bool = False
 ) -> NormalizedUNet:
     return NormalizedUNet(UNet(channels, channels, settings.features, settings.pools), change=change)
+
+
+def _wavelet(settings: WaveletImageSettings) -> WaveletSparsity:
+    return WaveletSparsity(weight=settings.weight, iterations=settings.iterations)
 
 
 def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
@@ -190,7 +192,7 @@ def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
         case "sense":
             initial = Sense(tolerance=0.0)  # stops nowhere early, so that a batch gives what a loop gives
         case "wavelet":
-            initial = _WAVELET
+            initial = _wavelet(settings.wavelet)
         case "rss":
             initial, channels = _CoilMagnitude(), 1
         case "fbp":

@@ -36,11 +36,16 @@ def score_weights(
     Raises
     ------
     InputError
-        If the file cannot be used, data are missing, or part of them was trained on.
+        If the file cannot be used or was imported, data are missing, or part of them was trained on.
     """
     card, settings = read_card(path)
+    if "imported" in card:
+        raise InputError(
+            f"{path}: was imported, and does not say its data and masks; "
+            "score it by `medrecon benchmark`, or by `medrecon reconstruct` of full scans"
+        )
     data = settings.data
-    if part == getattr(data, "train", None) or part == "train":
+    if Path(part) in (Path(getattr(data, "train", "train")), Path("train")):
         raise InputError(f"--part {part}: the weights were trained on it; take test")
     if "folder" in type(data).model_fields:
         data = data.model_copy(update={"folder": folder})

@@ -29,6 +29,7 @@ __all__ = [
     "make_card",
     "make_imported_card",
     "record_scores",
+    "require_weights",
     "shipped_weights",
     "with_protocols",
     "with_scores",
@@ -167,15 +168,29 @@ def record_scores(path: Path, part: str, scores: Scores) -> None:
     write_weights(path, checkpoint.tensors, with_scores(card, part, scores, card["trained_steps"]), overwrite=True)
 
 
+def require_weights(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Refuse the state of a run, which is to go on with.
+
+    Raises
+    ------
+    InputError
+        If the metadata of a file say that it is one.
+    """
+    if "run" in metadata:
+        best = path.with_name("best.safetensors")
+        raise InputError(f"{path}: holds the state of a training run, to go on with; its weights lie in {best}")
+
+
 def copy_weights(source: Path, target: Path, dtype: torch.dtype = torch.float16, *, overwrite: bool = False) -> None:
     """Write weights with their card, and the JSON beside them, anew in the precision `dtype`; what a run was is left out.
 
     Raises
     ------
     InputError
-        If a file cannot be used, or the target exists and is not to be replaced.
+        If a file cannot be used, is the state of a run, or the target exists and is not to be replaced.
     """
     checkpoint = read_checkpoint(source)
+    require_weights(source, checkpoint.metadata)
     floating = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in checkpoint.tensors.items()
     }
@@ -190,8 +205,10 @@ def write_weights(
     Raises
     ------
     InputError
-        If a file cannot be written, or exists and is not to be replaced.
+        If a file cannot be written, is not called .safetensors, or exists and is not to be replaced.
     """
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: weights lie in a file called .safetensors; give it that ending")
     with atomic_file(path.with_suffix(".json"), overwrite=overwrite) as temporary:  # kept if the weights are, too
         write_card(temporary, card)
         write_checkpoint(path, Checkpoint(tensors, {"card": card}), overwrite=overwrite)

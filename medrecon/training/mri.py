@@ -165,9 +165,9 @@ def _whole_slices() -> Curriculum[int | None]:
 class KSpaceExamples:
     """Slices as problems: one of several masks is drawn for each, anew in each epoch of training.
 
-    In validation the mask is drawn with the file's name as seed, as fastMRI does, and is the same in every epoch and for all slices
-    of a file. The target is that of the file, or else the full reconstruction; its maximum over the volume, where the file states
-    it, is the range of the metrics.
+    In validation each slice is measured by every mask, one after the other. They are drawn with the file's name as seed, as fastMRI
+    does, and are the same in every epoch and for all slices of a file. The target is that of the file, or else the full
+    reconstruction; its maximum over the volume, where the file states it, is the range of the metrics.
 
     Parameters
     ----------
@@ -195,18 +195,20 @@ class KSpaceExamples:
     bands: Curriculum[int | None] = field(default_factory=_whole_slices)
 
     def __len__(self) -> int:
-        return len(self.slices)
+        return len(self.slices) * (len(self.masks.last) if self.seed is None else 1)
 
     def bucket(self, index: int) -> Hashable:
-        return self.slices.bucket(index)
+        return self.slices.bucket(index // len(self.masks.last) if self.seed is None else index)
 
     def read(self, index: int, epoch: int) -> Example:
+        choice = 0
+        if self.seed is None:
+            index, choice = divmod(index, len(self.masks.last))
         full = remove_oversampling(self.slices.sample(index, None if self.seed is None else epoch))
         full = self._band(full, index, epoch)
         ky, kx = full.kspace.shape[-2:]
         if self.seed is None:
             draws, seed = self.masks.last, None
-            choice = sum(map(ord, full.name))
         else:
             draws, seed = self.masks.at(epoch), derived_seed(self.seed, epoch, index) % 2**32
             choice = derived_seed(self.seed, epoch, index, 1)

@@ -174,3 +174,15 @@ def test_missing_data_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyP
     data = {"kind": "fastmri", "dataset": "fastmri-knee", "folder": str(tmp_path), "masks": MASKS}
     with pytest.raises(InputError, match="multicoil_train"):
         build_examples(settings(changed(TINY, data=data)).data, 0)
+
+
+def test_each_mask_measures_every_slice_that_is_held_out() -> None:
+    masks = [*MASKS, {"kind": "equispaced", "acceleration": 4, "center_fraction": 0.2}]
+    values = settings(TINY, data__masks=masks)
+    held, one = validation(values), validation(settings(TINY, data__masks=MASKS))
+    assert (len(held), len(one), len(training(values))) == (4, 2, 5)
+    assert all(same(held.read(2 * index, 0), one.read(index, 0)) for index in range(2))
+    shares = [float((held.read(index, 0).problem.y != 0).double().mean()) for index in range(4)]
+    assert max(shares[1], shares[3]) < min(shares[0], shares[2])
+    one, other = held.read(0, 0), held.read(1, 3)
+    assert close(one.target / one.data_range, other.target / other.data_range)
