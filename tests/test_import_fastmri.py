@@ -96,6 +96,12 @@ def test_what_cannot_be_imported_is_refused_in_one_line(tmp_path: Path) -> None:
     torch.save({"layer.weight": torch.ones(2)}, tmp_path / "other.pt")
     torch.save(seeded(lambda: Unet(2, 2, chans=2, num_pool_layers=1)).state_dict(), tmp_path / "complex.pt")
     torch.save({**state, "conv.layers.0.weight": torch.ones(1)}, tmp_path / "shape.pt")
+    torch.save({0: torch.ones(2)}, tmp_path / "numbered.pt")
+    first, last = "down_sample_layers.0.layers.0.weight", "up_conv.0.1.weight"
+    torch.save({**state, first: torch.ones(0, 1, 3, 3)}, tmp_path / "featureless.pt")
+    torch.save({**state, last: torch.ones(0, 2, 1, 1)}, tmp_path / "imageless.pt")
+    maps = seeded(lambda: VarNet(1, 2, 1, 2, 1)).state_dict()
+    torch.save({**maps, f"sens_net.norm_unet.unet.{first}": torch.ones(0, 2, 3, 3)}, tmp_path / "mapless.pt")
     words = {
         "cut.pt": "cut short",
         "text.pt": "is no file of weights",
@@ -103,6 +109,10 @@ def test_what_cannot_be_imported_is_refused_in_one_line(tmp_path: Path) -> None:
         "other.pt": "no network of fastmri of this kind",
         "complex.pt": "a U-Net of 2 to 2 channels",
         "shape.pt": "has other shapes",
+        "numbered.pt": "holds no state_dict",
+        "featureless.pt": f"{first} holds no numbers, its shape is (0, 1, 3, 3)",
+        "imageless.pt": f"{last} holds no numbers",
+        "mapless.pt": f"sens_net.norm_unet.unet.{first} holds no numbers",
         "none.pt": "no such file",
     }
     out = tmp_path / "out" / "w.safetensors"
@@ -123,3 +133,10 @@ def test_what_cannot_be_imported_is_refused_in_one_line(tmp_path: Path) -> None:
     out.with_suffix(".json").unlink()
     assert "w.safetensors" in medrecon("weights", "import", "fastmri", good, "-o", out).complaint
     assert [path.name for path in out.parent.iterdir()] == ["w.safetensors"]
+
+
+def test_imported_weights_are_not_scored_by_masks_that_nobody_knows(tmp_path: Path) -> None:
+    weights = imported(seeded(lambda: Unet(1, 1, chans=2, num_pool_layers=1)), tmp_path, "unet")
+    done = medrecon("weights", "score", weights, "--folder", tmp_path)
+    assert done.status == 2
+    assert "was imported, and does not say its data and masks; score it by `medrecon benchmark`" in done.complaint

@@ -21,9 +21,10 @@ from medrecon.config import (
     SliceSettings,
     settings_from,
 )
+from medrecon.config.learned import PrecisionName
 from medrecon.errors import InputError
 
-__all__ = ["AnyMethodName", "Choices", "chosen", "parse_size", "refuse"]
+__all__ = ["AnyMethodName", "Choices", "chosen", "parse_size", "refuse", "run_as"]
 
 
 class AnyMethodName(StrEnum):
@@ -174,6 +175,23 @@ def refuse(values: Mapping[str, object], reason: str) -> None:
     given = next(iter(chosen(values)), None)
     if given is not None:
         raise InputError(f"--{given.replace('_', '-')} is {reason}; leave it out")
+
+
+def run_as(
+    settings: ReconstructionSettings | CTReconstructionSettings, precision: PrecisionName | None, compiled: bool
+) -> ReconstructionSettings | CTReconstructionSettings:
+    """The settings with the network run so; None and False leave its own defaults.
+
+    Raises
+    ------
+    InputError
+        If anything is asked for, and the method has no network.
+    """
+    switches = chosen({"precision": precision, "compile": compiled or None})
+    if not isinstance(settings.method, LearnedSettings):
+        refuse(switches, f"an option of networks, and the method {settings.method.kind} has none")
+        return settings
+    return settings.model_copy(update={"method": settings.method.model_copy(update=switches)})
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medrecon.commands.choices import AnyMethodName, Choices
+from medrecon.commands.choices import AnyMethodName, Choices, run_as
 from medrecon.commands.console import complain, print_table, progress, say
 from medrecon.commands.jobs import Job, batch_jobs, require_distinct, single_job
 from medrecon.commands.pages import Page, open_page
 from medrecon.commands.plans import Compared, Plan, fault_of, make_plan
 from medrecon.commands.reports import COLUMNS, case_words, cells, words
 from medrecon.config import DeviceName, FilterName, MaskName
+from medrecon.config.learned import PrecisionName
 from medrecon.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ def reconstruct(
         int | None, typer.Option(help="Of the mask, or the added noise; made of the file's name unless given.")
     ] = None,
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = DeviceName.CPU,
+    precision: Annotated[
+        PrecisionName | None,
+        typer.Option(help="Of a network: bf16, or fp16 on a GPU, by autocast; fp32 unless given."),
+    ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile the U-Nets of a network first, for many slices; takes a C++ compiler."),
+    ] = False,
     mask: Annotated[
         MaskName | None, typer.Option(help="MRI: undersample a full scan; without it data are taken as they are.")
     ] = None,
@@ -140,11 +149,16 @@ def reconstruct(
     arrays = geometry is not None
     jobs = batch_jobs(inputs, output, preview, arrays=arrays) if several else [single_job(inputs[0], output, preview)]
     require_distinct(jobs, json_path, report)
-    plans = [make_plan(job, choices, compared) for job in jobs]
+    plans = [_as_run(make_plan(job, choices, compared), precision, compiled) for job in jobs]
     if not several and plans[0].job.fault:
         raise InputError(plans[0].job.fault)
     page = None if report is None else open_page(report, plans, overwrite=overwrite)
     return (_several if several else _single)(plans, page, json_path, overwrite)
+
+
+def _as_run(plan: Plan, precision: PrecisionName | None, compiled: bool) -> Plan:
+    """The plan with its own network run so; methods beside it keep their defaults."""
+    return plan if plan.settings is None else replace(plan, settings=run_as(plan.settings, precision, compiled))
 
 
 def _single(plans: Sequence[Plan], page: Page | None, json_path: Path | None, overwrite: bool) -> int:

@@ -1,7 +1,9 @@
 """Reconstruction by trained weights, as a user may ask for it: of MRI and of CT alike."""
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from medrecon.config.settings import Method, Settings
 
@@ -11,10 +13,13 @@ __all__ = [
     "LearnedMethodName",
     "LearnedSettings",
     "MoDLMethodSettings",
+    "PrecisionName",
     "PrimalDualMethodSettings",
     "UNetMethodSettings",
     "VarNetMethodSettings",
 ]
+
+_SWITCHES = ("precision", "compile", "channels_last")
 
 
 class LearnedMethodName(StrEnum):
@@ -26,8 +31,19 @@ class LearnedMethodName(StrEnum):
     PRIMAL_DUAL = "primal-dual"
 
 
+class PrecisionName(StrEnum):
+    """The numbers that a network computes in: float32, or by autocast bfloat16 or float16; operators keep to float32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
 class LearnedSettings(Method):
     """A method by a network; `weights` are a name of those that come with medrecon, or a file.
+
+    `precision`, `compile` and `channels_last` are as in training, and need not be those of the training. Where they stand at
+    their defaults they are left out of what is dumped: keys of benchmarks are those from before there were any.
 
     `networks` are the kinds of network in cards of weights that the method takes. `mri` and `ct` name the weights that are taken
     where none are chosen; None where none come with medrecon.
@@ -38,6 +54,15 @@ class LearnedSettings(Method):
     mri: ClassVar[str | None] = None
     ct: ClassVar[str | None] = None
     weights: str | None = None
+    precision: PrecisionName = PrecisionName.FP32
+    compile: bool = False
+    channels_last: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_default_switches(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        idle = {name for name in _SWITCHES if getattr(self, name) == type(self).model_fields[name].default}
+        values: dict[str, Any] = dump(self)
+        return {name: value for name, value in values.items() if name not in idle}
 
 
 class UNetMethodSettings(LearnedSettings):

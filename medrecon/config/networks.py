@@ -53,7 +53,7 @@ class PostProcessSettings(_Network):
     features: _Count = 32
     pools: _Count = 4
     residual: bool = False
-    limit: float | None = Field(default=None, gt=0)
+    limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     window: FilterName = FilterName.HANN
     frequency_scaling: float = Field(default=1.0, gt=0, le=1)
     consistency: Literal["none", "gradient", "proximal"] = "none"
@@ -98,7 +98,7 @@ class MoDLSettings(_UNets):
 
     kind: Literal["modl"]
     iterations: _Count = 10
-    weight: float = Field(default=0.05, gt=0)
+    weight: float = Field(default=0.05, gt=0, allow_inf_nan=False)
     conjugate_gradients: _Count = 20
 
 

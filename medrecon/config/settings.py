@@ -1,11 +1,12 @@
 """What settings of every kind have in common: frozen, strict values, and words for those that are out of range."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from medrecon.errors import InputError
 
@@ -25,9 +26,17 @@ class DeviceName(StrEnum):
 
 
 class Settings(BaseModel):
-    """Values that do not change, with no field but those named."""
+    """Values that do not change, with no field but those named; true and false are no numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _require_numbers(cls, given: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
+        made = make(given)
+        if faults := list(_truths(given, dict(made))):
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return made
 
 
 class Method(Settings):
@@ -101,3 +110,15 @@ def settings_from(kind: type[T], fields: Mapping[str, object]) -> T:
             where = " ".join(str(part) for part in first["loc"][:-1])  # such as "method rss"
             raise InputError(f"{option}: the {where} has no {name.replace('_', ' ')}") from error
         raise InputError(f"{option} {message.removeprefix('Input ')}, got {first['input']}") from error
+
+
+def _truths(given: object, made: object, *place: str | int) -> Iterator[InitErrorDetails]:
+    """Where true or false became a number."""
+    if isinstance(given, bool) and not isinstance(made, bool):
+        yield {"type": "int_type" if isinstance(made, int) else "float_type", "loc": place, "input": given}
+    elif isinstance(given, Mapping) and isinstance(made, dict):
+        for key in (key for key in made if key in given):
+            yield from _truths(given[key], made[key], *place, key)
+    elif isinstance(given, list | tuple) and isinstance(made, tuple):
+        for index, pair in enumerate(zip(given, made, strict=True)):
+            yield from _truths(*pair, *place, index)

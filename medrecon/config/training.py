@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Average = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]  # the share of a running average that stays
 
 
 class LossTerm(Settings):
@@ -44,8 +46,8 @@ class AdamSettings(Settings):
 
     kind: Literal["adam"]
     rate: _Positive = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = Field(default=0.0, ge=0)
+    betas: tuple[_Average, _Average] = (0.9, 0.999)
+    weight_decay: _NotNegative = 0.0
 
 
 class AdamWSettings(Settings):
@@ -53,8 +55,8 @@ class AdamWSettings(Settings):
 
     kind: Literal["adamw"]
     rate: _Positive = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[_Average, _Average] = (0.9, 0.999)
+    weight_decay: _NotNegative = 0.01
 
 
 class RmsPropSettings(Settings):
@@ -62,7 +64,7 @@ class RmsPropSettings(Settings):
 
     kind: Literal["rmsprop"]
     rate: _Positive = 1e-3
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: _NotNegative = 0.0
 
 
 OptimizerSettings = Annotated[AdamSettings | AdamWSettings | RmsPropSettings, Field(discriminator="kind")]
@@ -79,15 +81,15 @@ class StepRateSettings(Settings):
 
     kind: Literal["step"]
     every: int = Field(ge=1)
-    gamma: float = Field(default=0.1, gt=0, le=1)
+    gamma: float = Field(default=0.1, gt=0, le=1, allow_inf_nan=False)
 
 
 class CosineRateSettings(Settings):
     """It falls along half a cosine to `floor` of itself, after a rise over `warmup` epochs."""
 
     kind: Literal["cosine"]
-    warmup: float = Field(default=0.0, ge=0)
-    floor: float = Field(default=0.0, ge=0, le=1)
+    warmup: _NotNegative = 0.0
+    floor: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
 
 
 ScheduleSettings = Annotated[ConstantRateSettings | StepRateSettings | CosineRateSettings, Field(discriminator="kind")]

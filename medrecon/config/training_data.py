@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from medrecon.config.ct import Photons
 from medrecon.config.mri import MaskSettings
@@ -63,8 +64,8 @@ class AugmentationSettings(Settings):
     flips: bool = False
     turns: bool = False
     shift: int = Field(default=0, ge=0)
-    zoom: float = Field(default=1.0, ge=1, le=4)
-    tilt: float = Field(default=0.0, ge=0, le=180)
+    zoom: float = Field(default=1.0, ge=1, le=4, allow_inf_nan=False)
+    tilt: float = Field(default=0.0, ge=0, le=180, allow_inf_nan=False)
 
 
 class MaskStage(Settings):
@@ -89,13 +90,23 @@ class DoseStage(Settings):
     photons: Photons | None = None
 
 
+_Stage = TypeVar("_Stage", MaskStage, BandStage, DoseStage)
+
+
+def _growing(stages: tuple[_Stage, ...]) -> tuple[_Stage, ...]:
+    ends = [stage.until for stage in stages]
+    if any(later <= sooner for sooner, later in pairwise(ends)):
+        raise ValueError(f"takes stages in order, each `until` above the one before; got {', '.join(map(str, ends))}")
+    return stages
+
+
 class MRIData(Settings):
     """What all MRI data have: which operator is posed, and masks, of which each sample draws one."""
 
     operator: Literal["sense", "coils"] = "sense"
     masks: tuple[MaskSettings, ...] = Field(min_length=1)
-    curriculum: tuple[MaskStage, ...] = ()
-    bands: tuple[BandStage, ...] = ()
+    curriculum: Annotated[tuple[MaskStage, ...], AfterValidator(_growing)] = ()
+    bands: Annotated[tuple[BandStage, ...], AfterValidator(_growing)] = ()
     normalisation: NormalisationSettings = AdjointMaximumSettings(kind="adjoint-maximum")
 
 
@@ -119,7 +130,7 @@ class BrainSmallData(MRIData):
     kind: Literal["brain-small"]
     folder: Path | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
-    contrast: float = Field(default=0.0, ge=0, le=1)
+    contrast: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
     repeats: dict[str, _Count] = Field(default_factory=dict)
 
 
@@ -138,7 +149,7 @@ class PhantomMRIData(MRIData):
 class _CTData(Settings):
     views: int | None = Field(default=None, ge=1)
     photons: Photons | None = None
-    curriculum: tuple[DoseStage, ...] = ()
+    curriculum: Annotated[tuple[DoseStage, ...], AfterValidator(_growing)] = ()
     flips: bool = False
     normalisation: NormalisationSettings = LoDoPaBUnitSettings(kind="lodopab-unit")
 

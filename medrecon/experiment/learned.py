@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.config.files import settings_of
-from medrecon.config.learned import LEARNED_METHODS, InferenceSettings, LearnedMethodName, LearnedSettings
+from medrecon.config.learned import (
+    LEARNED_METHODS,
+    InferenceSettings,
+    LearnedMethodName,
+    LearnedSettings,
+    PrecisionName,
+)
 from medrecon.config.training import TrainingSettings
 from medrecon.config.training_data import LoDoPaBData, MRIData, PhantomCTData
 from medrecon.data.fastmri import KSpaceSample
@@ -19,6 +26,7 @@ from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.experiment.networks import FAMILIES, build_normalisation, load_network, operator_family, read_card
 from medrecon.geometry import ParallelBeam, lodopab, lodopab_grid
+from medrecon.networks import compile_unets
 from medrecon.operators import Crop, LinearOperator
 from medrecon.problem import Problem, coil_problem, sense_problem, undersample
 from medrecon.scan import Scan
@@ -27,6 +35,7 @@ from medrecon.training.card import find_weights, shipped_weights
 from medrecon.training.examples import AdjointMaximum, Constant
 
 __all__ = [
+    "Execution",
     "LearnedReconstructor",
     "Weights",
     "as_trained",
@@ -40,18 +49,34 @@ __all__ = [
 ]
 
 _SLACK = 1.25  # so much more or less than in training is remarked
+_HALVES = {PrecisionName.BF16: torch.bfloat16, PrecisionName.FP16: torch.float16}
+_NO_COMPILER = ("No working C++ compiler", "Failed to find C compiler")  # as torch and Triton say
 _SAME_WIDTH = 0.01  # relative difference of pixels that are taken for the same
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a network is run: the precision of its autocast, its U-Nets compiled at their first call, its weights channels last."""
+
+    precision: PrecisionName = PrecisionName.FP32
+    compile: bool = False
+    channels_last: bool = False
+
+    def __str__(self) -> str:
+        named = ("compiled", self.compile), ("channels last", self.channels_last)
+        return ", ".join((self.precision.value, *(words for words, chosen in named if chosen)))
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Trained weights that fit a scan, known by their card; `name` is as the user gave it."""
+    """Trained weights that fit a scan, known by their card, and how they are run; `name` is as the user gave it."""
 
     name: str
     path: Path
     card: Mapping[str, Any]
     settings: TrainingSettings
     inference: InferenceSettings
+    execution: Execution = Execution()
 
     @property
     def family(self) -> str:
@@ -63,7 +88,8 @@ class Weights:
 class LearnedReconstructor:
     """A trained network on scans as they are: `network(s y, A) / s`, with the scale `s` that it was trained on.
 
-    Each element of a batch has its own scale, so that a batch gives what a loop gives. No gradient is recorded.
+    Each element of a batch has its own scale, so that a batch gives what a loop gives. No gradient is recorded. Where its weights
+    ask for half precision it holds for the network alone, by autocast: the operators and the image stay in that of `y`.
 
     Parameters
     ----------
@@ -83,8 +109,9 @@ class LearnedReconstructor:
         with torch.no_grad():
             scale = self._scale(y, A)
             axes = scale.shape + (1,) * A.range.ndim
-            image: Tensor = self.network(y * scale.reshape(axes), A)
-            return image / scale[..., None, None]
+            with _run_as(self.weights.execution, y.device):
+                image: Tensor = self.network(y * scale.reshape(axes), A)
+            return image.to(torch.promote_types(image.dtype, torch.float32)) / scale[..., None, None]
 
     def _scale(self, y: Tensor, A: LinearOperator) -> Tensor:
         """The factor of each element of the batch."""
@@ -105,10 +132,24 @@ def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> 
     Raises
     ------
     InputError
-        If the file is damaged, or does not fit its own card.
+        If the file is damaged, or does not fit its own card, or the network cannot be run as is asked.
     """
+    execution = weights.execution
+    if execution.precision is PrecisionName.FP16 and torch.device(device).type == "cpu":
+        raise InputError("--precision fp16: takes a GPU, and this is the CPU; take bf16 or fp32")
     network, _ = load_network(weights.path)
-    return LearnedReconstructor(network.to(device), build_normalisation(weights.settings.data.normalisation), weights)
+    network.to(device)
+    if execution.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if execution.compile:
+        try:
+            compile_unets(network)
+        except ValueError as error:
+            kind = weights.settings.network.kind
+            raise InputError(
+                f"--compile: compiles U-Nets, and the {kind} network of the weights {weights.name} has none; leave it out"
+            ) from error
+    return LearnedReconstructor(network, build_normalisation(weights.settings.data.normalisation), weights)
 
 
 def mri_weights(settings: LearnedSettings) -> Weights:
@@ -176,8 +217,8 @@ def pose_kspace(sample: KSpaceSample, weights: Weights, device: torch.device | s
 
 
 def mri_remarks(weights: Weights, acceleration: float) -> Iterator[str]:
-    """What the weights were trained on, and how a scan of this true acceleration differs from that."""
-    yield _origin(weights)
+    """What the weights were trained on, how they were run, and how a scan of this true acceleration differs from the training."""
+    yield from _origin(weights)
     data = weights.settings.data
     if "imported" in weights.card or not isinstance(data, MRIData):
         return
@@ -193,8 +234,8 @@ def mri_remarks(weights: Weights, acceleration: float) -> Iterator[str]:
 
 
 def ct_remarks(weights: Weights, sample: SinogramSample) -> Iterator[str]:
-    """What the weights were trained on, and how the scan differs from that."""
-    yield _origin(weights)
+    """What the weights were trained on, how they were run, and how the scan differs from the training."""
+    yield from _origin(weights)
     match weights.settings.data:
         case LoDoPaBData(views=views):
             (all_views, bins), pixel = lodopab().shape, lodopab_grid().spacing[0]
@@ -240,7 +281,7 @@ def _find(settings: LearnedSettings, own: str | None, modality: str, families: t
             f"--weights {name}: holds a network of the kind {network}, which is not of --method {settings.kind}; "
             f"take --method {_method(network)}, or other weights"
         )
-    return weights
+    return replace(weights, execution=Execution(settings.precision, settings.compile, settings.channels_last))
 
 
 def _read(name: str) -> Weights:
@@ -256,7 +297,24 @@ def _method(network: str) -> LearnedMethodName:
     return name
 
 
-def _origin(weights: Weights) -> str:
+@contextmanager
+def _run_as(execution: Execution, device: torch.device) -> Iterator[None]:
+    """Autocast where it is asked for, and words for a machine that cannot compile."""
+    half = _HALVES.get(execution.precision)
+    try:
+        with nullcontext() if half is None else torch.autocast(device.type, half):
+            yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _NO_COMPILER):
+            raise
+        raise InputError(
+            "--compile: takes a C++ compiler, and none works here; install one, or leave it out"
+        ) from error
+
+
+def _origin(weights: Weights) -> Iterator[str]:
     data = weights.card.get("data", {})
     where, split = data.get("name", "unknown data"), data.get("split", "no split")
-    return f"the weights {weights.name} were trained on '{where}' ({split})"
+    yield f"the weights {weights.name} were trained on '{where}' ({split})"
+    if weights.execution != Execution():
+        yield f"the network was run in {weights.execution}"

@@ -45,7 +45,7 @@ def score_weights(
             "score it by `medrecon benchmark`, or by `medrecon reconstruct` of full scans"
         )
     data = settings.data
-    if Path(part) in (Path(getattr(data, "train", "train")), Path("train")):
+    if Path(part) in (Path("train"), Path(str(getattr(data, "train", "train")))):
         raise InputError(f"--part {part}: the weights were trained on it; take test")
     if "folder" in type(data).model_fields:
         data = data.model_copy(update={"folder": folder})

@@ -27,7 +27,7 @@ from medrecon.config.training import (
 )
 from medrecon.data.download import Progress, silent
 from medrecon.errors import InputError
-from medrecon.experiment.networks import build_network, operator_family
+from medrecon.experiment.networks import FAMILIES, build_network, operator_family, read_card
 from medrecon.experiment.training_data import build_examples, describe_data
 from medrecon.networks import compile_unets
 from medrecon.training.card import find_weights, make_card
@@ -44,6 +44,9 @@ _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 #: What may be changed when a run is resumed, without another result up to where it stood.
 _FREE = (
     "name",
+    "data.folder",
+    "optimizer.rate",
+    "training.clip",
     "training.epochs",
     "training.max_steps",
     "training.patience",
@@ -145,22 +148,29 @@ def train_network(
     if resume:
         card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
     elif weights is not None:
-        card["started_from"] = _start(task.network, weights)
+        card["started_from"] = _start(task.network, settings, weights, say)
     plan: Plan | None = None
     if accelerator.is_main_process:
-        plan = make_plan(task, accelerator)
+        plan = make_plan(task, accelerator, run if resume else None)
         for line in (f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}", *plan.lines()):
             say(line)
     accelerator.wait_for_everyone()
     return train(task, run, card, accelerator, resume=resume, plan=plan, progress=progress)
 
 
-def _start(network: nn.Module, weights: str) -> dict[str, Any]:
+def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Callable[[str], None]) -> dict[str, Any]:
     """Take weights over, and say which: their name, steps, data and split."""
     path = find_weights(weights)
-    checkpoint = read_checkpoint(path)
-    load_into(network, checkpoint.tensors, str(path))
-    card = checkpoint.metadata["card"]
+    card, before = read_card(path)
+    family, wanted = operator_family(before.data), operator_family(settings.data)
+    if family != wanted:
+        raise InputError(
+            f"{path}: was trained on {FAMILIES[family]}, and the run is of {FAMILIES[wanted]}; take others"
+        )
+    load_into(network, read_checkpoint(path).tensors, str(path))
+    changed = differences(before.network.model_dump(mode="json"), settings.network.model_dump(mode="json"))
+    if changed:
+        say(f"begins with {path}, whose network is used otherwise: {'; '.join(changed)} now")
     return {key: card.get(key) for key in ("name", "trained_steps", "medrecon", "data")}
 
 

@@ -100,9 +100,10 @@ def read_fastmri_weights(path: Path | str) -> dict[str, Tensor]:
         ) from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+    pairs = content.items() if isinstance(content, dict) else ()
+    if not pairs or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in pairs):
         raise InputError(f"{path}: holds no state_dict (names and tensors); give the file of a trained fastmri network")
-    return content
+    return dict(pairs)
 
 
 def _unwrapped(weights: Weights, starts: tuple[str, ...]) -> dict[str, Tensor]:
@@ -127,6 +128,12 @@ def _unet_size(weights: Weights, prefix: str, name: str) -> tuple[int, int, int,
         raise InputError(
             f"{name}: has no {missing[0]}, so it is no network of fastmri of this kind; its names begin with "
             f"{', '.join(sorted(weights)[:2]) or 'nothing'}"
+        )
+    empty = [key for key in (first, last) if not weights[key].numel()]
+    if empty:
+        raise InputError(
+            f"{name}: {empty[0]} holds no numbers, its shape is {tuple(weights[empty[0]].shape)}; give the file of a trained "
+            "fastmri network"
         )
     return weights[first].shape[1], weights[last].shape[0], weights[first].shape[0], n_pools
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,12 +20,12 @@ from medrecon.data.batches import epoch_batches
 from medrecon.data.download import Progress, silent
 from medrecon.errors import InputError
 from medrecon.training.card import with_scores
-from medrecon.training.checkpoint import Checkpoint, write_card, write_checkpoint
+from medrecon.training.checkpoint import Checkpoint, read_metadata, write_card, write_checkpoint
 from medrecon.training.examples import Example, Examples, collate
 from medrecon.training.failures import TrainingStoppedError, compiler_said, memory_said, misfit_said
 from medrecon.training.logs import Logs
 from medrecon.training.losses import Loss
-from medrecon.training.plan import Plan, least_memory, measure
+from medrecon.training.plan import Plan, Stage, least_memory, measure, stage_starts
 from medrecon.training.schedules import Schedule
 from medrecon.training.state import Position, RunFolder, State, read_state, write_state
 from medrecon.training.validation import Scores, validate
@@ -32,6 +33,7 @@ from medrecon.training.validation import Scores, validate
 __all__ = ["Recipe", "Task", "make_plan", "train"]
 
 _MEASURED_STEPS = 3
+_SAMPLES = "training_samples"  # in the card of the state of a run
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class Task:
     savings: tuple[str, ...] = ()
 
 
-def make_plan(task: Task, accelerator: Accelerator) -> Plan:
-    """Count, and measure a few steps; nothing of the task is changed.
+def make_plan(task: Task, accelerator: Accelerator, resumed: RunFolder | None = None) -> Plan:
+    """Count, and measure a few steps of each stage; nothing of the task is changed, and nothing of a run that is to be `resumed`.
 
     Raises
     ------
@@ -91,25 +93,35 @@ def make_plan(task: Task, accelerator: Accelerator) -> Plan:
     recipe, device = task.recipe, accelerator.device
     network = task.network.to(device)
     batches = _batches(task, 0, accelerator.num_processes)
-    shown = (batches[k % len(batches)] for k in range(_MEASURED_STEPS))
-    start = time.perf_counter()
-    examples = [collate([task.training.read(i, 0) for i in batch]).to(device) for batch in shown]
-    reading = (time.perf_counter() - start) / _MEASURED_STEPS
-    with memory_said(least_memory(network), task.savings), compiler_said(), misfit_said():
-        measured = measure(network, task.loss, examples, accelerator.autocast)
+    steps = len(batches) // accelerator.num_processes
+    epochs = recipe.epochs if recipe.max_steps is None else min(recipe.epochs, math.ceil(recipe.max_steps / steps))
+    starts = stage_starts(task.training, batches[0][0], epochs)
+    kept = "" if resumed is None else _kept_for_memory(resumed)
+    with memory_said(least_memory(network), task.savings, kept), compiler_said():
+        stages = [_stage(task, accelerator, start, end - start) for start, end in pairwise((*starts, epochs))]
     return Plan(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         samples=len(task.training),
         validation_samples=len(task.validation),
         batch_size=recipe.batch_size,
-        steps_per_epoch=len(batches) // accelerator.num_processes,
+        steps_per_epoch=steps,
         epochs=recipe.epochs,
         n_processes=accelerator.num_processes,
         device=str(device),
-        measured=measured,
-        reading=reading,
+        stages=tuple(stages),
         workers=recipe.workers,
     )
+
+
+def _stage(task: Task, accelerator: Accelerator, epoch: int, epochs: int) -> Stage:
+    batches = _batches(task, epoch, accelerator.num_processes)
+    shown = (batches[k % len(batches)] for k in range(_MEASURED_STEPS))
+    start = time.perf_counter()
+    examples = [collate([task.training.read(i, epoch) for i in batch]).to(accelerator.device) for batch in shown]
+    reading = (time.perf_counter() - start) / _MEASURED_STEPS
+    with misfit_said():
+        measured = measure(task.network, task.loss, examples, accelerator.autocast)
+    return Stage(epochs, measured, reading)
 
 
 def train(
@@ -130,13 +142,15 @@ def train(
     Raises
     ------
     InputError
-        If a loss or a gradient is not finite, the memory is too small (the last checkpoint is from before), or a file is at fault.
+        If a loss or a gradient is not finite, the memory is too small (the last checkpoint is from before), the network does not
+        fit the data, a run is resumed with another number of samples, or a file is at fault.
     """
     task.network.to(accelerator.device)
     for group in task.optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
     state = State(task.network, task.optimizer, Position(), accelerator.num_processes, {})
     if resume:
+        _require_samples(folder, len(task.training))
         state = read_state(folder.last, task.network, task.optimizer, accelerator.num_processes)
     wrapped, optimizer = accelerator.prepare(task.network, task.optimizer)
     if accelerator.scaler is not None and state.scaler:
@@ -147,18 +161,17 @@ def train(
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.clean()
             logs = stack.enter_context(Logs(folder.path, state.position.step))
-        run = _Run(task, folder, card, accelerator, wrapped, optimizer, logs, progress)
+        counted = least_memory(task.network) if plan is None else plan.memory
+        run = _Run(task, folder, card, accelerator, wrapped, optimizer, logs, progress, counted)
         if not resume:
             run.save(state.position, card)
-        counted = least_memory(task.network) if plan is None else plan.memory
-        stack.enter_context(memory_said(counted, task.savings, f"{folder.last} is the last good checkpoint"))
         stack.enter_context(compiler_said())
         return run.go(state.position)
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A task on its devices."""
+    """A task on its devices; `counted` are the bytes of the plan."""
 
     task: Task
     folder: RunFolder
@@ -168,26 +181,30 @@ class _Run:
     optimizer: torch.optim.Optimizer
     logs: Logs | None
     progress: Progress
+    counted: int
 
     def go(self, position: Position) -> Position:
-        recipe = self.task.recipe
-        while position.epoch < recipe.epochs and not self._enough(position):
-            start = time.perf_counter()
-            position = self._epoch(position)
-            scores = validate(self.task.network, self.task.loss, self.task.validation, self.accelerator)
-            position = self._finish_epoch(position, scores, time.perf_counter() - start)
-            if recipe.patience is not None and position.waited >= recipe.patience:
-                break
+        task, epochs = self.task, self.task.recipe.epochs
+        while position.epoch < epochs and not self._enough(position) and not self._waited(position):
+            with memory_said(self.counted, task.savings, _kept_for_memory(self.folder)):
+                start = time.perf_counter()
+                position = self._epoch(position)
+                with misfit_said():
+                    scores = validate(task.network, task.loss, task.validation, self.accelerator)
+                position = self._finish_epoch(position, scores, time.perf_counter() - start)
         return position
 
     def save(self, position: Position, card: Mapping[str, Any]) -> None:
         if self.accelerator.is_main_process:
             scaler = {} if self.accelerator.scaler is None else self.accelerator.scaler.state_dict()
             state = State(self.task.network, self.task.optimizer, position, self.accelerator.num_processes, scaler)
-            write_state(self.folder.last, state, card)
+            write_state(self.folder.last, state, {**card, _SAMPLES: len(self.task.training)})
 
     def _enough(self, position: Position) -> bool:
         return self.task.recipe.max_steps is not None and position.step >= self.task.recipe.max_steps
+
+    def _waited(self, position: Position) -> bool:
+        return self.task.recipe.patience is not None and position.waited >= self.task.recipe.patience
 
     def _epoch(self, position: Position) -> Position:
         self.task.network.train()
@@ -207,8 +224,9 @@ class _Run:
         factor = task.schedule(epochs, task.recipe.epochs)
         for group in task.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        image = example.problem.picture(self.wrapped(example.problem.y, example.problem.A)).float()
-        loss = task.loss(image, example.target, example.data_range)
+        with misfit_said():
+            image = example.problem.picture(self.wrapped(example.problem.y, example.problem.A)).float()
+            loss = task.loss(image, example.target, example.data_range)
         mean = float(accelerator.reduce(loss.detach(), reduction="mean"))
         if not math.isfinite(mean):
             self._stop(f"the loss is {mean}", position, example, math.isfinite(float(loss.detach())))
@@ -244,7 +262,7 @@ class _Run:
             best=scores.loss if better else position.best,
             waited=0 if better else position.waited + 1,
         )
-        if position.batch == len(self._mine(position.epoch)):  # or `max_steps` ended it
+        if position.batch >= len(self._mine(position.epoch)):  # or `max_steps` ended it
             after = replace(after, epoch=position.epoch + 1, batch=0, loss_sum=0.0)
         self.save(after, card)
         return after
@@ -274,8 +292,8 @@ class _Run:
 
     def _kept(self) -> str:
         return (
-            f"{self.folder.last} is the last good checkpoint; lower optimizer.rate, set training.clip, "
-            "or leave these samples out, and go on with --resume"
+            f"{self.folder.last} is the last good checkpoint; lower optimizer.rate or set a smaller training.clip, and go on with "
+            f"--resume, or leave these samples out, and {_anew(self.folder)}"
         )
 
 
@@ -302,6 +320,28 @@ class _Epoch(Dataset[Example | InputError]):
 
 def _same(example: Any) -> Any:
     return example
+
+
+def _require_samples(folder: RunFolder, now: int) -> None:
+    before = read_metadata(folder.last).get("card", {}).get(_SAMPLES, now)  # runs of before it was noted
+    if before != now:
+        raise InputError(
+            f"{folder.last}: the run was started with {before} samples to train on, and now there are {now}; "
+            f"give --resume the same data, or {_anew(folder)}"
+        )
+
+
+def _kept_for_memory(folder: RunFolder) -> str:
+    return (
+        f"{folder.last} is the last good checkpoint: --resume takes another network.recompute; other network.features need a run "
+        f"of their own; for the rest {_anew(folder)}"
+    )
+
+
+def _anew(folder: RunFolder) -> str:
+    """What to do where --resume cannot: weights to begin with are there once an epoch was finished."""
+    start = f"with --weights {folder.best}" if folder.best.exists() else "anew, with"
+    return f"begin {start} --output NEW"
 
 
 def _batches(task: Task, epoch: int, n_processes: int) -> list[tuple[int, ...]]:

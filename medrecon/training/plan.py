@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
 
-from medrecon.training.examples import Example
+from medrecon.training.examples import Example, Examples
 from medrecon.training.losses import Loss
 
-__all__ = ["Measured", "Plan", "least_memory", "measure", "saved_bytes"]
+__all__ = ["Measured", "Plan", "Stage", "least_memory", "measure", "saved_bytes", "stage_starts"]
 
 
 _BYTES = 4 * 4  # of a parameter: its weight, its gradient, and twice the optimizer's memory
@@ -22,7 +23,7 @@ _BYTES = 4 * 4  # of a parameter: its weight, its gradient, and twice the optimi
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of one step, its loss, and the bytes that it keeps for the gradient."""
+    """Seconds of one step, its loss, and the bytes that the largest keeps for the gradient."""
 
     seconds: float
     loss: float
@@ -30,10 +31,25 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What will be done; `reading` are the seconds that a batch takes to be read, by one process.
+class Stage:
+    """Epochs whose samples have one size; `reading` are the seconds that a batch takes to be read, by one process."""
 
-    `memory` in bytes counts weights, gradients, the optimizer's memory and what a step keeps.
+    epochs: int
+    measured: Measured
+    reading: float
+
+    def step(self, workers: int) -> float:
+        """The time of a step: batches are read between the steps, or by workers meanwhile."""
+        if workers == 0:
+            return self.measured.seconds + self.reading
+        return max(self.measured.seconds, self.reading / workers)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done.
+
+    `memory` in bytes counts weights, gradients, the optimizer's memory and what a step of the largest stage keeps.
     """
 
     parameters: int
@@ -44,13 +60,12 @@ class Plan:
     epochs: int
     n_processes: int
     device: str
-    measured: Measured
-    reading: float
+    stages: tuple[Stage, ...]
     workers: int
 
     @property
     def memory(self) -> int:
-        return _BYTES * self.parameters + self.measured.activations
+        return _BYTES * self.parameters + max(stage.measured.activations for stage in self.stages)
 
     @property
     def seconds(self) -> float:
@@ -59,22 +74,42 @@ class Plan:
 
     @property
     def step(self) -> float:
-        """The time of a step: batches are read between the steps, or by workers meanwhile."""
-        if self.workers == 0:
-            return self.measured.seconds + self.reading
-        return max(self.measured.seconds, self.reading / self.workers)
+        """The time of a step, the mean over the epochs."""
+        return self._mean([stage.step(self.workers) for stage in self.stages])
 
     def lines(self) -> tuple[str, ...]:
         """The plan in words."""
+        computing = self._mean([stage.measured.seconds for stage in self.stages])
+        reading = self._mean([stage.reading for stage in self.stages])
+        mean = f" in the mean of {len(self.stages)} stages" if len(self.stages) > 1 else ""
         processes = f"{self.n_processes} processes on {self.device}" if self.n_processes > 1 else self.device
         return (
             f"parameters: {self.parameters:,}",
             f"samples: {self.samples} to train, {self.validation_samples} to validate",
             f"steps: {self.steps_per_epoch} an epoch of batches of {self.batch_size}, {self.epochs} epochs, on {processes}",
             f"memory: at least {self.memory / 2**30:.2f} GiB on each device",
-            f"time: {self.step:.3g} s a step ({self.measured.seconds:.3g} to compute, {self.reading:.3g} to read its batch), "
+            f"time: {self.step:.3g} s a step{mean} ({computing:.3g} to compute, {reading:.3g} to read its batch), "
             f"{_duration(self.seconds)} in all, and validation",
         )
+
+    def _mean(self, values: Sequence[float]) -> float:
+        return fmean(values, [stage.epochs for stage in self.stages])
+
+
+def stage_starts(examples: Examples, index: int, epochs: int) -> tuple[int, ...]:
+    """The epochs in which a sample's measurements change their size, and the first; it is to grow or to fall, not both."""
+
+    @cache
+    def size(epoch: int) -> torch.Size:
+        return examples.read(index, epoch).problem.y.shape
+
+    def changes(first: int, last: int) -> tuple[int, ...]:
+        if size(first) == size(last):
+            return ()
+        middle = (first + last) // 2
+        return (last,) if middle == first else (*changes(first, middle), *changes(middle, last))
+
+    return 0, *changes(0, epochs - 1)
 
 
 def measure(
@@ -90,7 +125,7 @@ def measure(
                 x = network(batch.problem.y, batch.problem.A)
             value = loss(batch.problem.picture(x), batch.target, batch.data_range)
         value.backward()  # type: ignore[no-untyped-call]
-        found = Measured(0.0, float(value.detach()), saved_bytes(kept, network))
+        found = Measured(0.0, float(value.detach()), max(found.activations, saved_bytes(kept, network)))
         for parameter in network.parameters():
             parameter.grad = None
         seconds.append(time.perf_counter() - start)

@@ -1,12 +1,16 @@
 """Configurations: read from YAML, changed on the command line, refused in words."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medrecon.config.files import load_settings
-from medrecon.config.training import TrainingSettings
+from medrecon.config.files import load_settings, settings_of
+from medrecon.config.mri import SimulationSettings
+from medrecon.config.settings import settings_from
+from medrecon.config.training import AdamSettings, TrainingSettings
+from medrecon.config.training_data import BrainSmallData
 from medrecon.errors import InputError
 from medrecon.experiment.networks import load_network
 from medrecon.experiment.training import train_network
@@ -73,6 +77,18 @@ def test_changes_reach_every_key(tmp_path: Path) -> None:
         ("network", {"kind": "varnet", "initial": "wavelet"}, "initial: wavelet goes with `consistency: proximal`"),
         ("data__augmentation", {"zoom": 0.5}, "data.augmentation.zoom: should be greater than or equal to 1, got 0.5"),
         ("training__compile", "often", "training.compile: should be a valid boolean"),
+        ("training__epochs", True, "training.epochs: should be a valid integer, got True"),
+        ("training__clip", True, "training.clip: should be a valid number, got True"),
+        ("network__features", True, "network.features: should be a valid integer, got True"),
+        ("data__augmentation", {"zoom": True}, "data.augmentation.zoom: should be a valid number, got True"),
+        ("loss", [{"kind": "l1", "weight": True}], "loss.0.weight: should be a valid number, got True"),
+        ("optimizer__betas", [False, 0.9], "optimizer.betas.0: should be a valid number, got False"),
+        ("optimizer__betas", [2, 0.9], "optimizer.betas.0: should be less than 1, got 2"),
+        ("optimizer__betas", [0.9, -1], "optimizer.betas.1: should be greater than or equal to 0, got -1"),
+        ("optimizer__weight_decay", math.inf, "optimizer.weight_decay: should be a finite number, got inf"),
+        ("schedule__warmup", math.inf, "schedule.warmup: should be a finite number, got inf"),
+        ("schedule__floor", math.nan, "schedule.floor: should be a finite number, got nan"),
+        ("data__augmentation", {"tilt": math.nan}, "data.augmentation.tilt: should be a finite number, got nan"),
     ],
 )
 def test_faults_name_file_key_and_what_is_allowed(tmp_path: Path, key: str, value: object, words: str) -> None:
@@ -100,6 +116,44 @@ def test_a_sinogram_has_no_sense(tmp_path: Path) -> None:
     network = {"kind": "unet", "initial": "sense"}
     assert "sense is for MRI; take fbp" in fault(tmp_path, changed(TINY_CT, network=network))
     assert load(tmp_path, changed(TINY, network=network))
+
+
+@pytest.mark.parametrize("ends", [(5, 3), (3, 3)])
+@pytest.mark.parametrize(
+    ("values", "key", "stage"),
+    [
+        (TINY, "curriculum", {"masks": TINY["data"]["masks"]}),
+        (TINY, "bands", {"rows": 16}),
+        (TINY_CT, "curriculum", {"views": 6}),
+    ],
+)
+def test_stages_are_in_order(
+    tmp_path: Path, values: dict[str, Any], key: str, stage: dict[str, Any], ends: tuple[int, int]
+) -> None:
+    def staged(*ends: int) -> dict[str, Any]:
+        return changed(values, **{f"data__{key}": [{"until": end, **stage} for end in ends]})
+
+    words = f"data.{key}: takes stages in order, each `until` above the one before; got {ends[0]}, {ends[1]}"
+    assert words in fault(tmp_path, staged(*ends))
+    assert load(tmp_path, staged(3, 5))
+
+
+def test_true_is_no_number_of_a_mapping() -> None:
+    values = {"kind": "brain-small", "masks": TINY["data"]["masks"], "repeats": {"T1": 1, "T2": True}}
+    with pytest.raises(InputError, match=r"repeats.*should be a valid integer, got True"):
+        settings_of(BrainSmallData, values, "c.yaml")
+
+
+def test_truths_and_numbers_in_text_stay(tmp_path: Path) -> None:
+    found = load(tmp_path, TINY, "training.compile=true", "optimizer.rate=1e-4", "optimizer.betas=[0, 0.99]")
+    assert (found.training.compile, found.optimizer.rate) == (True, 1e-4)
+    assert isinstance(found.optimizer, AdamSettings)
+    assert found.optimizer.betas == (0, 0.99)
+
+
+def test_true_on_the_command_line_is_no_number() -> None:
+    with pytest.raises(InputError, match=r"^--coils should be a valid integer, got True$"):
+        settings_from(SimulationSettings, {"coils": True})
 
 
 def test_what_has_no_unet_is_not_compiled(tmp_path: Path) -> None:

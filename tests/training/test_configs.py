@@ -10,12 +10,14 @@ import torch
 from medrecon.config import DeviceName
 from medrecon.config.files import load_settings
 from medrecon.config.training import TrainingSettings
+from medrecon.config.training_data import BrainSmallData
 from medrecon.data.attenuation import MU_MAX
 from medrecon.data.lodopab import write_lodopab
-from medrecon.experiment.networks import build_network, load_network, operator_family
+from medrecon.experiment.networks import build_network, load_network, operator_family, read_card
 from medrecon.experiment.training import train_network
 from medrecon.geometry import lodopab, lodopab_grid
 from medrecon.operators import Radon
+from medrecon.training.card import SHIPPED as SHIPPED_WEIGHTS
 from medrecon.training.logs import read_table
 from medrecon.training.mri import PhantomImages
 from medrecon.training.state import RunFolder
@@ -29,6 +31,14 @@ PARAMETERS = {
     "varnet_fastmri_knee": 29_936_966,
     "varnet_fastmri_brain": 29_936_966,
     "lpd_lodopab": 874_980,
+}
+PROMISED = PARAMETERS.keys() | {
+    "fbp_unet_lodopab",
+    "modl_fastmri_knee",
+    "varnet_brain_small",
+    "unet_brain_small",
+    "lpd_lodopab_small",
+    "fbp_unet_lodopab_small",
 }
 SHIPPED = 3_000_000  # parameters of 6 MB in half precision
 #: What a processor would take too long for: fewer cascades and features, which the test of sizes has at their number.
@@ -56,7 +66,17 @@ def test_a_configuration_names_a_network_that_can_be_built(path: Path) -> None:
 
 
 def test_all_are_here() -> None:
-    assert set(PARAMETERS) < {path.stem for path in FILES}
+    assert {path.stem for path in FILES} >= PROMISED
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED_WEIGHTS.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_weights_that_ship_are_those_of_their_configuration(path: Path) -> None:
+    _, found = read_card(path)
+    wanted = load_settings(TrainingSettings, FOLDER / f"{path.stem}.yaml")
+    stages = {"bands": found.data.bands} if isinstance(found.data, BrainSmallData) else {}
+    assert found.network == wanted.network
+    assert found.data == wanted.data.model_copy(update=stages)
+    assert found.loss == wanted.loss
 
 
 def _fastmri(folder: Path, size: tuple[int, int]) -> None:

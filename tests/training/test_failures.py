@@ -21,8 +21,9 @@ from medrecon.experiment.training import build_card, build_task, open_accelerato
 from medrecon.operators import LinearOperator
 from medrecon.training.checkpoint import Checkpoint, read_checkpoint, read_metadata, write_checkpoint
 from medrecon.training.failures import TrainingStoppedError, compiler_said
+from medrecon.training.logs import read_table
 from medrecon.training.loop import make_plan, train
-from medrecon.training.state import RunFolder
+from medrecon.training.state import Position, RunFolder
 from tests.program import medrecon, simulate
 from tests.training.runs import TINY, TINY_CT, changed, losses, settings, written
 
@@ -68,7 +69,7 @@ def test_too_little_memory_in_a_step_keeps_the_last_checkpoint(tmp_path: Path, m
     config, run = written(tmp_path / "c.yaml", EVERY), RunFolder(tmp_path / "run")
     done = medrecon("train", config, "-o", run.path)
     assert done.status == 2
-    found = re.match(r"there is not enough memory .* at least ([\d.]+) MiB by the plan; (.*); (.*)", done.complaint)
+    found = re.match(r"there is not enough memory .* at least ([\d.]+) MiB by the plan; (.*?); (.*)", done.complaint)
     assert found is not None, done.complaint
     plan = make_plan(build_task(settings(EVERY)), open_accelerator("fp32"))
     assert float(found[1]) == pytest.approx(plan.memory / 2**20, rel=0.2)
@@ -76,13 +77,19 @@ def test_too_little_memory_in_a_step_keeps_the_last_checkpoint(tmp_path: Path, m
         "lower training.batch_size from 2, set network.recompute=true, set training.precision=bf16, "
         "lower network.features from 3"
     )
-    assert found[3] == f"{run.last} is the last good checkpoint"
+    assert found[3].startswith(f"{run.last} is the last good checkpoint: --resume takes another network.recompute;")
     assert [step for step, _ in losses(run.path)] == [1, 2, 3, 4]
     assert read_metadata(run.last)["run"]["position"]["step"] == 4
     monkeypatch.undo()
     stripped(run.last)
+    stripped(run.best)
+    fewer = ("--set", "training.batch_size=1")
+    assert "training.batch_size" in medrecon("train", config, "-o", run.path, "--resume", *fewer).complaint
     again = medrecon("train", config, "-o", run.path, "--resume", "--set", "network.recompute=true")
     assert "trained 6 steps" in again.out, again.err
+    assert found[3].endswith(f"begin with --weights {run.best} --output NEW")
+    new = medrecon("train", config, "-o", tmp_path / "new", "--weights", run.best, *fewer)
+    assert "trained 10 steps" in new.out, new.err
 
 
 def test_too_little_memory_for_the_plan_is_said_by_what_the_weights_take() -> None:
@@ -93,6 +100,19 @@ def test_too_little_memory_for_the_plan_is_said_by_what_the_weights_take() -> No
         InputError, match=f"at least {16 * count / 2**20:.1f} MiB by the plan; lower training.batch_size"
     ):
         make_plan(task, open_accelerator("fp32"))
+
+
+def test_too_little_memory_for_the_plan_of_a_run_that_goes_on_says_what_may_be_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run = written(tmp_path / "c.yaml", EVERY), RunFolder(tmp_path / "run")
+    train_network(settings(EVERY, training__max_steps=1), run.path)
+    monkeypatch.setattr(
+        "medrecon.experiment.training.build_network", lambda *a: Failing(build_network(*a), 0, MemoryError())
+    )
+    done = medrecon("train", config, "-o", run.path, "--resume")
+    assert done.status == 2
+    assert done.complaint.endswith(f"for the rest begin with --weights {run.best} --output NEW")
 
 
 def test_what_saves_memory_is_what_is_not_done_already() -> None:
@@ -129,9 +149,61 @@ def test_a_loss_that_is_not_finite_is_one_line_and_status_2(tmp_path: Path) -> N
     assert done.status == 2
     assert re.search(r"step \d+: .* not finite|the loss is (nan|inf)", done.complaint)
     assert "on the batch of phantom" in done.complaint
-    assert "go on with --resume" in done.complaint
+    assert re.search(
+        r"lower optimizer\.rate or set a smaller training\.clip, and go on with --resume, .* begin anew, with --output NEW",
+        done.complaint,
+    )
     tensors = read_checkpoint(tmp_path / "run" / "last.safetensors").tensors
     assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+    less = ("--set", "optimizer.rate=1e-3", "--set", "training.clip=0.5")
+    again = medrecon("train", config, "-o", tmp_path / "run", "--resume", *less)
+    assert "trained 27 steps" in again.out, again.err
+
+
+def test_a_run_goes_on_with_another_rate_and_clip(tmp_path: Path) -> None:
+    runs = [RunFolder(tmp_path / name) for name in ("same", "slower", "clipped")]
+    changes: list[dict[str, object]] = [{}, {"optimizer__rate": 1e-5}, {"training__clip": 1e-6}]
+    for run, change in zip(runs, changes, strict=True):
+        train_network(settings(EVERY, training__max_steps=4), run.path)
+        train_network(settings(EVERY, **change), run.path, resume=True)
+    same, slower, clipped = ([float(row["rate"]) for row in read_table(run.path / "steps.csv")] for run in runs)
+    assert slower == pytest.approx([*same[:4], *(rate / 100 for rate in same[4:])])
+    assert clipped == same
+    final = [[loss for _, loss in losses(run.path)] for run in runs]
+    assert final[0][:5] == final[1][:5] == final[2][:5]  # the fifth loss is of the weights as they were
+    assert len({loss[5] for loss in final}) == 3
+
+
+def test_data_may_lie_elsewhere_when_a_run_goes_on(tmp_path: Path) -> None:
+    first, moved = tmp_path / "first", tmp_path / "moved"
+    for part in ("multicoil_train", "multicoil_val"):
+        (first / part).mkdir(parents=True)
+        simulate(first / part / "a.h5", slices=2)
+    data = {"kind": "fastmri", "dataset": "fastmri-knee", "folder": str(first), "masks": TINY["data"]["masks"]}
+    train_network(settings(TINY, data=data, training__max_steps=1), tmp_path / "run")
+    first.rename(moved)
+    wanted = settings(TINY, data={**data, "folder": str(moved)})
+    assert train_network(wanted, tmp_path / "run", resume=True).step == 2
+
+
+def test_a_run_does_not_go_on_with_another_number_of_samples(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    train_network(settings(EVERY, training__max_steps=2), run.path)
+    fewer = settings(EVERY, data__train=2)
+
+    def resumed() -> Position:
+        return train(build_task(fewer), run, build_card(fewer), open_accelerator("fp32"), resume=True)
+
+    before = run.last.read_bytes()
+    with pytest.raises(InputError, match=r"last\.safetensors: .* 5 samples .* there are 2; .* the same data, or begin"):
+        resumed()
+    assert run.last.read_bytes() == before
+    checkpoint = read_checkpoint(run.last)
+    metadata = json.loads(json.dumps(dict(checkpoint.metadata)))
+    del metadata["card"]["training_samples"]  # as runs were written before
+    write_checkpoint(run.last, Checkpoint(checkpoint.tensors, metadata))
+    done = resumed()  # stands behind the one batch of its epoch
+    assert (done.epoch, done.step) == (2, 3)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
@@ -194,12 +266,14 @@ def test_a_configuration_of_another_version_names_the_key_and_the_version(tmp_pa
 def test_keys_that_came_later_do_not_stop_a_run_unless_they_are_changed(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     train_network(settings(TINY, training__max_steps=1), run.path)
-    rewritten(run.last, training__compile=None, network__output=None, data__augmentation=None, training__clip=None)
+    rewritten(
+        run.last, training__compile=None, network__output=None, data__augmentation=None, training__batch_size=None
+    )
     with pytest.raises(InputError, match=r"network\.output: 'image' and 'rss'"):
         train_network(settings(TINY, network__output="rss"), run.path, resume=True)
-    with pytest.raises(InputError, match=r"training\.clip: None and 1\.0 now"):
+    with pytest.raises(InputError, match=r"training\.batch_size: 1 and 2 now"):
         train_network(settings(), run.path, resume=True)
-    assert train_network(settings(TINY, training__clip=None), run.path, resume=True).step == 6
+    assert train_network(settings(TINY, training__batch_size=1), run.path, resume=True).epoch == 2
 
 
 def test_weights_of_another_operator_family_say_which(tmp_path: Path) -> None:
@@ -285,6 +359,24 @@ def test_a_network_that_does_not_fit_the_data_says_so(tmp_path: Path) -> None:
     assert done.status == 2
     assert re.search(r"the network does not fit the data: UNet with 6 poolings .* take fewer poolings", done.complaint)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_does_not_fit_an_image_of_validation_says_so(tmp_path: Path) -> None:
+    for part, size in (("multicoil_train", (48, 40)), ("multicoil_val", (12, 12))):
+        (tmp_path / part).mkdir()
+        simulate(tmp_path / part / "a.h5", size=size)
+    data = {"kind": "fastmri", "dataset": "fastmri-knee", "folder": str(tmp_path), "masks": TINY["data"]["masks"]}
+    config = written(tmp_path / "c.yaml", changed(TINY, data=data, network__pools=4))
+    done = medrecon("train", config, "-o", tmp_path / "run")
+    assert done.status == 2
+    assert re.search(r"the network does not fit the data: UNet with 4 poolings .* take fewer poolings", done.complaint)
+
+
+def test_a_network_that_does_not_fit_an_image_of_training_says_so(tmp_path: Path) -> None:
+    task = build_task(settings(EVERY))
+    misfit = replace(task, network=Failing(task.network, 1, ValueError("UNet takes larger images")))
+    with pytest.raises(InputError, match="the network does not fit the data: UNet takes larger images"):
+        train(misfit, RunFolder(tmp_path / "run"), build_card(settings(EVERY)), open_accelerator("fp32"))
 
 
 class Doubled(nn.Module):

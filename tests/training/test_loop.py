@@ -157,10 +157,12 @@ def test_a_gradient_that_is_not_finite_stops_before_it_is_taken(tmp_path: Path) 
 
 
 def test_validation_that_does_not_improve_ends_the_run(tmp_path: Path) -> None:
-    position = train_network(
-        settings(TINY, training__epochs=50, training__patience=2, optimizer__rate=1e-30), tmp_path / "run"
-    )
+    wanted = settings(TINY, training__epochs=50, training__patience=2, optimizer__rate=1e-30)
+    position = train_network(wanted, tmp_path / "run")
     assert (position.epoch, position.waited) == (3, 2)
+    assert train_network(wanted, tmp_path / "run", resume=True) == position
+    more = settings(TINY, training__epochs=50, training__patience=4, optimizer__rate=1e-30)
+    assert train_network(more, tmp_path / "run", resume=True).epoch == 5
 
 
 def test_float16_is_refused_on_the_cpu() -> None:
@@ -173,13 +175,38 @@ def test_the_plan_changes_nothing_and_counts() -> None:
     plan = make_plan(task, open_accelerator("fp32"))
     assert (plan.samples, plan.validation_samples, plan.steps_per_epoch, plan.epochs) == (5, 2, 3, 2)
     assert plan.parameters == sum(parameter.numel() for parameter in task.network.parameters())
-    assert plan.measured.seconds > 0
-    assert plan.step == plan.measured.seconds + plan.reading
-    assert replace(plan, workers=4).step == max(plan.measured.seconds, plan.reading / 4)
-    assert plan.measured.activations > 2 * 24 * 20 * 8
+    (stage,) = plan.stages
+    assert stage.measured.seconds > 0
+    assert plan.step == stage.measured.seconds + stage.reading
+    assert replace(plan, workers=4).step == max(stage.measured.seconds, stage.reading / 4)
+    assert stage.measured.activations > 2 * 24 * 20 * 8
     assert all(parameter.grad is None for parameter in task.network.parameters())
     assert equal(dict(task.network.state_dict()), dict(untouched.network.state_dict()))
     assert any("5 to train, 2 to validate" in line for line in plan.lines())
+    assert "stages" not in " ".join(plan.lines())
+
+
+def test_the_plan_measures_every_stage_whose_samples_are_of_another_size() -> None:
+    whole = make_plan(build_task(settings(TINY, data__size=[64, 20])), open_accelerator("fp32"))
+    bands = [{"until": 3, "rows": 16}, {"until": 5, "rows": 32}]
+    wanted = settings(TINY, data__size=[64, 20], data__bands=bands, training__epochs=9)
+    plan = make_plan(build_task(wanted), open_accelerator("fp32"))
+    assert [stage.epochs for stage in plan.stages] == [3, 2, 4]
+    kept = [stage.measured.activations for stage in plan.stages]
+    assert kept == sorted(set(kept))
+    assert plan.memory == whole.memory == 16 * plan.parameters + kept[-1]
+    steps = [stage.epochs * (stage.measured.seconds + stage.reading) for stage in plan.stages]
+    assert plan.seconds == pytest.approx(sum(steps) * plan.steps_per_epoch)
+    assert "in the mean of 3 stages" in plan.lines()[-1]
+    stopped = wanted.model_copy(update={"training": wanted.training.model_copy(update={"max_steps": 10})})
+    assert [stage.epochs for stage in make_plan(build_task(stopped), open_accelerator("fp32")).stages] == [3, 1]
+
+
+def test_the_plan_measures_the_views_of_every_stage_of_ct() -> None:
+    wanted = settings(TINY_CT, data__curriculum=[{"until": 1, "views": 3}], training__epochs=3)
+    plan = make_plan(build_task(wanted), open_accelerator("fp32"))
+    assert [stage.epochs for stage in plan.stages] == [1, 2]
+    assert plan.memory > 16 * plan.parameters + plan.stages[0].measured.activations
 
 
 @pytest.mark.parametrize(
