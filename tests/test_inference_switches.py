@@ -246,8 +246,9 @@ def test_an_entry_of_a_benchmark_may_name_them(weights: Mapping[str, Path], tmp_
     plain, other = done.rows[:2]
     assert other.nmse != plain.nmse
     assert other.nmse == pytest.approx(plain.nmse, rel=0.05)
-    label = f"(weights {weights['varnet']})"
-    assert all(f"{name} {label}" in (tmp_path / "summary.md").read_text() for name in ("network", "half"))
+    summary = (tmp_path / "summary.md").read_text()
+    assert f"network (weights {weights['varnet']})" in summary
+    assert f"half (weights {weights['varnet']}, run bf16)" in summary
     assert run_benchmark(mri([entry("mri", weights)]), tmp_path, Workers(0)).kept == 2
 
 

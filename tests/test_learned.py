@@ -130,7 +130,7 @@ def by_hand(network: Module, scan: Path, index: int, method: str, weights: Path)
     sample = undersample(sample, equispaced_fraction_mask(40, 3, 0.2, mask_seed("scan.h5")))
     chosen = settings_from(ReconstructionSettings, {"method": {"kind": method, "weights": str(weights)}})
     problem = pose_problem(sample, chosen.method)
-    s = AdjointMaximum()(problem)
+    s = AdjointMaximum()(problem.y, problem.A)
     return problem.picture(network(problem.y * s, problem.A) / s)
 
 

@@ -14,7 +14,7 @@ from medrecon.config import CTMethodSettings, DeviceName, LearnedSettings, Metho
 from medrecon.config.benchmark import CTEntry, Entry, MRIEntry, OwnMethodSettings
 from medrecon.experiment import LearnedReconstructor, build_ct_reconstructor, build_reconstructor
 from medrecon.experiment.device import require_device
-from medrecon.experiment.learned import ct_weights, mri_weights
+from medrecon.experiment.learned import Execution, ct_weights, mri_weights
 from medrecon.reconstructors import Reconstructor
 
 __all__ = ["build", "fingerprint", "parameters"]
@@ -58,7 +58,9 @@ def parameters(reconstructor: object) -> dict[str, Any]:
     if isinstance(reconstructor, OwnReconstructor):
         return {"import": reconstructor.name, **parameters(reconstructor.method)}
     if isinstance(reconstructor, LearnedReconstructor):
-        return {"weights": reconstructor.weights.name}
+        weights = reconstructor.weights
+        switched = {} if weights.execution == Execution() else {"run": str(weights.execution)}
+        return {"weights": weights.name, **switched}
     if not is_dataclass(reconstructor):
         return {}
     values = {field.name: getattr(reconstructor, field.name) for field in fields(reconstructor)}

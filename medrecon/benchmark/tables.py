@@ -116,7 +116,7 @@ def _bold(m: MethodSummary, problem: ProblemSummary) -> str:
     return f"*{shown}*" if m.method == problem.best_classical else shown
 
 
-_TOLD = ("weight", "iterations", "window", "frequency_scaling", "weights", "import")
+_TOLD = ("weight", "iterations", "window", "frequency_scaling", "weights", "run", "import")
 
 
 def _short(value: object) -> str:

@@ -8,6 +8,7 @@ from medrecon.config import CT_METHODS, METHODS
 __all__ = ["METHOD_COLUMNS", "doctor", "method_rows", "methods"]
 
 METHOD_COLUMNS = ("for", "method", "what it does", "needs", "options")
+_OPTIONS = ("weight", "iterations", "window", "frequency_scaling", "weights", "precision", "compile")
 
 
 def methods() -> int:
@@ -25,9 +26,7 @@ def method_rows() -> list[list[str]]:
     for modality, kinds in (("MRI", METHODS), ("CT", CT_METHODS)):
         for method in kinds:
             fields = method.model_fields
-            chooses = [
-                name for name in ("weight", "iterations", "window", "frequency_scaling", "weights") if name in fields
-            ]
+            chooses = [name for name in _OPTIONS if name in fields]
             options = " ".join(f"--{name.replace('_', '-')}" for name in chooses)
             rows.append([modality, fields["kind"].default.value, method.summary, method.needs, options])
     return rows

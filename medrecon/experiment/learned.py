@@ -30,9 +30,8 @@ from medrecon.networks import compile_unets
 from medrecon.operators import Crop, LinearOperator
 from medrecon.problem import Problem, coil_problem, sense_problem, undersample
 from medrecon.scan import Scan
-from medrecon.spaces import root_sum_of_squares
 from medrecon.training.card import find_weights, shipped_weights
-from medrecon.training.examples import AdjointMaximum, Constant
+from medrecon.training.examples import Normalisation
 
 __all__ = [
     "Execution",
@@ -102,28 +101,16 @@ class LearnedReconstructor:
     """
 
     network: nn.Module
-    normalisation: Constant | AdjointMaximum
+    normalisation: Normalisation
     weights: Weights
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         with torch.no_grad():
-            scale = self._scale(y, A)
+            scale = self.normalisation(y, A)
             axes = scale.shape + (1,) * A.range.ndim
             with _run_as(self.weights.execution, y.device):
                 image: Tensor = self.network(y * scale.reshape(axes), A)
             return image.to(torch.promote_types(image.dtype, torch.float32)) / scale[..., None, None]
-
-    def _scale(self, y: Tensor, A: LinearOperator) -> Tensor:
-        """The factor of each element of the batch."""
-        match self.normalisation:
-            case Constant(factor):
-                return torch.full(y.shape[: -A.range.ndim], factor, device=y.device)
-            case AdjointMaximum(level):
-                image = A.H(y)
-                if "coil" in A.domain.axes:
-                    image = root_sum_of_squares(image, A.domain.dim("coil"))
-                largest = image.abs().amax(dim=(-2, -1))
-                return torch.where(largest > 0, level / largest, 1.0)
 
 
 def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> LearnedReconstructor:

@@ -21,9 +21,9 @@ __all__ = ["AdjointMaximum", "Constant", "Example", "Examples", "Normalisation",
 
 
 class Normalisation(Protocol):
-    """The factor by which the measurements and the target of a problem are multiplied."""
+    """The factors by which the measurements and the target of a problem are multiplied, one for each element of its batch."""
 
-    def __call__(self, problem: Problem, /) -> float: ...
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Constant:
 
     factor: float = 1.0
 
-    def __call__(self, problem: Problem, /) -> float:  # noqa: ARG002
-        return self.factor
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        return torch.full(y.shape[: -A.range.ndim], self.factor, device=y.device)
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class AdjointMaximum:
 
     level: float = 1.0
 
-    def __call__(self, problem: Problem, /) -> float:
-        image = problem.A.H(problem.y)
-        if "coil" in problem.A.domain.axes:
-            image = root_sum_of_squares(image, problem.A.domain.dim("coil"))
-        largest = float(image.abs().max())
-        return self.level / largest if largest > 0 else 1.0
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        image = A.H(y)
+        if "coil" in A.domain.axes:
+            image = root_sum_of_squares(image, A.domain.dim("coil"))
+        largest = image.abs().amax(dim=(-2, -1))
+        return torch.where(largest > 0, self.level / largest, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def make_example(problem: Problem, normalisation: Normalisation, data_range: flo
     """
     if problem.target is None:
         raise InputError(f"{name}: has no target to learn from; give data with full scans or images")
-    scale = normalisation(problem)
+    scale = float(normalisation(problem.y, problem.A))
     known = data_range * scale if data_range > 0 else 1.0
     scaled = replace(problem, y=problem.y * scale, target=problem.target * scale)
     return Example(scaled, torch.tensor(known), (name,))
