@@ -32,11 +32,12 @@ from medrecon.experiment.training_data import build_examples, describe_data
 from medrecon.networks import compile_unets
 from medrecon.training.card import find_weights, make_card
 from medrecon.training.checkpoint import differences, load_into, read_checkpoint, read_metadata
-from medrecon.training.loop import Recipe, Task, make_plan, train
+from medrecon.training.loop import train
 from medrecon.training.losses import L1Loss, Loss, MSELoss, SSIMLoss, WeightedSum
-from medrecon.training.plan import Plan
+from medrecon.training.plan import Plan, make_plan
 from medrecon.training.schedules import ConstantRate, CosineRate, Schedule, StepRate
 from medrecon.training.state import Position, RunFolder
+from medrecon.training.task import Recipe, Task
 
 __all__ = ["build_card", "build_loss", "build_task", "open_accelerator", "train_network"]
 

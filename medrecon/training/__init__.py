@@ -4,10 +4,12 @@ from medrecon.training.card import DataDescription, copy_weights, describe_manif
 from medrecon.training.checkpoint import load_into, read_checkpoint, read_metadata
 from medrecon.training.examples import AdjointMaximum, Constant, Example, Examples, collate, make_example
 from medrecon.training.failures import TrainingStoppedError
-from medrecon.training.loop import Recipe, Task, make_plan, train
+from medrecon.training.loop import train
 from medrecon.training.losses import L1Loss, MSELoss, SSIMLoss, WeightedSum
+from medrecon.training.plan import make_plan
 from medrecon.training.schedules import ConstantRate, CosineRate, StepRate
 from medrecon.training.state import RunFolder
+from medrecon.training.task import Recipe, Task
 from medrecon.training.validation import Scores, validate
 
 __all__ = [

@@ -8,8 +8,17 @@ from contextlib import contextmanager
 import torch
 
 from medrecon.errors import InputError
+from medrecon.training.state import RunFolder
 
-__all__ = ["TrainingStoppedError", "compiler_said", "memory_said", "misfit_said"]
+__all__ = [
+    "TrainingStoppedError",
+    "anew",
+    "compiler_said",
+    "kept_for_memory",
+    "kept_for_numbers",
+    "memory_said",
+    "misfit_said",
+]
 
 _LONGEST = 200  # letters of what a compiler says
 _FULL = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
@@ -58,6 +67,28 @@ def misfit_said() -> Iterator[None]:
         raise
     except ValueError as error:
         raise InputError(f"the network does not fit the data: {error}") from error
+
+
+def kept_for_memory(folder: RunFolder) -> str:
+    """What is there still of a run that ran out of memory, and how to go on."""
+    return (
+        f"{folder.last} is the last good checkpoint: --resume takes another network.recompute; other network.features need a run "
+        f"of their own; for the rest {anew(folder)}"
+    )
+
+
+def kept_for_numbers(folder: RunFolder) -> str:
+    """What is there still of a run whose numbers were no longer finite, and how to go on."""
+    return (
+        f"{folder.last} is the last good checkpoint; lower optimizer.rate or set a smaller training.clip, and go on with "
+        f"--resume, or leave these samples out, and {anew(folder)}"
+    )
+
+
+def anew(folder: RunFolder) -> str:
+    """What to do where --resume cannot: weights to begin with are there once an epoch was finished."""
+    start = f"with --weights {folder.best}" if folder.best.exists() else "anew, with"
+    return f"begin {start} --output NEW"
 
 
 def _amount(size: int) -> str:

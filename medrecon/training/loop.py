@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,112 +15,29 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from medrecon.data.batches import epoch_batches
 from medrecon.data.download import Progress, silent
 from medrecon.errors import InputError
 from medrecon.training.card import with_scores
 from medrecon.training.checkpoint import Checkpoint, read_metadata, write_card, write_checkpoint
 from medrecon.training.examples import Example, Examples, collate
-from medrecon.training.failures import TrainingStoppedError, compiler_said, memory_said, misfit_said
+from medrecon.training.failures import (
+    TrainingStoppedError,
+    anew,
+    compiler_said,
+    kept_for_memory,
+    kept_for_numbers,
+    memory_said,
+    misfit_said,
+)
 from medrecon.training.logs import Logs
-from medrecon.training.losses import Loss
-from medrecon.training.plan import Plan, Stage, least_memory, measure, stage_starts
-from medrecon.training.schedules import Schedule
+from medrecon.training.plan import Plan, least_memory
 from medrecon.training.state import Position, RunFolder, State, read_state, write_state
+from medrecon.training.task import Task
 from medrecon.training.validation import Scores, validate
 
-__all__ = ["Recipe", "Task", "make_plan", "train"]
+__all__ = ["train"]
 
-_MEASURED_STEPS = 3
 _SAMPLES = "training_samples"  # in the card of the state of a run
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How long and in which portions a network is trained.
-
-    Parameters
-    ----------
-    epochs
-        passes over the samples; `max_steps` ends earlier, None does not.
-    batch_size
-        samples a step and process.
-    seed
-        of everything random.
-    clip
-        the largest norm of the gradient; None for any.
-    patience
-        epochs without a lower loss of validation after which training ends; None for never.
-    save_every
-        steps between checkpoints within an epoch, besides those at its end; None for none.
-    workers
-        processes that read samples; 0 reads between the steps.
-    """
-
-    epochs: int
-    batch_size: int = 1
-    seed: int = 0
-    clip: float | None = None
-    patience: int | None = None
-    save_every: int | None = None
-    workers: int = 0
-    max_steps: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What is trained, on what, and how; `savings` say what would take less memory, should there be too little."""
-
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    loss: Loss
-    schedule: Schedule
-    training: Examples
-    validation: Examples
-    recipe: Recipe
-    savings: tuple[str, ...] = ()
-
-
-def make_plan(task: Task, accelerator: Accelerator, resumed: RunFolder | None = None) -> Plan:
-    """Count, and measure a few steps of each stage; nothing of the task is changed, and nothing of a run that is to be `resumed`.
-
-    Raises
-    ------
-    InputError
-        If the memory is too small, the network does not fit the data or cannot be compiled, or a file is at fault.
-    """
-    recipe, device = task.recipe, accelerator.device
-    network = task.network.to(device)
-    batches = _batches(task, 0, accelerator.num_processes)
-    steps = len(batches) // accelerator.num_processes
-    epochs = recipe.epochs if recipe.max_steps is None else min(recipe.epochs, math.ceil(recipe.max_steps / steps))
-    starts = stage_starts(task.training, batches[0][0], epochs)
-    kept = "" if resumed is None else _kept_for_memory(resumed)
-    with memory_said(least_memory(network), task.savings, kept), compiler_said():
-        stages = [_stage(task, accelerator, start, end - start) for start, end in pairwise((*starts, epochs))]
-    return Plan(
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        samples=len(task.training),
-        validation_samples=len(task.validation),
-        batch_size=recipe.batch_size,
-        steps_per_epoch=steps,
-        epochs=recipe.epochs,
-        n_processes=accelerator.num_processes,
-        device=str(device),
-        stages=tuple(stages),
-        workers=recipe.workers,
-    )
-
-
-def _stage(task: Task, accelerator: Accelerator, epoch: int, epochs: int) -> Stage:
-    batches = _batches(task, epoch, accelerator.num_processes)
-    shown = (batches[k % len(batches)] for k in range(_MEASURED_STEPS))
-    start = time.perf_counter()
-    examples = [collate([task.training.read(i, epoch) for i in batch]).to(accelerator.device) for batch in shown]
-    reading = (time.perf_counter() - start) / _MEASURED_STEPS
-    with misfit_said():
-        measured = measure(task.network, task.loss, examples, accelerator.autocast)
-    return Stage(epochs, measured, reading)
 
 
 def train(
@@ -186,7 +102,7 @@ class _Run:
     def go(self, position: Position) -> Position:
         task, epochs = self.task, self.task.recipe.epochs
         while position.epoch < epochs and not self._enough(position) and not self._waited(position):
-            with memory_said(self.counted, task.savings, _kept_for_memory(self.folder)):
+            with memory_said(self.counted, task.savings, kept_for_memory(self.folder)):
                 start = time.perf_counter()
                 position = self._epoch(position)
                 with misfit_said():
@@ -245,7 +161,7 @@ class _Run:
     def _finish_epoch(self, position: Position, scores: Scores, seconds: float) -> Position:
         if not math.isfinite(scores.loss):
             raise TrainingStoppedError(
-                f"epoch {position.epoch + 1}: the loss of validation is {scores.loss}; {self._kept()}"
+                f"epoch {position.epoch + 1}: the loss of validation is {scores.loss}; {kept_for_numbers(self.folder)}"
             )
         better = position.best is None or scores.loss < position.best
         card = with_scores(self.card, "validation", scores, position.step)
@@ -269,7 +185,7 @@ class _Run:
 
     def _mine(self, epoch: int) -> list[tuple[int, ...]]:
         n = self.accelerator.num_processes
-        return _batches(self.task, epoch, n)[self.accelerator.process_index :: n]
+        return self.task.batches(epoch, n)[self.accelerator.process_index :: n]
 
     def _examples(self, batches: list[tuple[int, ...]], epoch: int) -> Iterator[Example]:
         loader = DataLoader(
@@ -287,13 +203,8 @@ class _Run:
     def _stop(self, what: str, position: Position, example: Example, innocent: bool) -> None:
         names = gather_object([] if innocent else [", ".join(example.names)])
         raise TrainingStoppedError(
-            f"epoch {position.epoch + 1}, step {position.step + 1}: {what} on the batch of {'; '.join(names)}; {self._kept()}"
-        )
-
-    def _kept(self) -> str:
-        return (
-            f"{self.folder.last} is the last good checkpoint; lower optimizer.rate or set a smaller training.clip, and go on with "
-            f"--resume, or leave these samples out, and {_anew(self.folder)}"
+            f"epoch {position.epoch + 1}, step {position.step + 1}: {what} on the batch of {'; '.join(names)}; "
+            f"{kept_for_numbers(self.folder)}"
         )
 
 
@@ -327,24 +238,5 @@ def _require_samples(folder: RunFolder, now: int) -> None:
     if before != now:
         raise InputError(
             f"{folder.last}: the run was started with {before} samples to train on, and now there are {now}; "
-            f"give --resume the same data, or {_anew(folder)}"
+            f"give --resume the same data, or {anew(folder)}"
         )
-
-
-def _kept_for_memory(folder: RunFolder) -> str:
-    return (
-        f"{folder.last} is the last good checkpoint: --resume takes another network.recompute; other network.features need a run "
-        f"of their own; for the rest {_anew(folder)}"
-    )
-
-
-def _anew(folder: RunFolder) -> str:
-    """What to do where --resume cannot: weights to begin with are there once an epoch was finished."""
-    start = f"with --weights {folder.best}" if folder.best.exists() else "anew, with"
-    return f"begin {start} --output NEW"
-
-
-def _batches(task: Task, epoch: int, n_processes: int) -> list[tuple[int, ...]]:
-    buckets = [task.training.bucket(index) for index in range(len(task.training))]
-    recipe = task.recipe
-    return epoch_batches(buckets, recipe.batch_size, seed=recipe.seed, epoch=epoch, n_processes=n_processes)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import pairwise
 from statistics import fmean
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from medrecon.training.examples import Example, Examples
+from medrecon.training.examples import Example, Examples, collate
+from medrecon.training.failures import compiler_said, kept_for_memory, memory_said, misfit_said
 from medrecon.training.losses import Loss
+from medrecon.training.state import RunFolder
+from medrecon.training.task import Task
 
-__all__ = ["Measured", "Plan", "Stage", "least_memory", "measure", "saved_bytes", "stage_starts"]
+__all__ = ["Measured", "Plan", "Stage", "least_memory", "make_plan", "measure", "saved_bytes", "stage_starts"]
 
-
+_MEASURED_STEPS = 3
 _BYTES = 4 * 4  # of a parameter: its weight, its gradient, and twice the optimizer's memory
 
 
@@ -94,6 +100,48 @@ class Plan:
 
     def _mean(self, values: Sequence[float]) -> float:
         return fmean(values, [stage.epochs for stage in self.stages])
+
+
+def make_plan(task: Task, accelerator: Accelerator, resumed: RunFolder | None = None) -> Plan:
+    """Count, and measure a few steps of each stage; nothing of the task is changed, and nothing of a run that is to be `resumed`.
+
+    Raises
+    ------
+    InputError
+        If the memory is too small, the network does not fit the data or cannot be compiled, or a file is at fault.
+    """
+    recipe, device = task.recipe, accelerator.device
+    network = task.network.to(device)
+    batches = task.batches(0, accelerator.num_processes)
+    steps = len(batches) // accelerator.num_processes
+    epochs = recipe.epochs if recipe.max_steps is None else min(recipe.epochs, math.ceil(recipe.max_steps / steps))
+    starts = stage_starts(task.training, batches[0][0], epochs)
+    kept = "" if resumed is None else kept_for_memory(resumed)
+    with memory_said(least_memory(network), task.savings, kept), compiler_said():
+        stages = [_stage(task, accelerator, start, end - start) for start, end in pairwise((*starts, epochs))]
+    return Plan(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        samples=len(task.training),
+        validation_samples=len(task.validation),
+        batch_size=recipe.batch_size,
+        steps_per_epoch=steps,
+        epochs=recipe.epochs,
+        n_processes=accelerator.num_processes,
+        device=str(device),
+        stages=tuple(stages),
+        workers=recipe.workers,
+    )
+
+
+def _stage(task: Task, accelerator: Accelerator, epoch: int, epochs: int) -> Stage:
+    batches = task.batches(epoch, accelerator.num_processes)
+    shown = (batches[k % len(batches)] for k in range(_MEASURED_STEPS))
+    start = time.perf_counter()
+    examples = [collate([task.training.read(i, epoch) for i in batch]).to(accelerator.device) for batch in shown]
+    reading = (time.perf_counter() - start) / _MEASURED_STEPS
+    with misfit_said():
+        measured = measure(task.network, task.loss, examples, accelerator.autocast)
+    return Stage(epochs, measured, reading)
 
 
 def stage_starts(examples: Examples, index: int, epochs: int) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ def test_a_killed_worker_costs_its_case_alone() -> None:
     deadly = tuple(replace(case, item=Item("deadly", "", Deadly(9))) for case in plan.groups[0])  # type: ignore[arg-type]
     with Workers(1, 1) as workers:
         rows = list(workers.run((deadly, *plan.groups)))
+        workers._client.wait_for_workers(1, timeout=60)  # the killed one has a successor
         assert set(workers._client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()) == {
             os.environ.get("MALLOC_TRIM_THRESHOLD_")
         }

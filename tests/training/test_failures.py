@@ -22,7 +22,8 @@ from medrecon.operators import LinearOperator
 from medrecon.training.checkpoint import Checkpoint, read_checkpoint, read_metadata, write_checkpoint
 from medrecon.training.failures import TrainingStoppedError, compiler_said
 from medrecon.training.logs import read_table
-from medrecon.training.loop import make_plan, train
+from medrecon.training.loop import train
+from medrecon.training.plan import make_plan
 from medrecon.training.state import Position, RunFolder
 from tests.program import medrecon, simulate
 from tests.training.runs import TINY, TINY_CT, changed, losses, settings, written

@@ -22,8 +22,10 @@ from medrecon.training.card import copy_weights, record_scores
 from medrecon.training.checkpoint import read_checkpoint, read_metadata
 from medrecon.training.failures import TrainingStoppedError, memory_said
 from medrecon.training.logs import read_table
-from medrecon.training.loop import Task, make_plan, train
+from medrecon.training.loop import train
+from medrecon.training.plan import make_plan
 from medrecon.training.state import RunFolder
+from medrecon.training.task import Task
 from medrecon.training.validation import Scores
 from tests.training.runs import TINY, TINY_CT, changed, losses, settings, written
 
