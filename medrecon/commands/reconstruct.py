@@ -65,7 +65,9 @@ def reconstruct(
     ] = None,
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile the U-Nets of a network first, for many slices; takes a C++ compiler."),
+        typer.Option(
+            "--compile", help="Compile the U-Nets of a network first; for many slices on a GPU. Takes a C++ compiler."
+        ),
     ] = False,
     mask: Annotated[
         MaskName | None, typer.Option(help="MRI: undersample a full scan; without it data are taken as they are.")

@@ -84,7 +84,6 @@ def put_weights(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch itself calls when it compiles
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = [command for command in readme_commands() if not is_long(command)]
     assert {"simulate", "reconstruct", "inspect", "data", "weights"} <= {command[0] for command in commands}
