@@ -32,6 +32,7 @@ from medrecon.problem import Problem, coil_problem, sense_problem, undersample
 from medrecon.scan import Scan
 from medrecon.training.card import find_weights, shipped_weights
 from medrecon.training.examples import Normalisation
+from medrecon.training.failures import compiler_said
 
 __all__ = [
     "Execution",
@@ -49,7 +50,6 @@ __all__ = [
 
 _SLACK = 1.25  # so much more or less than in training is remarked
 _HALVES = {PrecisionName.BF16: torch.bfloat16, PrecisionName.FP16: torch.float16}
-_NO_COMPILER = ("No working C++ compiler", "Failed to find C compiler")  # as torch and Triton say
 _SAME_WIDTH = 0.01  # relative difference of pixels that are taken for the same
 
 
@@ -288,15 +288,11 @@ def _method(network: str) -> LearnedMethodName:
 def _run_as(execution: Execution, device: torch.device) -> Iterator[None]:
     """Autocast where it is asked for, and words for a machine that cannot compile."""
     half = _HALVES.get(execution.precision)
-    try:
-        with nullcontext() if half is None else torch.autocast(device.type, half):
-            yield
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_COMPILER):
-            raise
-        raise InputError(
-            "--compile: takes a C++ compiler, and none works here; install one, or leave it out"
-        ) from error
+    with (
+        compiler_said("--compile", "leave it out"),
+        nullcontext() if half is None else torch.autocast(device.type, half),
+    ):
+        yield
 
 
 def _origin(weights: Weights) -> Iterator[str]:

@@ -44,8 +44,8 @@ def memory_said(counted: int, savings: Sequence[str], kept: str = "") -> Iterato
 
 
 @contextmanager
-def compiler_said() -> Iterator[None]:
-    """Turn a failure of `torch.compile` into one that says how to do without."""
+def compiler_said(option: str = "training.compile", without: str = "set training.compile=false") -> Iterator[None]:
+    """Turn a failure of `torch.compile` into one that names the option, and says how to do without."""
     try:
         yield
     except Exception as error:
@@ -53,8 +53,8 @@ def compiler_said() -> Iterator[None]:
             raise
         reason = " ".join(str(error).split())[:_LONGEST]
         raise InputError(
-            f"training.compile: the network cannot be compiled here ({type(error).__name__}: {reason}); "
-            "install a C++ compiler, or set training.compile=false"
+            f"{option}: the network cannot be compiled here ({type(error).__name__}: {reason}); "
+            f"install a C++ compiler, or {without}"
         ) from error
 
 
