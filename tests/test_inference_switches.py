@@ -206,9 +206,7 @@ def test_a_machine_without_a_compiler_is_told_in_words(
 ) -> None:
     posed = problem("varnet", weights, scan, sinograms)
     broken = replace(reconstructor("varnet", weights), network=Uncompiled())
-    with pytest.raises(
-        InputError, match="--compile: the network cannot be compiled here .*, or leave it out"
-    ):
+    with pytest.raises(InputError, match="--compile: the network cannot be compiled here"):
         broken(posed.y, posed.A)
 
 
