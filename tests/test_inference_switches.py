@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import torch
 from torch import Tensor, nn
@@ -153,8 +154,20 @@ def test_the_program_says_how_the_network_was_run(
     assert (done.status, done.err) == (0, "")
     told = [line for line in json.loads(report.read_text())["remarks"] if "was run in" in line]
     assert told == ([] if words is None else [f"the network was run in {words}"])
+    with h5py.File(out) as file:
+        assert file.attrs["execution"] == ("fp32" if words is None else words)
     assert close(images(out), images(plain), 0.05 if words == "bf16" else 1e-4)
     assert torch.equal(images(out), images(plain)) == (words is None)
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_a_processor_without_bfloat16_is_remarked_upon(
+    weights: Mapping[str, Path], scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulated: bool
+) -> None:
+    monkeypatch.setattr("medrecon.experiment.learned.emulates_bfloat16", lambda _device: emulated)
+    call = ("reconstruct", scan, "--overwrite", "-o", tmp_path / "o.h5", "--weights", weights["varnet"])
+    assert ("leave out --precision" in medrecon(*call, "--precision", "bf16").out) == emulated
+    assert "leave out --precision" not in medrecon(*call).out
 
 
 def test_classical_methods_may_stand_beside_it(weights: Mapping[str, Path], scan: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medrecon.benchmark.bootstrap import Estimate
 from medrecon.benchmark.cases import Case, Picture, scene_of
 from medrecon.benchmark.choice import Shown, choose
 from medrecon.benchmark.cluster import Workers
@@ -21,6 +20,7 @@ from medrecon.benchmark.run import Finished
 from medrecon.benchmark.scenes import CTScene, MRIScene
 from medrecon.benchmark.sources import pixel_sides
 from medrecon.benchmark.summary import MethodSummary, ProblemSummary
+from medrecon.bootstrap import Estimate
 from medrecon.config.benchmark import LesionSettings, MRIProblem
 from medrecon.data.attenuation import hounsfield_from_attenuation
 from medrecon.data.download import Progress, silent

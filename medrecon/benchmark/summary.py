@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median
 from typing import Any
 
-from medrecon.benchmark.bootstrap import Estimate, Resampling, resampling
 from medrecon.benchmark.rows import Row, Score
+from medrecon.bootstrap import Estimate, Resampling, resampling
 from medrecon.evaluation import PROTOCOL, VolumeScore
 
 __all__ = ["MethodSummary", "ProblemSummary", "VolumeFigures", "summarise"]

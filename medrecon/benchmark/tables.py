@@ -6,9 +6,9 @@ import csv
 import io
 from collections.abc import Sequence
 
-from medrecon.benchmark.bootstrap import Estimate
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.benchmark.summary import MethodSummary, ProblemSummary
+from medrecon.bootstrap import Estimate
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
 
 __all__ = ["summary_csv", "summary_lines", "summary_markdown"]

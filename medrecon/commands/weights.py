@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +82,7 @@ def score(
 
     path = find_weights(name)
     found, protocol = score_weights(path, part, folder=folder, device=device, record=record)
-    say(f"{path.stem}, {part}: {_words(found.psnr, found.ssim, found.samples, protocol)}")
+    say(f"{path.stem}, {part}: {_words({**asdict(found), 'protocol': protocol})}")
     return 0
 
 
@@ -147,8 +149,16 @@ def _scores(card: dict[str, Any], part: str) -> str:
     found = card["metrics"].get(part)
     if not found or found["psnr"] is None:
         return ""
-    return _words(found["psnr"], found["ssim"], found["samples"], found["protocol"])
+    return _words(found)
 
 
-def _words(psnr: float, ssim: float, samples: int, protocol: str) -> str:
-    return f"{psnr:.2f} dB, SSIM {ssim:.4f}, {samples} samples; {protocol}"
+def _words(found: dict[str, Any]) -> str:
+    """Scores with their 95 % intervals, which cards from before they were noted do not have."""
+    psnr, ssim = (_interval(found.get(f"{name}_interval"), digits) for name, digits in (("psnr", 2), ("ssim", 4)))
+    return (
+        f"{found['psnr']:.2f} dB{psnr}, SSIM {found['ssim']:.4f}{ssim}, {found['samples']} samples; {found['protocol']}"
+    )
+
+
+def _interval(ends: Sequence[float] | None, digits: int) -> str:
+    return "" if ends is None else f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"

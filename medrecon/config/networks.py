@@ -15,6 +15,7 @@ __all__ = [
     "NetworkSettings",
     "PostProcessSettings",
     "PrimalDualSettings",
+    "SenseImageSettings",
     "VarNetSettings",
     "WaveletImageSettings",
 ]
@@ -32,8 +33,11 @@ class _Network(Settings):
 
 
 class _UNets(_Network):
+    """`margin` rows and columns of the image are reflected around it before each U-Net."""
+
     features: _Count = 18
     pools: _Count = 4
+    margin: int = Field(default=0, ge=0)
     recompute: bool = False
 
 
@@ -44,11 +48,19 @@ class WaveletImageSettings(Settings):
     iterations: _Count = 120
 
 
+class SenseImageSettings(Settings):
+    """The `Sense` of `initial: sense`, fixed while the network learns."""
+
+    weight: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    iterations: _Count = 20
+
+
 class PostProcessSettings(_Network):
     """A U-Net behind a classical reconstruction; `consistency` adds a step towards the data after it."""
 
     kind: Literal["unet"]
     initial: Literal["zero-filled", "sense", "wavelet", "rss", "fbp"]
+    sense: SenseImageSettings = SenseImageSettings()
     wavelet: WaveletImageSettings = WaveletImageSettings()
     features: _Count = 32
     pools: _Count = 4

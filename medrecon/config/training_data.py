@@ -28,6 +28,7 @@ __all__ = [
     "NormalisationSettings",
     "PhantomCTData",
     "PhantomMRIData",
+    "RemeasureSettings",
 ]
 
 _Count = Annotated[int, Field(ge=1)]
@@ -66,6 +67,13 @@ class AugmentationSettings(Settings):
     shift: int = Field(default=0, ge=0)
     zoom: float = Field(default=1.0, ge=1, le=4, allow_inf_nan=False)
     tilt: float = Field(default=0.0, ge=0, le=180, allow_inf_nan=False)
+
+
+class RemeasureSettings(Settings):
+    """Images of LoDoPaB-CT that are changed, blurred by up to `blur` pixels (a standard deviation), and measured anew."""
+
+    augmentation: AugmentationSettings = AugmentationSettings()
+    blur: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
 
 
 class MaskStage(Settings):
@@ -155,13 +163,17 @@ class _CTData(Settings):
 
 
 class LoDoPaBData(_CTData):
-    """Files of LoDoPaB-CT in `folder`, or in that of the data set; `views` and `photons` thin them further."""
+    """Files of LoDoPaB-CT in `folder`, or in that of the data set; `views` and `photons` thin them further.
+
+    With `remeasure` each epoch has other scans of the images, in place of the files' sinograms; validation has those.
+    """
 
     kind: Literal["lodopab"]
     dataset: Literal["lodopab", "lodopab-small"]
     folder: Path | None = None
     train: str = "train"
     validation: str = "validation"
+    remeasure: RemeasureSettings | None = None
 
 
 class PhantomCTData(_CTData):

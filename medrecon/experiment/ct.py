@@ -138,8 +138,9 @@ def reconstruct_sinograms(
         remarks = (*work.file.notes, *_remarks(work, middle), *scores.remarks)
         report = _report(work, indices, middle, (source, output), _parameters(reconstructor))
         if isinstance(reconstructor, LearnedReconstructor):
-            report = replace(report, weights=reconstructor.weights.name)
-            remarks += tuple(ct_remarks(reconstructor.weights, middle))
+            weights = reconstructor.weights
+            report = replace(report, weights=weights.name, execution=str(weights.execution))
+            remarks += tuple(ct_remarks(reconstructor, middle))
         report = replace(report, seconds=seconds, metrics=scores.metrics, remarks=remarks)
         written.describe(report.attributes())
     return CTReconstruction(report, shown)

@@ -26,7 +26,7 @@ from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.experiment.networks import FAMILIES, build_normalisation, load_network, operator_family, read_card
 from medrecon.geometry import ParallelBeam, lodopab, lodopab_grid
-from medrecon.networks import compile_unets
+from medrecon.networks import compile_unets, emulates_bfloat16
 from medrecon.operators import Crop, LinearOperator
 from medrecon.problem import Problem, coil_problem, sense_problem, undersample
 from medrecon.scan import Scan
@@ -103,6 +103,11 @@ class LearnedReconstructor:
     network: nn.Module
     normalisation: Normalisation
     weights: Weights
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return next(self.network.parameters()).device
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         with torch.no_grad():
@@ -203,10 +208,10 @@ def pose_kspace(sample: KSpaceSample, weights: Weights, device: torch.device | s
     return replace(problem, A=problem.A @ centre.H)
 
 
-def mri_remarks(weights: Weights, acceleration: float) -> Iterator[str]:
+def mri_remarks(method: LearnedReconstructor, acceleration: float) -> Iterator[str]:
     """What the weights were trained on, how they were run, and how a scan of this true acceleration differs from the training."""
-    yield from _origin(weights)
-    data = weights.settings.data
+    yield from _origin(method)
+    weights, data = method.weights, method.weights.settings.data
     if "imported" in weights.card or not isinstance(data, MRIData):
         return
     stages = (data.masks, *(stage.masks for stage in data.curriculum))
@@ -220,10 +225,10 @@ def mri_remarks(weights: Weights, acceleration: float) -> Iterator[str]:
         )
 
 
-def ct_remarks(weights: Weights, sample: SinogramSample) -> Iterator[str]:
+def ct_remarks(method: LearnedReconstructor, sample: SinogramSample) -> Iterator[str]:
     """What the weights were trained on, how they were run, and how the scan differs from the training."""
-    yield from _origin(weights)
-    match weights.settings.data:
+    yield from _origin(method)
+    match method.weights.settings.data:
         case LoDoPaBData(views=views):
             (all_views, bins), pixel = lodopab().shape, lodopab_grid().spacing[0]
         case PhantomCTData(views=views, all_views=all_views, size=size):
@@ -295,9 +300,12 @@ def _run_as(execution: Execution, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _origin(weights: Weights) -> Iterator[str]:
+def _origin(method: LearnedReconstructor) -> Iterator[str]:
+    weights = method.weights
     data = weights.card.get("data", {})
     where, split = data.get("name", "unknown data"), data.get("split", "no split")
     yield f"the weights {weights.name} were trained on '{where}' ({split})"
     if weights.execution != Execution():
         yield f"the network was run in {weights.execution}"
+    if weights.execution.precision is PrecisionName.BF16 and emulates_bfloat16(method.device):
+        yield "this processor has no instructions for bfloat16, which is therefore slower: leave out --precision"

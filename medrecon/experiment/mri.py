@@ -188,7 +188,7 @@ def reconstruct_kspace(
             progress(f"{source.name}: {settings.method.kind}", place + 1, len(indices))
         metrics = None if score is None else Metrics(score.psnr, score.ssim, score.nmse)
         if isinstance(reconstructor, LearnedReconstructor):
-            remarks |= dict.fromkeys(mri_remarks(reconstructor.weights, shown.true_acceleration))
+            remarks |= dict.fromkeys(mri_remarks(reconstructor, shown.true_acceleration))
         report = kspace_report(file, output, settings, reconstructor, indices, shown)
         report = replace(report, seconds=seconds, metrics=metrics, data_range=scan.peak, remarks=tuple(remarks))
         written.describe(report.attributes())

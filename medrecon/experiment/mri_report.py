@@ -25,6 +25,7 @@ def kspace_report(
 ) -> Report:
     """What was done to the slices `indices` of a file, as with the one that is shown; what is summed over them is left open."""
     weight, iterations = _parameters(reconstructor)
+    weights = reconstructor.weights if isinstance(reconstructor, LearnedReconstructor) else None
     return Report(
         input=str(file.path),
         output="" if output is None else str(output),
@@ -40,7 +41,8 @@ def kspace_report(
         shape=(shown.image.shape[0], shown.image.shape[1]),
         device=settings.device.value,
         threads=torch.get_num_threads(),
-        weights=reconstructor.weights.name if isinstance(reconstructor, LearnedReconstructor) else None,
+        weights=None if weights is None else weights.name,
+        execution=None if weights is None else str(weights.execution),
         pixel=_pixel(file),
     )
 

@@ -90,7 +90,7 @@ def _network(settings: NetworkSettings, operator: str) -> nn.Module:
             return _varnet(settings, channels)
         case EndToEndVarNetSettings():
             maps = NormalizedUNet(UNet(2, 2, settings.sensitivity_features, settings.sensitivity_pools))
-            unets = (_unet(2, settings) for _ in range(settings.cascades))
+            unets = (NormalizedUNet(UNet(2, 2, settings.features, settings.pools)) for _ in range(settings.cascades))
             return EndToEndVarNet(unets, SensitivityNetwork(maps), recompute=settings.recompute)
         case MoDLSettings():
             step = ProximalStep(settings.weight, ConjugateGradients(settings.conjugate_gradients))
@@ -173,10 +173,9 @@ def _varnet(settings: VarNetSettings, channels: int) -> nn.Module:
     return ProximalVarNet(unets, solver, initial=initial, recompute=settings.recompute)
 
 
-def _unet(
-    channels: int, settings: VarNetSettings | EndToEndVarNetSettings | MoDLSettings, *, change: bool = False
-) -> NormalizedUNet:
-    return NormalizedUNet(UNet(channels, channels, settings.features, settings.pools), change=change)
+def _unet(channels: int, settings: VarNetSettings | MoDLSettings, *, change: bool = False) -> NormalizedUNet:
+    unet = UNet(channels, channels, settings.features, settings.pools)
+    return NormalizedUNet(unet, margin=settings.margin, change=change)
 
 
 def _wavelet(settings: WaveletImageSettings) -> WaveletSparsity:
@@ -190,7 +189,8 @@ def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
         case "zero-filled":
             initial = ZeroFilled()
         case "sense":
-            initial = Sense(tolerance=0.0)  # stops nowhere early, so that a batch gives what a loop gives
+            chosen = settings.sense  # stops nowhere early, so that a batch gives what a loop gives
+            initial = Sense(chosen.weight, chosen.iterations, tolerance=0.0)
         case "wavelet":
             initial = _wavelet(settings.wavelet)
         case "rss":

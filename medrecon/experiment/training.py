@@ -29,7 +29,7 @@ from medrecon.data.download import Progress, silent
 from medrecon.errors import InputError
 from medrecon.experiment.networks import FAMILIES, build_network, operator_family, read_card
 from medrecon.experiment.training_data import build_examples, describe_data
-from medrecon.networks import compile_unets
+from medrecon.networks import compile_unets, emulates_bfloat16
 from medrecon.training.card import find_weights, make_card
 from medrecon.training.checkpoint import differences, load_into, read_checkpoint, read_metadata
 from medrecon.training.loop import train
@@ -149,12 +149,15 @@ def train_network(
     if resume:
         card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
     elif weights is not None:
-        card["started_from"] = _start(task.network, settings, weights, say)
+        say_once = say if accelerator.is_main_process else _say_nothing
+        card["started_from"] = _start(task.network, settings, weights, say_once)
     plan: Plan | None = None
     if accelerator.is_main_process:
         plan = make_plan(task, accelerator, run if resume else None)
         for line in (f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}", *plan.lines()):
             say(line)
+        if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
+            say("this processor has no instructions for bfloat16, which is slower: set training.precision=fp32")
     accelerator.wait_for_everyone()
     return train(task, run, card, accelerator, resume=resume, plan=plan, progress=progress)
 

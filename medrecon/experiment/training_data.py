@@ -15,21 +15,24 @@ from medrecon.config.training_data import (
     MRIData,
     PhantomCTData,
     PhantomMRIData,
+    RemeasureSettings,
 )
 from medrecon.data.batches import derived_seed
 from medrecon.data.brain_small import HeadImages
 from medrecon.data.fetch import path as dataset_path
 from medrecon.data.lodopab import LoDoPaB
+from medrecon.data.lodopab_small import simulation_grid
 from medrecon.data.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.experiment.mri import build_mask
 from medrecon.experiment.networks import build_normalisation
+from medrecon.geometry import lodopab
 from medrecon.problem import coil_problem, sense_problem
-from medrecon.training.augmentation import Augmentation, ContrastAugmentation
+from medrecon.training.augmentation import Augmentation, Blur, ContrastAugmentation
 from medrecon.training.card import DataDescription, describe_manifest
-from medrecon.training.ct import Dose, PhantomSinograms, SinogramExamples, Sinograms
+from medrecon.training.ct import Dose, PhantomSinograms, Remeasurement, SinogramExamples, Sinograms
 from medrecon.training.curriculum import Curriculum
-from medrecon.training.examples import Examples
+from medrecon.training.examples import Examples, radon
 from medrecon.training.heads import HeadScans
 from medrecon.training.mri import CoilSimulation, FastMRISlices, ImageSlices, KSpaceExamples, PhantomImages, Slices
 
@@ -60,7 +63,8 @@ def build_examples(data: DataSettings, seed: int) -> tuple[Examples, Examples]:
             return _kspace(data, _phantoms(data, seed, "train"), seed), build_held_examples(data, "validation", seed)
         case LoDoPaBData():
             sinograms = LoDoPaB(_folder(data.dataset, data.folder), data.train)
-            return _sinograms(data, sinograms, seed), build_held_examples(data, data.validation, seed)
+            anew = None if data.remeasure is None else _remeasurement(data.remeasure)
+            return _sinograms(data, sinograms, seed, anew), build_held_examples(data, data.validation, seed)
         case PhantomCTData():
             made = _phantom_sinograms(data, seed, "train")
             return _sinograms(data, made, seed), build_held_examples(data, "validation", seed)
@@ -174,7 +178,14 @@ def _draws(masks: tuple[MaskSettings, ...]) -> tuple[_Draw, ...]:
     return tuple(_Draw(settings) for settings in masks)
 
 
-def _sinograms(data: LoDoPaBData | PhantomCTData, sinograms: Sinograms, seed: int | None) -> SinogramExamples:
+def _remeasurement(settings: RemeasureSettings) -> Remeasurement:
+    rays = radon(simulation_grid(), lodopab())
+    return Remeasurement(_augmentation(settings.augmentation), Blur(settings.blur), rays)
+
+
+def _sinograms(
+    data: LoDoPaBData | PhantomCTData, sinograms: Sinograms, seed: int | None, remeasure: Remeasurement | None = None
+) -> SinogramExamples:
     earlier = tuple((stage.until, Dose(stage.views, stage.photons)) for stage in data.curriculum)
     dose = Curriculum(Dose(data.views, data.photons), earlier)
-    return SinogramExamples(sinograms, dose, build_normalisation(data.normalisation), seed, data.flips)
+    return SinogramExamples(sinograms, dose, build_normalisation(data.normalisation), seed, data.flips, remeasure)

@@ -2,7 +2,7 @@
 
 from medrecon.networks.consistency import Consistent, GradientStep, ProximalStep, ReplaceMeasured
 from medrecon.networks.end_to_end import EndToEndVarNet
-from medrecon.networks.execution import compile_unets
+from medrecon.networks.execution import compile_unets, emulates_bfloat16
 from medrecon.networks.implicit import regularized_inverse
 from medrecon.networks.measured import MeasuredRootSumOfSquares
 from medrecon.networks.modl import MoDL
@@ -34,6 +34,7 @@ __all__ = [
     "UNet",
     "VarNet",
     "compile_unets",
+    "emulates_bfloat16",
     "fastmri_unet",
     "fastmri_varnet",
     "read_fastmri_weights",

@@ -13,7 +13,7 @@ from medrecon.networks.scaling import Method
 from medrecon.networks.unet import UNet
 from medrecon.operators import LinearOperator
 
-__all__ = ["compile_unets", "in_full_precision", "stage"]
+__all__ = ["compile_unets", "emulates_bfloat16", "in_full_precision", "stage"]
 
 Result = TypeVar("Result")
 
@@ -33,6 +33,14 @@ def in_full_precision(method: Method, y: Tensor, A: LinearOperator) -> Tensor:
     """A classical reconstruction inside a network, without autocast, which would shorten its inner products."""
     with torch.autocast(y.device.type, enabled=False):
         return method(y, A)
+
+
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Whether the device has no instructions for bfloat16: its convolutions are then many times slower than in float32.
+
+    Processors have them since AVX-512, and since Arm's version 8.2.
+    """
+    return device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def compile_unets(network: nn.Module, *, backend: str = "inductor") -> int:

@@ -18,8 +18,9 @@ _TOGETHER = 1 << 17  # pixels that the CPU works on at once where no gradient is
 class NormalizedUNet(nn.Module):
     """Images `(..., y, x)` to images: normalised, padded, through the U-Net, cropped, and back to their own units.
 
-    All leading axes are batch. A complex image needs a U-Net of 2 channels, a real one of 1. Zeros are added on both sides until
-    `y` and `x` are multiples of `multiple`, and taken away again; with 1 none are, as the U-Net takes any size.
+    All leading axes are batch. A complex image needs a U-Net of 2 channels, a real one of 1. First `margin` rows and columns are
+    reflected on every side, then zeros are added on both sides until `y` and `x` are multiples of `multiple`; all are taken away
+    again. With a multiple of 1 no zeros are added, as the U-Net takes any size.
     Without gradients the CPU takes large images one at a time: the same result with less memory.
     Sriram et al., End-to-end variational networks, MICCAI (2020).
 
@@ -31,6 +32,9 @@ class NormalizedUNet(nn.Module):
         before it, and undone after it.
     multiple
         of the padded sizes.
+    margin
+        of the image's own pixels around it, fewer where it is smaller: the zeros with which convolutions are padded then lie away
+        from the image, and its edge is no place of its own. The published form has none.
     change
         what the U-Net gives is a change of the image, to which no mean is added on the way back: for `Residual`, and for
         images of a large mean, which the U-Net cannot know.
@@ -38,19 +42,26 @@ class NormalizedUNet(nn.Module):
     Raises
     ------
     ValueError
-        if the U-Net gives another number of channels than it takes; when called, for real images where complex ones are taken.
+        if the U-Net gives another number of channels than it takes, or the margin is negative; when called, for real images
+        where complex ones are taken.
     """
 
     def __init__(
-        self, unet: UNet, normalization: Normalization | None = None, multiple: int = 16, *, change: bool = False
+        self,
+        unet: UNet,
+        normalization: Normalization | None = None,
+        multiple: int = 16,
+        *,
+        margin: int = 0,
+        change: bool = False,
     ) -> None:
         super().__init__()
-        if unet.in_channels != unet.out_channels or unet.in_channels > 2 or multiple < 1:
+        if unet.in_channels != unet.out_channels or unet.in_channels > 2 or multiple < 1 or margin < 0:
             raise ValueError(
-                f"NormalizedUNet takes a U-Net of 1 channel (real images) or 2 (complex) and a multiple of at least 1, got "
-                f"{unet.in_channels} to {unet.out_channels} channels and {multiple}"
+                f"NormalizedUNet takes a U-Net of 1 channel (real images) or 2 (complex), a multiple of at least 1 and a margin "
+                f"of at least 0, got {unet.in_channels} to {unet.out_channels} channels, {multiple} and {margin}"
             )
-        self.unet, self.multiple, self.change = unet, multiple, change
+        self.unet, self.multiple, self.margin, self.change = unet, multiple, margin, change
         self.normalization = Normalization() if normalization is None else normalization
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,12 +85,14 @@ class NormalizedUNet(nn.Module):
 
     def _apply_unet(self, channels: Tensor) -> Tensor:
         normal, moments = self.normalization(channels)
-        (top, bottom), (left, right) = (self._padding(size) for size in channels.shape[-2:])
-        padded = F.pad(normal, (left, right, top, bottom))
-        del normal
+        y, x = (min(self.margin, size - 1) for size in channels.shape[-2:])
+        reflected = F.pad(normal, (x, x, y, y), mode="reflect") if self.margin else normal
+        (top, bottom), (left, right) = (self._padding(size) for size in reflected.shape[-2:])
+        padded = F.pad(reflected, (left, right, top, bottom))
+        del normal, reflected
         through = self.unet(padded)
         height, width = padded.shape[-2:]
-        cropped = through[..., top : height - bottom, left : width - right]
+        cropped = through[..., top + y : height - bottom - y, left + x : width - right - x]
         return (
             self.normalization.undo_change(cropped, moments)
             if self.change

@@ -34,7 +34,7 @@ class CTReport:
     `parameters` are those of the method; `geometry` is said in words, `views` how many were used of `measured_views`. `photons` are
     those a ray that the measurement then has, where they are known, and `added_photons` those whose noise was added, of `seed`.
     `unit` is that of the images, `shape` their `(rows, columns)` as they are written, `pixel` their `(y, x)` spacing in
-    millimetres. `slices`, `first_slice` and `seconds` and `weights` are as in `medrecon.report.summary.Report`.
+    millimetres. `slices`, `first_slice`, `seconds`, `weights` and `execution` are as in `medrecon.report.summary.Report`.
     """
 
     input: str
@@ -59,6 +59,7 @@ class CTReport:
     remarks: tuple[str, ...] = ()
     version: str = __version__
     weights: str | None = None
+    execution: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return what `json.dumps` takes; `metrics` only where there is a target, and null for an infinite PSNR."""
@@ -90,6 +91,7 @@ class CTReport:
             "added_photons": self.added_photons,
             "seed": self.seed,
             "weights": self.weights,
+            "execution": self.execution,
             **self.parameters,
         }
         return {name: value for name, value in values.items() if value is not None}

@@ -29,7 +29,8 @@ class Report:
 
     `seconds` is the time of coil maps and reconstruction, reading and writing left aside; `slices` how many there are, and
     `first_slice` the place of the first in the input; `shape` is `(y, x)`; `data_range` is the maximum of the
-    target over these slices, which the metrics refer to; `weights` name those of a learned method; `pixel` is `(y, x)` in
+    target over these slices, which the metrics refer to; `weights` name those of a learned method, and `execution` says
+    how its network was run: precision, and whether compiled; `pixel` is `(y, x)` in
     millimetres, where the header says it.
     """
 
@@ -53,6 +54,7 @@ class Report:
     remarks: tuple[str, ...] = ()
     version: str = __version__
     weights: str | None = None
+    execution: str | None = None
     pixel: tuple[float, float] | None = None
 
     def as_json(self) -> dict[str, object]:
@@ -80,8 +82,8 @@ class Report:
             values |= {f"mask_{name}": value for name, value in self.mask.items()}
         if self.weight is not None and self.iterations is not None:
             values |= {"weight": self.weight, "iterations": self.iterations}
-        if self.weights is not None:
-            values["weights"] = self.weights
+        if self.weights is not None and self.execution is not None:
+            values |= {"weights": self.weights, "execution": self.execution}
         if self.pixel is not None:
             values["pixel_y_mm"], values["pixel_x_mm"] = self.pixel
         return values

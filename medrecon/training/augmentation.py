@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
-__all__ = ["Augmentation", "ContrastAugmentation"]
+__all__ = ["Augmentation", "Blur", "ContrastAugmentation"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,29 @@ class Augmentation:
             image = _resampled(image, self.zoom ** (2 * drawn[4] - 1), math.radians(self.tilt * (2 * drawn[5] - 1)))
         down, right = (round((2 * part - 1) * self.shift) for part in drawn[2:4])
         return _moved(_moved(image, down, -2), right, -1).contiguous()
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Images as of a softer kernel: a Gaussian of a standard deviation that is drawn from 0 to `largest` pixels.
+
+    What is learned from images with noise in them would else be kept of noise in others; mirrored at the edges.
+    """
+
+    largest: float = 0.0
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw a width and blur `(..., y, x)`; as much is drawn whatever is allowed."""
+        sigma = self.largest * float(torch.rand((), generator=generator))
+        reach = min(math.ceil(3 * sigma), min(image.shape[-2:]) - 1)
+        if reach < 1:
+            return image
+        places = torch.arange(-reach, reach + 1, dtype=torch.float64)
+        kernel = torch.exp(-0.5 * (places / sigma).square())
+        kernel = (kernel / kernel.sum()).to(image)
+        blurred = pad(image.reshape(-1, 1, *image.shape[-2:]), (reach,) * 4, mode="reflect")
+        blurred = conv2d(conv2d(blurred, kernel.reshape(1, 1, -1, 1)), kernel.reshape(1, 1, 1, -1))
+        return blurred.reshape(image.shape)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,10 @@ def make_imported_card(
 
 def with_scores(card: Mapping[str, Any], part: str, scores: Scores, step: int) -> dict[str, Any]:
     """Return the card with what was measured on a part, `validation` or `test`, and by which protocol."""
-    values: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in asdict(scores).items()}
+    values = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(scores).items()
+    }
     values["protocol"] = protocol_of(card["operator"])
     return {**card, "metrics": {**card["metrics"], part: values}, "trained_steps": step}
 

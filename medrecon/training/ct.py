@@ -14,6 +14,7 @@ from torch import Tensor
 from medrecon.data.attenuation import MU_WATER, AttenuationUnit
 from medrecon.data.batches import derived_seed
 from medrecon.data.ellipses import Ellipse, Phantom
+from medrecon.data.lodopab_small import Projector, simulate
 from medrecon.data.projections import phantom_image, phantom_sinogram
 from medrecon.data.random_phantoms import random_phantom
 from medrecon.data.sinograms import SinogramSample
@@ -21,10 +22,11 @@ from medrecon.errors import InputError
 from medrecon.evaluation import image_range
 from medrecon.geometry import Arc, Geometry, Grid, ParallelBeam
 from medrecon.problem import Problem, keep_views, lower_dose
+from medrecon.training.augmentation import Augmentation, Blur
 from medrecon.training.curriculum import Curriculum
 from medrecon.training.examples import Example, Normalisation, make_example, radon
 
-__all__ = ["Dose", "PhantomSinograms", "SinogramExamples", "Sinograms"]
+__all__ = ["Dose", "PhantomSinograms", "Remeasurement", "SinogramExamples", "Sinograms"]
 
 _SAME_ANGLE = 1e-6  # radians
 
@@ -42,6 +44,36 @@ class Dose:
 
     views: int | None = None
     photons: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Remeasurement:
+    """Images of LoDoPaB-CT seen otherwise and measured anew, as LoDoPaB-CT measures its own; their sinograms are left aside.
+
+    Parameters
+    ----------
+    augmentation, blur
+        of the image, before it is measured.
+    project
+        from images on `medrecon.data.lodopab_small.simulation_grid()` to LoDoPaB's rays.
+    """
+
+    augmentation: Augmentation
+    blur: Blur
+    project: Projector
+
+    def __call__(self, sample: SinogramSample, generator: torch.Generator) -> SinogramSample:
+        """Another scan of the sample's image, with 4096 photons a ray.
+
+        Raises
+        ------
+        InputError
+            If the sample has no image.
+        """
+        if sample.target is None:
+            raise InputError(f"{sample.name}: has no images to measure anew; leave data.remeasure out")
+        image = self.blur(self.augmentation(sample.target, generator), generator)
+        return replace(sample, sinogram=simulate(image, self.project, generator), target=image)
 
 
 @dataclass(frozen=True)
@@ -98,6 +130,8 @@ class SinogramExamples:
         of the photons and flips; None for those of validation, the same in every epoch.
     flips
         whether images may be mirrored along either axis in training, with their sinograms.
+    remeasure
+        how images are measured anew in each epoch of training; None leaves the sinograms as they are.
 
     Raises
     ------
@@ -110,6 +144,7 @@ class SinogramExamples:
     normalisation: Normalisation
     seed: int | None
     flips: bool = False
+    remeasure: Remeasurement | None = None
 
     def __len__(self) -> int:
         return len(self.sinograms)
@@ -119,6 +154,9 @@ class SinogramExamples:
 
     def read(self, index: int, epoch: int) -> Example:
         sample = self.sinograms[index]
+        if self.remeasure is not None and self.seed is not None:
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, index, 2))
+            sample = self.remeasure(sample, generator)
         dose = self.dose.last if self.seed is None else self.dose.at(epoch)
         if dose.views is not None:
             sample = keep_views(sample, dose.views)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import nn
 
+from medrecon.bootstrap import resampling
 from medrecon.data.batches import share
 from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
 from medrecon.metrics import psnr, ssim
@@ -22,14 +27,36 @@ __all__ = ["SLICES_PROTOCOL", "Scores", "protocol_of", "validate"]
 SLICES_PROTOCOL = f"{PROTOCOL} (means over slices)"
 
 
+_RESAMPLES = 2000
+
+Interval = tuple[float, float]
+"""The 95 % interval of a mean."""
+
+
 @dataclass(frozen=True)
 class Scores:
-    """Means over the samples; PSNR and SSIM with the `data_range` that the data set states, as `protocol_of` names them."""
+    """Means over the samples; PSNR and SSIM with the `data_range` that the data set states, as `protocol_of` names them.
+
+    The intervals are those of resampled images, all masks of a slice together; None for a single image, or one without error.
+    """
 
     loss: float
     psnr: float
     ssim: float
     samples: int
+    psnr_interval: Interval | None = None
+    ssim_interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The scores of one sample; those of one image have one name."""
+
+    index: int
+    name: str
+    loss: float
+    psnr: float
+    ssim: float
 
 
 def protocol_of(operator: str) -> str:
@@ -42,7 +69,7 @@ def validate(network: nn.Module, loss: Loss, examples: Examples, accelerator: Ac
 
     The network is used as it is, without the wrapping that synchronises gradients, so that processes may have unequal shares.
     """
-    sums = torch.zeros(4, dtype=torch.float64)
+    mine = []
     trained = network.training
     network.eval()
     with torch.no_grad():
@@ -54,8 +81,33 @@ def validate(network: nn.Module, loss: Loss, examples: Examples, accelerator: Ac
             image = example.problem.picture(x).float()
             value, data_range = loss(image, example.target, example.data_range), float(example.data_range[0])
             quality = (metric(image[0], example.target[0], data_range=data_range) for metric in (psnr, ssim))
-            sums += torch.tensor([float(value), *quality, 1.0], dtype=torch.float64)
+            mine.append(_Sample(index, example.names[0], float(value), *(float(figure) for figure in quality)))
     network.train(trained)
-    total = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
-    value, signal, similarity, n = total.tolist()
-    return Scores(value / n, signal / n, similarity / n, int(n))
+    return _summary(sorted(gather_object(mine), key=lambda sample: sample.index))
+
+
+def _summary(samples: Sequence[_Sample]) -> Scores:
+    names = [sample.name for sample in samples]
+    signals, similarities = [sample.psnr for sample in samples], [sample.ssim for sample in samples]
+    return Scores(
+        loss=fmean(sample.loss for sample in samples),
+        psnr=fmean(signals),
+        ssim=fmean(similarities),
+        samples=len(samples),
+        psnr_interval=_interval(names, signals),
+        ssim_interval=_interval(names, similarities),
+    )
+
+
+def _interval(names: Sequence[str], values: Sequence[float]) -> Interval | None:
+    """Of the mean of all values, images being drawn with all of their samples."""
+    images: dict[str, list[float]] = {}
+    for name, value in zip(names, values, strict=True):
+        images.setdefault(name, []).append(value)
+    means = [fmean(found) for found in images.values()]
+    if not all(math.isfinite(mean) for mean in means):
+        return None
+    estimate = resampling(list(images), _RESAMPLES, seed=0).estimate(means)
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return None
+    return estimate.low, estimate.high

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from fastmri.models import Unet
 from fastmri.models.varnet import NormUnet
 from torch import Tensor, nn
@@ -70,6 +71,8 @@ def test_sizes_that_cannot_be_are_refused() -> None:
         UNet(1, 1, 0)
     with pytest.raises(ValueError, match="1 to 2 channels"):
         NormalizedUNet(UNet(1, 2, 4))
+    with pytest.raises(ValueError, match=r"a margin of at least 0, got .* and -1"):
+        NormalizedUNet(UNet(1, 1, 4), margin=-1)
     with pytest.raises(ValueError, match="limit above 0"):
         Normalization(limit=0.0)
 
@@ -108,6 +111,24 @@ def test_any_size_comes_back_and_no_padding_is_seen(size: tuple[int, int]) -> No
     x = disks(size, 2) + 1
     assert relative(NormalizedUNet(Same(1, 1, 2, 1))(x), x) < 1e-6
     assert relative(Residual(NormalizedUNet(Same(1, 1, 2, 1)))(x), 2 * x) < 1e-6
+
+
+class Blur(UNet):
+    """A mean of 3x3, padded by zeros as convolutions are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 3, stride=1, padding=1)
+
+
+@pytest.mark.parametrize("size", [(33, 47), (3, 20)])
+def test_with_a_margin_no_edge_is_a_place_of_its_own(size: tuple[int, int]) -> None:
+    """Zeros come in at the edge of what is padded, and a margin keeps them away from the image, however small that is."""
+    x = disks(size, 2) + torch.linspace(1, 2, size[1])
+    mirrored = F.avg_pool2d(F.pad(x[:, None], (1, 1, 1, 1), mode="reflect"), 3, stride=1)[:, 0]
+    assert relative(NormalizedUNet(Blur(1, 1, 2, 1), margin=4)(x), mirrored) < 1e-6
+    published = NormalizedUNet(Blur(1, 1, 2, 1))(x)
+    assert relative(published[:, 1:-1, 1:-1], mirrored[:, 1:-1, 1:-1]) < 1e-6
+    assert relative(published, mirrored) > 1e-3
 
 
 def test_a_change_knows_nothing_of_the_brightness_it_is_added_to() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.training.augmentation import Augmentation, ContrastAugmentation
+from medrecon.training.augmentation import Augmentation, Blur, ContrastAugmentation
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -47,6 +47,28 @@ def test_a_tilt_turns_rigidly_about_the_middle(shape: tuple[int, int]) -> None:
     assert max(map(abs, angles)) <= 20.1
     assert min(angles) < -5
     assert max(angles) > 5
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (63, 80)])
+def test_a_blur_adds_its_variance_to_a_spot_and_keeps_its_mass(shape: tuple[int, int]) -> None:
+    image = spot(shape, (2.0, -3.0), width=4.0)  # of the standard deviation width / sqrt(2) along an axis
+    widths = []
+    for seed in range(12):
+        blurred = Blur(2.0)(image, seeded(seed))
+        assert float(blurred.sum()) == pytest.approx(float(image.sum()), rel=1e-4)
+        assert middle(blurred) == pytest.approx((2.0, -3.0), abs=1e-2)
+        sigma = 2.0 * float(torch.rand((), generator=seeded(seed)))
+        peak = 8 / (8 + sigma**2)  # of a Gaussian of the variance 8 that is blurred along both axes
+        assert float(blurred.max() / image.max()) == pytest.approx(peak, abs=0.02)
+        widths.append(sigma)
+    assert min(widths) < 0.5 < 1.5 < max(widths)
+
+
+def test_a_blur_leaves_flat_images_and_its_edges_alone() -> None:
+    flat = torch.full((2, 9, 7), 3.0)
+    for seed in range(6):
+        torch.testing.assert_close(Blur(4.0)(flat, seeded(seed)), flat)
+        assert torch.equal(Blur()(flat, seeded(seed)), flat)
 
 
 def test_a_zoom_keeps_brightness_and_no_value_falls_below_zero() -> None:

@@ -108,7 +108,13 @@ def test_weights_are_scored_on_what_they_have_not_seen_and_passed_on(tmp_path: P
     done = medrecon("weights", "score", best, "--record", "--device", "cpu")
     test = read_metadata(best)["card"]["metrics"]["test"]
     assert (done.status, done.err) == (0, "")
-    assert f"best, test: {test['psnr']:.2f} dB, SSIM {test['ssim']:.4f}, 2 samples; {test['protocol']}" in done.out
+    (low, high), (worse, better) = test["psnr_interval"], test["ssim_interval"]
+    assert low < test["psnr"] < high
+    assert worse < test["ssim"] < better
+    quality = f"{test['psnr']:.2f} dB [{low:.2f}, {high:.2f}], SSIM {test['ssim']:.4f} [{worse:.4f}, {better:.4f}]"
+    assert f"best, test: {quality}, 2 samples; {test['protocol']}" in done.out
+    listed = medrecon("weights", "list", "--folder", best.parent)
+    assert f"[{low:.2f}, {high:.2f}]" in listed.out
     assert test["psnr"] != before["validation"]["psnr"]
     assert medrecon("weights", "export", best, "--output", out).status == 0
     assert out.stat().st_size < best.stat().st_size

@@ -13,12 +13,13 @@ from medrecon.config.training import AdamSettings, TrainingSettings
 from medrecon.config.training_data import BrainSmallData
 from medrecon.errors import InputError
 from medrecon.experiment.networks import load_network
-from medrecon.experiment.training import train_network
+from medrecon.experiment.training import build_task, train_network
 from medrecon.networks import (
     EndToEndVarNet,
     LearnedPrimalDual,
     MeasuredRootSumOfSquares,
     MoDL,
+    NormalizedUNet,
     PostProcess,
     VarNet,
 )
@@ -184,6 +185,13 @@ def test_missing_keys_and_files(tmp_path: Path) -> None:
 )
 def test_changes_that_cannot_be_are_refused(tmp_path: Path, change: str, words: str) -> None:
     assert words in fault(tmp_path, TINY, change)
+
+
+@pytest.mark.parametrize("network", [{"kind": "varnet", "cascades": 2}, {"kind": "modl", "iterations": 2}])
+def test_a_margin_is_put_around_every_unet(network: dict[str, Any]) -> None:
+    built = build_task(settings(TINY, network={**network, **SMALL, "margin": 5})).network
+    margins = {module.margin for module in built.modules() if isinstance(module, NormalizedUNet)}
+    assert margins == {5}
 
 
 SMALL = {"features": 3, "pools": 1}

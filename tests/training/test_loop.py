@@ -75,10 +75,11 @@ def test_losses_fall_and_the_best_weights_have_a_card(tmp_path: Path, values: di
 def test_scores_are_noted_and_weights_shipped_in_half_precision(tmp_path: Path) -> None:
     run, shipped = RunFolder(tmp_path / "run"), tmp_path / "shipped.safetensors"
     train_network(settings(), run.path)
-    record_scores(run.best, "test", Scores(0.1, 30.0, 0.9, 7))
+    record_scores(run.best, "test", Scores(0.1, 30.0, 0.9, 7, (28.5, 31.0)))
     card = read_metadata(run.best)["card"]
+    intervals = {"psnr_interval": [28.5, 31.0], "ssim_interval": None}
     named = {"loss": 0.1, "psnr": 30.0, "ssim": 0.9, "samples": 7, "protocol": "fastmri-v1 (means over slices)"}
-    assert card["metrics"]["test"] == named
+    assert card["metrics"]["test"] == {**named, **intervals}
     assert card["metrics"]["validation"]["samples"] == 2
     copy_weights(run.best, shipped)
     assert shipped.stat().st_size < run.best.stat().st_size

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medrecon.benchmark.bootstrap import FEWEST_GROUPS, resampling
+from medrecon.bootstrap import FEWEST_GROUPS, resampling
 
 
 def test_an_interval_is_the_quantiles_of_the_means_of_draws() -> None:
