@@ -164,7 +164,7 @@ def test_the_program_says_how_the_network_was_run(
 def test_a_processor_without_bfloat16_is_remarked_upon(
     weights: Mapping[str, Path], scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulated: bool
 ) -> None:
-    monkeypatch.setattr("medrecon.experiment.learned.emulates_bfloat16", lambda _device: emulated)
+    monkeypatch.setattr("medrecon.experiment.remarks.emulates_bfloat16", lambda _device: emulated)
     call = ("reconstruct", scan, "--overwrite", "-o", tmp_path / "o.h5", "--weights", weights["varnet"])
     assert ("leave out --precision" in medrecon(*call, "--precision", "bf16").out) == emulated
     assert "leave out --precision" not in medrecon(*call).out

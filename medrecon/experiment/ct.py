@@ -31,8 +31,9 @@ from medrecon.errors import InputError
 from medrecon.evaluation import MeanScore, image_range
 from medrecon.experiment.ct_work import CTWork, plan_sinograms, warm_up
 from medrecon.experiment.device import require_device
-from medrecon.experiment.learned import LearnedReconstructor, ct_remarks, ct_weights, load_reconstructor
+from medrecon.experiment.learned import LearnedReconstructor, ct_weights, load_reconstructor
 from medrecon.experiment.output import open_output
+from medrecon.experiment.remarks import ct_remarks
 from medrecon.operators import Radon
 from medrecon.problem import ct_problem
 from medrecon.reconstructors import Reconstructor

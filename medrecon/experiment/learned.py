@@ -20,13 +20,10 @@ from medrecon.config.learned import (
     PrecisionName,
 )
 from medrecon.config.training import TrainingSettings
-from medrecon.config.training_data import LoDoPaBData, MRIData, PhantomCTData
 from medrecon.data.fastmri import KSpaceSample
-from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.experiment.networks import FAMILIES, build_normalisation, load_network, operator_family, read_card
-from medrecon.geometry import ParallelBeam, lodopab, lodopab_grid
-from medrecon.networks import compile_unets, emulates_bfloat16
+from medrecon.networks import compile_unets
 from medrecon.operators import Crop, LinearOperator
 from medrecon.problem import Problem, coil_problem, sense_problem, undersample
 from medrecon.scan import Scan
@@ -39,18 +36,14 @@ __all__ = [
     "LearnedReconstructor",
     "Weights",
     "as_trained",
-    "ct_remarks",
     "ct_weights",
     "load_reconstructor",
     "method_of",
-    "mri_remarks",
     "mri_weights",
     "pose_kspace",
 ]
 
-_SLACK = 1.25  # so much more or less than in training is remarked
 _HALVES = {PrecisionName.BF16: torch.bfloat16, PrecisionName.FP16: torch.float16}
-_SAME_WIDTH = 0.01  # relative difference of pixels that are taken for the same
 
 
 @dataclass(frozen=True)
@@ -208,49 +201,6 @@ def pose_kspace(sample: KSpaceSample, weights: Weights, device: torch.device | s
     return replace(problem, A=problem.A @ centre.H)
 
 
-def mri_remarks(method: LearnedReconstructor, acceleration: float) -> Iterator[str]:
-    """What the weights were trained on, how they were run, and how a scan of this true acceleration differs from the training."""
-    yield from _origin(method)
-    weights, data = method.weights, method.weights.settings.data
-    if "imported" in weights.card or not isinstance(data, MRIData):
-        return
-    stages = (data.masks, *(stage.masks for stage in data.curriculum))
-    rates = [mask.acceleration for masks in stages for mask in masks]
-    least, most = min(rates), max(rates)
-    if acceleration > _SLACK * most or acceleration < least / _SLACK:
-        known = f"{least:g}" if least == most else f"{least:g} to {most:g}"
-        yield (
-            f"the scan has a true acceleration of {acceleration:.3g}, and the weights were trained on {known}: "
-            "compare with another method"
-        )
-
-
-def ct_remarks(method: LearnedReconstructor, sample: SinogramSample) -> Iterator[str]:
-    """What the weights were trained on, how they were run, and how the scan differs from the training."""
-    yield from _origin(method)
-    match method.weights.settings.data:
-        case LoDoPaBData(views=views):
-            (all_views, bins), pixel = lodopab().shape, lodopab_grid().spacing[0]
-        case PhantomCTData(views=views, all_views=all_views, size=size):
-            bins, pixel = round(1.5 * size), 1.0  # as `PhantomSinograms` measures
-        case _:
-            return
-    unlike = []
-    trained_views = all_views if views is None else views
-    here_views, here_bins = sample.geometry.shape[0], sample.geometry.shape[-1]
-    if here_views != trained_views:
-        unlike.append(f"{here_views} views and not {trained_views}")
-    if here_bins != bins:
-        unlike.append(f"{here_bins} bins and not {bins}")
-    if any(abs(width - pixel) > _SAME_WIDTH * pixel for width in sample.grid.spacing):
-        here = " x ".join(dict.fromkeys(f"{width:.4g}" for width in sample.grid.spacing))
-        unlike.append(f"pixels of {here} mm and not {pixel:.4g}")
-    if not isinstance(sample.geometry, ParallelBeam):
-        unlike.append("rays that are not parallel")
-    if unlike:
-        yield f"the scan is unlike those that the weights were trained on: {', '.join(unlike)}: compare with another method"
-
-
 def _find(settings: LearnedSettings, own: str | None, modality: str, families: tuple[str, ...]) -> Weights:
     name = own if settings.weights is None else settings.weights
     if name is None:
@@ -298,14 +248,3 @@ def _run_as(execution: Execution, device: torch.device) -> Iterator[None]:
         nullcontext() if half is None else torch.autocast(device.type, half),
     ):
         yield
-
-
-def _origin(method: LearnedReconstructor) -> Iterator[str]:
-    weights = method.weights
-    data = weights.card.get("data", {})
-    where, split = data.get("name", "unknown data"), data.get("split", "no split")
-    yield f"the weights {weights.name} were trained on '{where}' ({split})"
-    if weights.execution != Execution():
-        yield f"the network was run in {weights.execution}"
-    if weights.execution.precision is PrecisionName.BF16 and emulates_bfloat16(method.device):
-        yield "this processor has no instructions for bfloat16, which is therefore slower: leave out --precision"

@@ -46,12 +46,12 @@ from medrecon.experiment.learned import (
     LearnedReconstructor,
     as_trained,
     load_reconstructor,
-    mri_remarks,
     mri_weights,
     pose_kspace,
 )
 from medrecon.experiment.mri_report import kspace_report, sampling_words
 from medrecon.experiment.output import open_output
+from medrecon.experiment.remarks import mri_remarks
 from medrecon.problem import Problem, coil_problem, sense_problem
 from medrecon.reconstructors import (
     Reconstructor,
