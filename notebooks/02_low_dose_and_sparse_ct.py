@@ -26,7 +26,7 @@ from medrecon.data.ct_simulation import measured_sinogram
 from medrecon.data.projections import phantom_image
 from medrecon.evaluation import image_range
 from medrecon.experiment import build_ct_reconstructor
-from medrecon.experiment.learned import ct_remarks, ct_weights
+from medrecon.experiment.remarks import ct_remarks
 from medrecon.problem import ct_problem, keep_views, lower_dose
 
 _ = torch.set_grad_enabled(False)  # nothing is trained here
@@ -185,7 +185,7 @@ low_dose = compare(doses["4,096 photons"])
 
 # %%
 sparse = keep_views(doses["20,000 photons"], 60)
-for remark in ct_remarks(ct_weights(methods["primal-dual"]), sparse):
+for remark in ct_remarks(build_ct_reconstructor(methods["primal-dual"]), sparse):
     print("remark:", remark)
 few_views = compare(sparse)
 

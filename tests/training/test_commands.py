@@ -37,6 +37,17 @@ def test_train_prints_a_plan_and_weights_are_listed_and_shown(tmp_path: Path) ->
     assert "trained 6 steps" in again.out
 
 
+@pytest.mark.parametrize(("emulated", "precision"), [(True, "bf16"), (True, "fp32"), (False, "bf16")])
+def test_the_plan_says_where_bfloat16_is_the_slower_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulated: bool, precision: str
+) -> None:
+    monkeypatch.setattr("medrecon.experiment.training.emulates_bfloat16", lambda _device: emulated)
+    short = ("--set", "training.max_steps=1", "--set", f"training.precision={precision}")
+    done = medrecon("train", written(tmp_path / "c.yaml"), "-o", tmp_path / "run", *short)
+    assert done.status == 0
+    assert ("set training.precision=fp32" in done.out) == (emulated and precision == "bf16")
+
+
 @pytest.mark.parametrize(("operator", "protocol"), [("radon", "lodopab"), ("coils", "fastmri-v1 (means over slices)")])
 def test_a_card_from_before_protocols_were_named_is_shown_with_its_own(
     tmp_path: Path, operator: str, protocol: str
