@@ -146,7 +146,7 @@ def quality(summary: Mapping[str, Any], shown: Mapping[str, str], title: str) ->
         "",
         markdown_table(["method", *shown.values()], rows),
         "",
-        *(f"- {note}" for note in notes),
+        *(f"- {note}" for note in (*notes, *summary.get("notes", ()))),
         "",
     ]
     how = f"medrecon benchmark configs/{summary['name']}.yaml"

@@ -237,3 +237,8 @@ def test_a_benchmark_is_kept_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     assert keep(results, kept) == kept / "some"
     assert {file.name for file in (kept / "some").iterdir()} == {*files, "summary.json"}
     assert json.loads((kept / "some" / "summary.json").read_text())["problems"] == _summary()["problems"]
+    keep(results, kept, ["tv is of yesterday"])
+    assert (kept / "some" / "summary.md").read_text().endswith("- tv is of yesterday\n")
+    assert "- tv is of yesterday\n" in quality(
+        json.loads((kept / "some" / "summary.json").read_text()), {"a": "A"}, "Heads"
+    )
