@@ -20,10 +20,10 @@ _GRACE_SECONDS = 10.0
 
 
 def launch(arguments: Sequence[str], count: int) -> int:
-    """Run `medrecon ARGUMENTS` in so many processes, and return the exit status of the first that failed, or 0.
+    """Run `medrecon ARGUMENTS` in so many processes, and return 0, or the exit status of the one that said what failed.
 
-    When one fails the others are ended. The first process says what there is to say; of the others' complaints only those of the
-    one that failed are shown.
+    When one fails the others are ended. The first process says what there is to say; where it said nothing, the complaints of the
+    one that failed before all others are shown.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -47,9 +47,11 @@ def launch(arguments: Sequence[str], count: int) -> int:
         _end(children)
         if failed is None:
             return 0
-        if failed > 0 and children[0].returncode <= 0:  # the first was ended, and said nothing
-            _show(complaints[failed - 1])
-        status = children[failed].returncode
+        # Another may have been cut off by the end of that one, before or after.
+        said = next((rank for rank in (0, failed, *range(count)) if children[rank].returncode > 0), failed)
+        if said > 0:
+            _show(complaints[said - 1])
+        status = children[said].returncode
         return status if status > 0 else 1
 
 

@@ -82,7 +82,7 @@ def score(
 
     path = find_weights(name)
     found, protocol = score_weights(path, part, folder=folder, device=device, record=record)
-    say(f"{path.stem}, {part}: {_words({**asdict(found), 'protocol': protocol})}")
+    say(f"{path.stem}, {part}: {', '.join(_words({**asdict(found), 'protocol': protocol}))}")
     return 0
 
 
@@ -149,14 +149,16 @@ def _scores(card: dict[str, Any], part: str) -> str:
     found = card["metrics"].get(part)
     if not found or found["psnr"] is None:
         return ""
-    return _words(found)
+    return "\n".join(_words(found))
 
 
-def _words(found: dict[str, Any]) -> str:
+def _words(found: dict[str, Any]) -> tuple[str, str, str]:
     """Scores with their 95 % intervals, which cards from before they were noted do not have."""
     psnr, ssim = (_interval(found.get(f"{name}_interval"), digits) for name, digits in (("psnr", 2), ("ssim", 4)))
     return (
-        f"{found['psnr']:.2f} dB{psnr}, SSIM {found['ssim']:.4f}{ssim}, {found['samples']} samples; {found['protocol']}"
+        f"{found['psnr']:.2f} dB{psnr}",
+        f"SSIM {found['ssim']:.4f}{ssim}",
+        f"{found['samples']} samples; {found['protocol']}",
     )
 
 

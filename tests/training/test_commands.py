@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from medrecon.commands.launch import launch
 from medrecon.experiment.networks import load_network
 from medrecon.experiment.training import build_task, open_accelerator
 from medrecon.training.checkpoint import Checkpoint, read_metadata, write_checkpoint
@@ -57,7 +58,8 @@ def test_a_card_from_before_protocols_were_named_is_shown_with_its_own(
     path = tmp_path / "old.safetensors"
     write_checkpoint(path, Checkpoint({"w": torch.zeros(1)}, {"card": card}))
     listed = medrecon("weights", "list", "--folder", tmp_path)
-    assert f"30.00 dB, SSIM 0.9000, 7 samples; {protocol.partition(' ')[0]}" in listed.out
+    for words in ("30.00 dB", "SSIM 0.9000", f"7 samples; {protocol.partition(' ')[0]}"):
+        assert words in listed.out
     shown = json.loads(medrecon("weights", "show", path).out)
     assert shown["metrics"] == {"validation": {**scores, "protocol": protocol}, "test": None}
     write_checkpoint(path, Checkpoint({"w": torch.zeros(1)}, {"card": {"of": "another program"}}), overwrite=True)
@@ -167,6 +169,26 @@ def test_two_processes_with_unequal_shares_finish_and_agree(tmp_path: Path) -> N
     assert card["metrics"]["validation"]["samples"] == scores.samples == 3
     assert card["metrics"]["validation"]["loss"] == pytest.approx(scores.loss, rel=1e-5)
     assert float(read_table(run.path / "epochs.csv")[-1]["psnr"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("statuses", "wanted"), [((0, 0), 0), ((2, -6), 2), ((2, 1), 2), ((-15, 3), 3), ((0, 2), 2), ((-9, 0), 1)]
+)
+def test_the_status_of_several_processes_is_that_of_the_one_that_said_what_failed(
+    monkeypatch: pytest.MonkeyPatch, statuses: tuple[int, int], wanted: int
+) -> None:
+    class Ended:
+        def __init__(self, *_: object, env: dict[str, str], **__: object) -> None:
+            self.returncode = statuses[int(env["RANK"])]
+
+        def poll(self) -> int:
+            return self.returncode
+
+        def wait(self, _seconds: float) -> int:
+            return self.returncode
+
+    monkeypatch.setattr("medrecon.commands.launch.subprocess.Popen", Ended)
+    assert launch(["train"], 2) == wanted
 
 
 def test_a_fault_in_two_processes_is_one_line_and_status_2(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ SMALLER = {
     "varnet_fastmri_knee": ("network.cascades=2", "network.features=4"),
     "varnet_fastmri_brain": ("network.cascades=2", "network.features=4"),
     "modl_fastmri_knee": ("network.iterations=2", "network.features=4"),
+    "unet_brain_small": ("network.features=4",),  # in bfloat16, which not every processor has
+    "varnet_brain_small": ("network.features=4",),
     "lpd_lodopab": ("network.iterations=2", "network.features=8"),
     "lpd_lodopab_small": ("network.iterations=2", "network.features=8"),
     "fbp_unet_lodopab": ("network.features=8", "training.batch_size=2"),
