@@ -156,6 +156,7 @@ def _in_processes(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, timeout=120, check=False, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_two_processes_with_unequal_shares_finish_and_agree(tmp_path: Path) -> None:
     values = {**TINY, "data": {**TINY["data"], "train": 5, "validation": 3}, "training": {"epochs": 2, "batch_size": 1}}
     config, run = written(tmp_path / "c.yaml", values), RunFolder(tmp_path / "run")
@@ -191,6 +192,7 @@ def test_the_status_of_several_processes_is_that_of_the_one_that_said_what_faile
     assert launch(["train"], 2) == wanted
 
 
+@pytest.mark.slow
 def test_a_fault_in_two_processes_is_one_line_and_status_2(tmp_path: Path) -> None:
     values = {**TINY, "optimizer": {"kind": "adam", "rate": 1e30}, "training": {"epochs": 9, "batch_size": 1}}
     config = written(tmp_path / "c.yaml", values)
