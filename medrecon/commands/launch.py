@@ -47,7 +47,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
         _end(children)
         if failed is None:
             return 0
-        # Another may have been cut off by the end of that one, before or after.
+        # Of processes that wait for each other, one may be cut off by the end of the one that knows why.
         said = next((rank for rank in (0, failed, *range(count)) if children[rank].returncode > 0), failed)
         if said > 0:
             _show(complaints[said - 1])

@@ -36,11 +36,14 @@ def in_full_precision(method: Method, y: Tensor, A: LinearOperator) -> Tensor:
 
 
 def emulates_bfloat16(device: torch.device) -> bool:
-    """Whether the device has no instructions for bfloat16: its convolutions are then many times slower than in float32.
+    """Whether the device is a processor whose convolutions in bfloat16 are not those of oneDNN, and slower than in float32.
 
-    Processors have them since AVX-512, and since Arm's version 8.2.
+    oneDNN has them for x86 from AVX-512 on, and for some Arm processors; PyTorch may be built without it.
     """
-    return device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if device.type != "cpu":
+        return False
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return not (has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def compile_unets(network: nn.Module, *, backend: str = "inductor") -> int:

@@ -82,8 +82,10 @@ class Report:
             values |= {f"mask_{name}": value for name, value in self.mask.items()}
         if self.weight is not None and self.iterations is not None:
             values |= {"weight": self.weight, "iterations": self.iterations}
-        if self.weights is not None and self.execution is not None:
-            values |= {"weights": self.weights, "execution": self.execution}
+        if self.weights is not None:
+            values["weights"] = self.weights
+        if self.execution is not None:
+            values["execution"] = self.execution
         if self.pixel is not None:
             values["pixel_y_mm"], values["pixel_x_mm"] = self.pixel
         return values

@@ -53,7 +53,7 @@ class Augmentation:
 class Blur:
     """Images as of a softer kernel: a Gaussian of a standard deviation that is drawn from 0 to `largest` pixels.
 
-    What is learned from images with noise in them would else be kept of noise in others; mirrored at the edges.
+    A network that learns from images of sharp kernels learns their noise with them. Edges are mirrored.
     """
 
     largest: float = 0.0

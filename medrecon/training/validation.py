@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
-from medrecon.bootstrap import resampling
+from medrecon.bootstrap import Resampling, resampling
 from medrecon.data.batches import share
 from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
 from medrecon.metrics import psnr, ssim
@@ -37,7 +37,8 @@ Interval = tuple[float, float]
 class Scores:
     """Means over the samples; PSNR and SSIM with the `data_range` that the data set states, as `protocol_of` names them.
 
-    The intervals are those of resampled images, all masks of a slice together; None for a single image, or one without error.
+    The intervals are those of resampled images, as if slices of a volume were independent, and all masks of a slice together;
+    None for a single image, or one without error.
     """
 
     loss: float
@@ -87,27 +88,21 @@ def validate(network: nn.Module, loss: Loss, examples: Examples, accelerator: Ac
 
 
 def _summary(samples: Sequence[_Sample]) -> Scores:
-    names = [sample.name for sample in samples]
-    signals, similarities = [sample.psnr for sample in samples], [sample.ssim for sample in samples]
+    images: dict[str, list[_Sample]] = {}
+    for sample in samples:
+        images.setdefault(sample.name, []).append(sample)
+    draws = resampling(list(images), _RESAMPLES, seed=0)
     return Scores(
         loss=fmean(sample.loss for sample in samples),
-        psnr=fmean(signals),
-        ssim=fmean(similarities),
+        psnr=fmean(sample.psnr for sample in samples),
+        ssim=fmean(sample.ssim for sample in samples),
         samples=len(samples),
-        psnr_interval=_interval(names, signals),
-        ssim_interval=_interval(names, similarities),
+        psnr_interval=_interval(draws, [fmean(sample.psnr for sample in image) for image in images.values()]),
+        ssim_interval=_interval(draws, [fmean(sample.ssim for sample in image) for image in images.values()]),
     )
 
 
-def _interval(names: Sequence[str], values: Sequence[float]) -> Interval | None:
-    """Of the mean of all values, images being drawn with all of their samples."""
-    images: dict[str, list[float]] = {}
-    for name, value in zip(names, values, strict=True):
-        images.setdefault(name, []).append(value)
-    means = [fmean(found) for found in images.values()]
-    if not all(math.isfinite(mean) for mean in means):
-        return None
-    estimate = resampling(list(images), _RESAMPLES, seed=0).estimate(means)
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return None
-    return estimate.low, estimate.high
+def _interval(draws: Resampling, means: Sequence[float]) -> Interval | None:
+    """Of the mean over images, of which those without error have no finite PSNR."""
+    found = draws.estimate(means) if all(math.isfinite(mean) for mean in means) else None
+    return None if found is None or found.low is None or found.high is None else (found.low, found.high)

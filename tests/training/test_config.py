@@ -187,15 +187,15 @@ def test_changes_that_cannot_be_are_refused(tmp_path: Path, change: str, words: 
     assert words in fault(tmp_path, TINY, change)
 
 
+SMALL = {"features": 3, "pools": 1}
+COILS = {"data__operator": "coils"}
+
+
 @pytest.mark.parametrize("network", [{"kind": "varnet", "cascades": 2}, {"kind": "modl", "iterations": 2}])
 def test_a_margin_is_put_around_every_unet(network: dict[str, Any]) -> None:
     built = build_task(settings(TINY, network={**network, **SMALL, "margin": 5})).network
     margins = {module.margin for module in built.modules() if isinstance(module, NormalizedUNet)}
     assert margins == {5}
-
-
-SMALL = {"features": 3, "pools": 1}
-COILS = {"data__operator": "coils"}
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def test_a_run_that_ended_early_goes_on_bit_for_bit(tmp_path: Path, stop: int) -
     assert equal(weights(whole.last), weights(parts.last))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     values = changed(TINY, training__epochs=9, training__save_every=2, training__clip=None)
     config, run, whole = (
