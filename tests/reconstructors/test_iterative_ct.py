@@ -222,7 +222,7 @@ def small(generator: torch.Generator) -> tuple[Matrix, Tensor]:
     "method",
     [
         Sirt(iterations=5000),
-        NonnegativeTotalVariation(weight=0.0, iterations=2000),
+        NonnegativeTotalVariation(weight=0.0, iterations=400),
         PoissonTotalVariation(weight=0.0, iterations=3000),
     ],
     ids=lambda method: type(method).__name__,
