@@ -323,6 +323,9 @@ def test_a_scan_that_is_unlike_the_training_is_remarked(
     call = ("simulate", like, "--modality", "ct", "--size", 24, "--pixel", 1, "--views", 12, "--bins", 36)
     assert medrecon(*call).status == 0
     assert "the scan is unlike" not in medrecon("reconstruct", like, *out, "--weights", weights["lpd"]).out
+    dose = ("--photons", 500)
+    done = medrecon("reconstruct", like, *out, "--weights", weights["lpd"], *dose)
+    assert "trained on: the noise of 500 photons a ray and not of 10000: compare" in done.out
 
 
 def test_a_mask_without_calibration_lines_is_refused(weights: Mapping[str, Path], scan: Path, tmp_path: Path) -> None:

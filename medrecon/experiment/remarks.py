@@ -6,15 +6,20 @@ from collections.abc import Iterator
 
 from medrecon.config.learned import PrecisionName
 from medrecon.config.training_data import LoDoPaBData, MRIData, PhantomCTData
+from medrecon.data.photons import LODOPAB_PHOTONS
 from medrecon.data.sinograms import SinogramSample
 from medrecon.experiment.learned import Execution, LearnedReconstructor
 from medrecon.geometry import ParallelBeam, lodopab, lodopab_grid
 from medrecon.networks import emulates_bfloat16
+from medrecon.operators import Radon
+from medrecon.reconstructors.scaling import photon_noise
 
 __all__ = ["ct_remarks", "mri_remarks"]
 
 _SLACK = 1.25  # so much more or less than in training is remarked
 _SAME_WIDTH = 0.01  # relative difference of pixels that are taken for the same
+_NOISE_SLACK = 2.0  # so much more or less noise than in training is remarked
+_LEAST_NOISE = 1e-4  # that of 10 000 photons a ray; less is not told apart
 
 
 def mri_remarks(method: LearnedReconstructor, acceleration: float) -> Iterator[str]:
@@ -35,17 +40,21 @@ def mri_remarks(method: LearnedReconstructor, acceleration: float) -> Iterator[s
 
 
 def ct_remarks(method: LearnedReconstructor, sample: SinogramSample) -> Iterator[str]:
-    """What the weights were trained on, how they were run, and how the scan differs from the training."""
+    """What the weights were trained on, how they were run, and how the scan differs from the training.
+
+    The photons of a scan that does not state them are told from its noise.
+    """
     yield from _origin(method)
-    match method.weights.settings.data:
-        case LoDoPaBData(views=views):
-            (all_views, bins), pixel = lodopab().shape, lodopab_grid().spacing[0]
-        case PhantomCTData(views=views, all_views=all_views, size=size):
-            bins, pixel = round(1.5 * size), 1.0  # as `PhantomSinograms` measures
+    data = method.weights.settings.data
+    match data:
+        case LoDoPaBData():
+            (all_views, bins), pixel, own = lodopab().shape, lodopab_grid().spacing[0], 1 / LODOPAB_PHOTONS
+        case PhantomCTData(all_views=all_views, size=size):
+            bins, pixel, own = round(1.5 * size), 1.0, 0.0  # as `PhantomSinograms` measures
         case _:
             return
     unlike = []
-    trained_views = all_views if views is None else views
+    trained_views = all_views if data.views is None else data.views
     here_views, here_bins = sample.geometry.shape[0], sample.geometry.shape[-1]
     if here_views != trained_views:
         unlike.append(f"{here_views} views and not {trained_views}")
@@ -56,8 +65,26 @@ def ct_remarks(method: LearnedReconstructor, sample: SinogramSample) -> Iterator
         unlike.append(f"pixels of {here} mm and not {pixel:.4g}")
     if not isinstance(sample.geometry, ParallelBeam):
         unlike.append("rays that are not parallel")
+    noise = _noise(sample)
+    seen = [max(own + added, _LEAST_NOISE) for added in _added_noise(data)]
+    if not min(seen) / _NOISE_SLACK <= noise <= _NOISE_SLACK * max(seen):
+        known = " to ".join(dict.fromkeys(f"{1 / variance:.0f}" for variance in (max(seen), min(seen))))
+        unlike.append(f"the noise of {1 / noise:.0f} photons a ray and not of {known}")
     if unlike:
         yield f"the scan is unlike those that the weights were trained on: {', '.join(unlike)}: compare with another method"
+
+
+def _noise(sample: SinogramSample) -> float:
+    """One over the photons a ray: those stated, or those that the noise speaks of."""
+    if sample.photons is not None:
+        return max(1 / sample.photons, _LEAST_NOISE)
+    return max(float(photon_noise(sample.sinogram, Radon(sample.grid, sample.geometry))), _LEAST_NOISE)
+
+
+def _added_noise(data: LoDoPaBData | PhantomCTData) -> Iterator[float]:
+    """One over the photons a ray of the noise that a training adds, in all its stages."""
+    for photons in (data.photons, *(stage.photons for stage in data.curriculum)):
+        yield 0.0 if photons is None else 1 / photons
 
 
 def _origin(method: LearnedReconstructor) -> Iterator[str]:
