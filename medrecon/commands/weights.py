@@ -78,11 +78,13 @@ def score(
     Example: medrecon weights score runs/mine/best.safetensors --part test --record
     """
     from medrecon.experiment.scoring import score_weights
-    from medrecon.training.card import find_weights
+    from medrecon.training.card import find_weights, record_scores
 
     path = find_weights(name)
-    found, protocol = score_weights(path, part, folder=folder, device=device, record=record)
+    found, protocol = score_weights(path, part, folder=folder, device=device)
     say(f"{path.stem}, {part}: {', '.join(_words({**asdict(found), 'protocol': protocol}))}")
+    if record:
+        record_scores(path, part, found)
     return 0
 
 

@@ -141,6 +141,11 @@ class _Mask(Settings):
     acceleration: float = Field(default=4.0, ge=1, allow_inf_nan=False)
     seed: int | None = Field(default=None, ge=0, lt=2**32)
 
+    @property
+    def true_acceleration(self) -> float:
+        """Over the share of the samples that are kept, about."""
+        return self.acceleration
+
 
 class _CentredMask(_Mask):
     """The fully sampled centre, where no fraction is given, is fastMRI's: 8 % at 4x, 4 % at 8x."""
@@ -170,6 +175,10 @@ class WholeLineMaskSettings(_CentredMask):
             got = f"got {self.acceleration:g}; {self.kind}-fraction takes others"
             raise ValueError(f"the mask {self.kind} takes a whole acceleration, {got}")
         return self
+
+    @property
+    def true_acceleration(self) -> float:
+        return 1 / (self.center + (1 - self.center) / self.acceleration)
 
 
 class PoissonMaskSettings(_CentredMask):

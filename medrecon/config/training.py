@@ -150,6 +150,8 @@ class TrainingSettings(Settings):
             raise ValueError("network.initial: fbp is for CT; take zero-filled or sense")
         if initial == "sense" and not is_mri:
             raise ValueError("network.initial: sense is for MRI; take fbp, or wavelet")
-        if self.training.compile and isinstance(network, PrimalDualSettings):
-            raise ValueError("training.compile: compiles U-Nets, and primal-dual has none; leave it out")
+        if self.training.compile and isinstance(network, PrimalDualSettings) and network.primal_pools is None:
+            raise ValueError(
+                "training.compile: compiles U-Nets, and primal-dual has none; leave it out, or set network.primal_pools"
+            )
         return self

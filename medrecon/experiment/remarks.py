@@ -29,10 +29,10 @@ def mri_remarks(method: LearnedReconstructor, acceleration: float) -> Iterator[s
     if "imported" in weights.card or not isinstance(data, MRIData):
         return
     stages = (data.masks, *(stage.masks for stage in data.curriculum))
-    rates = [mask.acceleration for masks in stages for mask in masks]
+    rates = [mask.true_acceleration for masks in stages for mask in masks]
     least, most = min(rates), max(rates)
     if acceleration > _SLACK * most or acceleration < least / _SLACK:
-        known = f"{least:g}" if least == most else f"{least:g} to {most:g}"
+        known = " to ".join(dict.fromkeys(f"{rate:.3g}" for rate in (least, most)))
         yield (
             f"the scan has a true acceleration of {acceleration:.3g}, and the weights were trained on {known}: "
             "compare with another method"

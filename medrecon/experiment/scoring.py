@@ -8,15 +8,14 @@ from medrecon.config import DeviceName
 from medrecon.errors import InputError
 from medrecon.experiment.networks import load_network, read_card
 from medrecon.experiment.training import build_loss, open_accelerator
-from medrecon.experiment.training_data import build_held_examples
-from medrecon.training.card import record_scores
+from medrecon.experiment.training_data import build_held_examples, was_trained_on
 from medrecon.training.validation import Scores, protocol_of, validate
 
 __all__ = ["score_weights"]
 
 
 def score_weights(
-    path: Path, part: str, *, folder: Path | None = None, device: DeviceName | None = None, record: bool = False
+    path: Path, part: str, *, folder: Path | None = None, device: DeviceName | None = None
 ) -> tuple[Scores, str]:
     """Score weights on a part of the data set of their training, with its masks or its dose; and say by which protocol.
 
@@ -30,8 +29,6 @@ def score_weights(
         that holds the data set, where it is not where medrecon puts it.
     device
         None takes a GPU if there is one.
-    record
-        note the scores in the card.
 
     Raises
     ------
@@ -45,16 +42,14 @@ def score_weights(
             "score it by `medrecon benchmark`, or by `medrecon reconstruct` of full scans"
         )
     data = settings.data
-    if Path(part) in (Path("train"), Path(str(getattr(data, "train", "train")))):
-        raise InputError(f"--part {part}: the weights were trained on it; take test")
     if "folder" in type(data).model_fields:
         data = data.model_copy(update={"folder": folder})
     elif folder is not None:
         raise InputError("--folder: the weights were trained on random phantoms, which lie in none; leave it out")
+    if was_trained_on(data, part):
+        raise InputError(f"--part {part}: the weights were trained on it; take test")
     network, _ = load_network(path)
     accelerator = open_accelerator("fp32", device)
     examples = build_held_examples(data, part, settings.training.seed)
     scores = validate(network.to(accelerator.device), build_loss(settings), examples, accelerator)
-    if record:
-        record_scores(path, part, scores)
     return scores, protocol_of(card["operator"])

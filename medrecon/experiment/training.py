@@ -163,7 +163,7 @@ def train_network(
 
 
 def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Take weights over, and say which: their name, steps, data and split."""
+    """Take weights over, and say which: their name, steps, data and split, and with which they had begun themselves."""
     path = find_weights(weights)
     card, before = read_card(path)
     family, wanted = operator_family(before.data), operator_family(settings.data)
@@ -175,13 +175,16 @@ def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Ca
     changed = differences(before.network.model_dump(mode="json"), settings.network.model_dump(mode="json"))
     if changed:
         say(f"begins with {path}, whose network is used otherwise: {'; '.join(changed)} now")
-    return {key: card.get(key) for key in ("name", "trained_steps", "medrecon", "data")}
+    kept = ("name", "trained_steps", "medrecon", "data", "started_from")
+    return {key: card[key] for key in kept if key in card}
 
 
 def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> None:
     if not resume:
         if run.last.exists():
             raise InputError(f"{run.path}: holds a training run; go on with --resume, or give another --output")
+        if (kept := next((path for path in (run.best, run.card) if path.exists()), None)) is not None:
+            raise InputError(f"{kept}: are weights that a run would replace; give another --output")
         return
     if not run.last.exists():
         raise InputError(f"{run.path}: holds no run to go on with; leave out --resume")

@@ -36,7 +36,7 @@ from medrecon.training.examples import Examples, radon
 from medrecon.training.heads import HeadScans
 from medrecon.training.mri import CoilSimulation, FastMRISlices, ImageSlices, KSpaceExamples, PhantomImages, Slices
 
-__all__ = ["build_examples", "build_held_examples", "describe_data"]
+__all__ = ["build_examples", "build_held_examples", "describe_data", "was_trained_on"]
 
 _PHANTOM_PARTS = ("train", "validation", "test")
 _GENERATED = DataDescription("random phantoms", "none: the images are generated", "")
@@ -100,6 +100,21 @@ def build_held_examples(data: DataSettings, part: str, seed: int) -> Examples:
             return _sinograms(data, LoDoPaB(_folder(data.dataset, data.folder), part), None)
         case PhantomCTData():
             return _sinograms(data, _phantom_sinograms(data, seed, part), None)
+
+
+def was_trained_on(data: DataSettings, part: str) -> bool:
+    """Whether the samples of a part are among those that the training learns from.
+
+    Raises
+    ------
+    InputError
+        If data are missing.
+    """
+    if not isinstance(data, FastMRIData):
+        return Path(part) in (Path("train"), Path(str(getattr(data, "train", "train"))))
+    folder = _folder(data.dataset, data.folder)
+    held, learned = ((folder / name).resolve() for name in (part, data.train))
+    return held.is_relative_to(learned) or learned.is_relative_to(held)
 
 
 def describe_data(data: DataSettings) -> tuple[DataDescription, str]:

@@ -29,9 +29,9 @@ class Augmentation:
     tilt
         the largest rotation to either side, in degrees.
     warp
-        how far a smooth random field may move a point along each axis, in pixels. The field is drawn on 5 x 5 points and drawn out
-        by cubics, which go at most a quarter further. Simard et al., Best practices for convolutional neural networks,
-        ICDAR (2003).
+        how far a smooth random field may move each of 5 x 5 points along each axis, in pixels. Cubics between these points go
+        seldom more than a quarter further, and never twice as far. Simard et al., Best practices for convolutional neural
+        networks, ICDAR (2003).
     """
 
     flips: bool = False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +48,18 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint, *, overwrite: bool = Tr
     Raises
     ------
     InputError
-        If it cannot be written, or exists and is not to be replaced.
+        If it cannot be written, such as on a full disk, or exists and is not to be replaced.
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
     text = json.dumps({"format": FORMAT, **checkpoint.metadata}, allow_nan=False)
     with atomic_file(path, overwrite=overwrite) as temporary:
-        save_file(tensors, temporary, metadata={"medrecon": text})
+        try:
+            save_file(tensors, temporary, metadata={"medrecon": text})
+        except SafetensorError as error:  # holds the system's error in words alone
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(temporary)) from error
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:

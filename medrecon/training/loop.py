@@ -38,6 +38,7 @@ from medrecon.training.validation import Scores, validate
 __all__ = ["train"]
 
 _SAMPLES = "training_samples"  # in the card of the state of a run
+_LEAST_SCALE = 1.0  # of float16's losses, halved at each gradient that is not finite, from 65536
 
 
 def train(
@@ -151,6 +152,8 @@ class _Run:
         if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
             self._stop("the gradient is not finite", position, example, False)
         self.optimizer.step()
+        if accelerator.scaler is not None and accelerator.scaler.get_scale() < _LEAST_SCALE:
+            self._stop("the gradient is not finite, however small the loss is scaled", position, example, False)
         self.optimizer.zero_grad()
         done = replace(position, batch=position.batch + 1, step=position.step + 1, loss_sum=position.loss_sum + mean)
         if self.logs is not None:

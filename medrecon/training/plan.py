@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from medrecon.training.examples import Example, Examples, collate
 from medrecon.training.failures import compiler_said, kept_for_memory, memory_said, misfit_said
 from medrecon.training.losses import Loss
-from medrecon.training.state import RunFolder
+from medrecon.training.state import RunFolder, read_position
 from medrecon.training.task import Task
 
 __all__ = ["Measured", "Plan", "Stage", "least_memory", "make_plan", "measure", "saved_bytes", "stage_starts"]
@@ -55,7 +56,8 @@ class Stage:
 class Plan:
     """What will be done.
 
-    `memory` in bytes counts weights, gradients, the optimizer's memory and what a step of the largest stage keeps.
+    `steps` are those of the whole run, of which so many are `done`. `memory` in bytes counts weights, gradients, the optimizer's
+    memory and what a step of the largest stage keeps.
     """
 
     parameters: int
@@ -68,6 +70,8 @@ class Plan:
     device: str
     stages: tuple[Stage, ...]
     workers: int
+    steps: int
+    done: int = 0
 
     @property
     def memory(self) -> int:
@@ -75,8 +79,8 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """The time of all steps, validation left aside."""
-        return self.step * self.steps_per_epoch * self.epochs
+        """The time of the steps that are left, at the mean of all, and validation left aside."""
+        return self.step * max(0, self.steps - self.done)
 
     @property
     def step(self) -> float:
@@ -92,11 +96,16 @@ class Plan:
         return (
             f"parameters: {self.parameters:,}",
             f"samples: {self.samples} to train, {self.validation_samples} to validate",
-            f"steps: {self.steps_per_epoch} an epoch of batches of {self.batch_size}, {self.epochs} epochs, on {processes}",
+            f"steps: {self.steps_per_epoch} an epoch of batches of {self.batch_size}, {self._length()}, on {processes}",
             f"memory: at least {self.memory / 2**30:.2f} GiB on each device",
             f"time: {self.step:.3g} s a step{mean} ({computing:.3g} to compute, {reading:.3g} to read its batch), "
-            f"{_duration(self.seconds)} in all, and validation",
+            f"{_duration(self.seconds)} {'are left' if self.done else 'in all'}, and validation",
         )
+
+    def _length(self) -> str:
+        whole = self.steps_per_epoch * self.epochs
+        length = f"{self.epochs} epochs" if self.steps == whole else f"{self.steps:,} steps"
+        return f"{length}, of which {self.done:,} steps are done" if self.done else length
 
     def _mean(self, values: Sequence[float]) -> float:
         return fmean(values, [stage.epochs for stage in self.stages])
@@ -113,8 +122,9 @@ def make_plan(task: Task, accelerator: Accelerator, resumed: RunFolder | None = 
     recipe, device = task.recipe, accelerator.device
     network = task.network.to(device)
     batches = task.batches(0, accelerator.num_processes)
-    steps = len(batches) // accelerator.num_processes
-    epochs = recipe.epochs if recipe.max_steps is None else min(recipe.epochs, math.ceil(recipe.max_steps / steps))
+    an_epoch = len(batches) // accelerator.num_processes
+    steps = min(recipe.epochs * an_epoch, recipe.max_steps or sys.maxsize)
+    epochs = math.ceil(steps / an_epoch)
     starts = stage_starts(task.training, batches[0][0], epochs)
     kept = "" if resumed is None else kept_for_memory(resumed)
     with memory_said(least_memory(network), task.savings, kept), compiler_said():
@@ -124,12 +134,14 @@ def make_plan(task: Task, accelerator: Accelerator, resumed: RunFolder | None = 
         samples=len(task.training),
         validation_samples=len(task.validation),
         batch_size=recipe.batch_size,
-        steps_per_epoch=steps,
+        steps_per_epoch=an_epoch,
         epochs=recipe.epochs,
         n_processes=accelerator.num_processes,
         device=str(device),
         stages=tuple(stages),
         workers=recipe.workers,
+        steps=steps,
+        done=0 if resumed is None else read_position(resumed.last).step,
     )
 
 

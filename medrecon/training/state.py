@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.errors import InputError
-from medrecon.training.checkpoint import Checkpoint, load_into, read_checkpoint, write_checkpoint
+from medrecon.training.checkpoint import Checkpoint, load_into, read_checkpoint, read_metadata, write_checkpoint
 
 __all__ = ["Position", "RunFolder", "State", "read_state", "write_state"]
 
@@ -81,6 +81,17 @@ class State:
     scaler: Mapping[str, float]
 
 
+def read_position(path: Path) -> Position:
+    """Where the training stands whose state lies in a file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or holds weights alone.
+    """
+    return Position(**_run(path, read_metadata(path))["position"])
+
+
 def write_state(path: Path, state: State, card: Mapping[str, Any]) -> None:
     """Write one file that holds it all; see `write_checkpoint`."""
     tensors = {_NETWORK + name: tensor for name, tensor in state.network.state_dict().items()}
@@ -109,9 +120,7 @@ def read_state(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
         If the file cannot be used, is of another network, or holds weights alone.
     """
     checkpoint = read_checkpoint(path)
-    run = checkpoint.metadata.get("run")
-    if not isinstance(run, dict):
-        raise InputError(f"{path}: holds weights alone, and no state of a run to go on with")
+    run = _run(path, checkpoint.metadata)
     if run["n_processes"] != n_processes:
         raise InputError(
             f"{path}: the run had {run['n_processes']} processes, and now there are {n_processes}; "
@@ -127,3 +136,10 @@ def read_state(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
             memory.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
     return State(network, optimizer, Position(**run["position"]), n_processes, run["scaler"])
+
+
+def _run(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    run = metadata.get("run")
+    if not isinstance(run, dict):
+        raise InputError(f"{path}: holds weights alone, and no state of a run to go on with")
+    return run

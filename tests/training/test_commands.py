@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,10 @@ def test_a_run_may_begin_with_weights_and_its_card_says_so(tmp_path: Path) -> No
     assert other[1]["started_from"]["name"] == "tiny"
     assert other[1]["started_from"]["trained_steps"] == 3
     assert "started_from" not in one[1]
+    third = medrecon("train", config, "-o", tmp_path / "third", "--weights", second / "best.safetensors", *still)
+    assert third.status == 0
+    links = read_metadata(RunFolder(tmp_path / "third").last)["card"]["started_from"]
+    assert links["started_from"] == other[1]["started_from"]
     resumed = medrecon("train", config, "-o", second, "--resume", *still, "--set", "training.epochs=2")
     assert resumed.status == 0
     assert read_metadata(RunFolder(second).last)["card"]["started_from"]["name"] == "tiny"
@@ -173,7 +178,8 @@ def test_two_processes_with_unequal_shares_finish_and_agree(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("statuses", "wanted"), [((0, 0), 0), ((2, -6), 2), ((2, 1), 2), ((-15, 3), 3), ((0, 2), 2), ((-9, 0), 1)]
+    ("statuses", "wanted"),
+    [((0, 0), 0), ((2, -6), 2), ((2, 1), 2), ((-15, 3), 3), ((0, 2), 2), ((1, 2), 2), ((-9, 0), 1)],
 )
 def test_the_status_of_several_processes_is_that_of_the_one_that_said_what_failed(
     monkeypatch: pytest.MonkeyPatch, statuses: tuple[int, int], wanted: int
@@ -185,11 +191,29 @@ def test_the_status_of_several_processes_is_that_of_the_one_that_said_what_faile
         def poll(self) -> int:
             return self.returncode
 
-        def wait(self, _seconds: float) -> int:
+        def wait(self, _seconds: float = 0.0) -> int:
             return self.returncode
 
     monkeypatch.setattr("medrecon.commands.launch.subprocess.Popen", Ended)
     assert launch(["train"], 2) == wanted
+
+
+def test_what_ends_several_processes_ends_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM to the one that started them, whose own handler it has again afterwards."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def waiting(*_: object, **__: object) -> subprocess.Popen[bytes]:
+        started.append(real([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return started[-1]
+
+    real, before = subprocess.Popen, signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("medrecon.commands.launch.subprocess.Popen", waiting)
+    monkeypatch.setattr("medrecon.commands.launch._wait", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        launch(["train"], 2)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert [child.returncode for child in started] == [-signal.SIGTERM, -signal.SIGTERM]
 
 
 @pytest.mark.slow

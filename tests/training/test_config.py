@@ -159,6 +159,9 @@ def test_true_on_the_command_line_is_no_number() -> None:
 
 def test_what_has_no_unet_is_not_compiled(tmp_path: Path) -> None:
     assert "primal-dual has none" in fault(tmp_path, changed(TINY_CT, training__compile=True))
+    network = {"kind": "primal-dual", "iterations": 1, "features": 4, "primal_pools": 1}
+    values = changed(TINY_CT, training__compile=True, network=network)
+    assert load(tmp_path, values).training.compile
     assert load(tmp_path, changed(TINY, training__compile=True)).training.compile
 
 

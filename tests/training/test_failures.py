@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,42 @@ def test_a_loss_that_is_not_finite_is_one_line_and_status_2(tmp_path: Path) -> N
     less = ("--set", "optimizer.rate=1e-3", "--set", "training.clip=0.5")
     again = medrecon("train", config, "-o", tmp_path / "run", "--resume", *less)
     assert "trained 27 steps" in again.out, again.err
+
+
+def test_a_full_disk_is_said_and_the_last_checkpoint_kept(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    write_checkpoint(path, Checkpoint({"w": torch.ones(3)}, {"card": {}}))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # as a quota does
+    try:
+        with pytest.raises(InputError, match=r"w\.safetensors: the disk or the quota is full; free some space"):
+            write_checkpoint(path, Checkpoint({"w": torch.ones(100_000)}, {"card": {}}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_checkpoint(path).tensors["w"].shape == (3,)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_that_lie_where_a_run_would_write_are_kept(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    train_network(settings(TINY, training__max_steps=1), run.path)
+    run.last.unlink()
+    before = run.best.read_bytes()
+    with pytest.raises(InputError, match=r"best\.safetensors: are weights that a run would replace; give another"):
+        train_network(settings(TINY), run.path)
+    assert run.best.read_bytes() == before
+
+
+def test_a_gradient_that_no_scale_of_float16_mends_stops(tmp_path: Path) -> None:
+    """Steps are left out while the scale is halved, and not for ever."""
+    run, task, accelerator = RunFolder(tmp_path / "run"), build_task(settings(EVERY)), open_accelerator("fp32")
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    weights = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
+    for parameter in task.network.parameters():
+        parameter.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(TrainingStoppedError, match=r"step 2: the gradient is not finite, however .* batch of phantom"):
+        train(task, run, build_card(settings()), accelerator)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in task.network.state_dict().items())
 
 
 def test_weights_of_another_operator_family_say_which(tmp_path: Path) -> None:

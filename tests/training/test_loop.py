@@ -136,6 +136,18 @@ def _trained(task: Task, run: RunFolder) -> None:
     train(task, run, build_card(settings()), open_accelerator("fp32"))
 
 
+def test_the_plan_counts_the_steps_that_are_left(tmp_path: Path) -> None:
+    run, cut = RunFolder(tmp_path / "run"), settings(TINY, training__epochs=9, training__max_steps=4)
+    plan = make_plan(build_task(cut), open_accelerator("fp32"))
+    assert (plan.steps, plan.done, plan.seconds) == (4, 0, pytest.approx(4 * plan.step))
+    assert "3 an epoch of batches of 2, 4 steps, on" in plan.lines()[2]
+    train_network(cut, run.path)
+    plan = make_plan(build_task(settings()), open_accelerator("fp32"), run)
+    assert (plan.steps, plan.done, plan.seconds) == (6, 4, pytest.approx(2 * plan.step))
+    assert "3 an epoch of batches of 2, 2 epochs, of which 4 steps are done, on" in plan.lines()[2]
+    assert "are left, and validation" in plan.lines()[-1]
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_and_says_which_batch(tmp_path: Path, value: float) -> None:
     run, task = RunFolder(tmp_path / "run"), build_task(settings(TINY, training__save_every=1))
