@@ -67,7 +67,6 @@ class AugmentationSettings(Settings):
     shift: int = Field(default=0, ge=0)
     zoom: float = Field(default=1.0, ge=1, le=4, allow_inf_nan=False)
     tilt: float = Field(default=0.0, ge=0, le=180, allow_inf_nan=False)
-    warp: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
 
 
 class RemeasureSettings(Settings):

@@ -134,7 +134,8 @@ def train_network(
 ) -> Position:
     """Train as the settings say, into `folder`; the plan is told first.
 
-    A new run begins with random weights, or with `weights`: a name of `medrecon weights list`, or a file; the card names them.
+    A new run begins with random weights, or with `weights`: a name of `medrecon weights list`, or a file. The card names them, with
+    their data where these are others, and those that they had begun with themselves.
 
     Raises
     ------
@@ -150,7 +151,10 @@ def train_network(
         card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
     elif weights is not None:
         say_once = say if accelerator.is_main_process else _say_nothing
-        card["started_from"] = _start(task.network, settings, weights, say_once)
+        before = _start(task.network, settings, weights, say_once)
+        if before["data"] == card["data"]:
+            del before["data"]
+        card["started_from"] = before
     plan: Plan | None = None
     if accelerator.is_main_process:
         plan = make_plan(task, accelerator, run if resume else None)
@@ -163,7 +167,7 @@ def train_network(
 
 
 def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Take weights over, and say which: their name, steps, data and split, and with which they had begun themselves."""
+    """Take weights over, and say which: their name, steps, data and split, and those that they had begun with themselves."""
     path = find_weights(weights)
     card, before = read_card(path)
     family, wanted = operator_family(before.data), operator_family(settings.data)
@@ -175,8 +179,8 @@ def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Ca
     changed = differences(before.network.model_dump(mode="json"), settings.network.model_dump(mode="json"))
     if changed:
         say(f"begins with {path}, whose network is used otherwise: {'; '.join(changed)} now")
-    kept = ("name", "trained_steps", "medrecon", "data", "started_from")
-    return {key: card[key] for key in kept if key in card}
+    told = {key: card.get(key) for key in ("name", "trained_steps", "medrecon", "data")}
+    return told | {key: card[key] for key in ("started_from",) if key in card}
 
 
 def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> None:

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate, pad
+from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
 __all__ = ["Augmentation", "Blur", "ContrastAugmentation"]
-
-_WARP_POINTS = (5, 5)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Flips, quarter turns (half turns of an image that is not square), warps, zooms, tilts and shifts of images `(..., y, x)`.
+    """Flips, quarter turns (half turns of an image that is not square), zooms, tilts and shifts of images `(..., y, x)`.
 
     Parameters
     ----------
@@ -28,10 +26,6 @@ class Augmentation:
         the largest factor by which an image grows; one over it is the smallest. Images are interpolated by cubics.
     tilt
         the largest rotation to either side, in degrees.
-    warp
-        how far a smooth random field may move each of 5 x 5 points along each axis, in pixels. Cubics between these points go
-        seldom more than a quarter further, and never twice as far. Simard et al., Best practices for convolutional neural
-        networks, ICDAR (2003).
     """
 
     flips: bool = False
@@ -39,21 +33,18 @@ class Augmentation:
     shift: int = 0
     zoom: float = 1.0
     tilt: float = 0.0
-    warp: float = 0.0
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Draw a change and make it; as much is drawn whatever is allowed."""
         drawn = torch.rand(6, generator=generator).tolist()
-        coarse = 2 * torch.rand(1, 2, *_WARP_POINTS, generator=generator) - 1
         if self.flips and drawn[0] < 0.5:
             image = image.flip(-1)
         if self.turns:
             quarters = int(4 * drawn[1])
             square = image.shape[-1] == image.shape[-2]
             image = torch.rot90(image, quarters if square else 2 * (quarters % 2), dims=(-2, -1))
-        if self.zoom > 1 or self.tilt > 0 or self.warp > 0:
-            zoom, angle = self.zoom ** (2 * drawn[4] - 1), math.radians(self.tilt * (2 * drawn[5] - 1))
-            image = _resampled(image, zoom, angle, self.warp * coarse if self.warp > 0 else None)
+        if self.zoom > 1 or self.tilt > 0:
+            image = _resampled(image, self.zoom ** (2 * drawn[4] - 1), math.radians(self.tilt * (2 * drawn[5] - 1)))
         down, right = (round((2 * part - 1) * self.shift) for part in drawn[2:4])
         return _moved(_moved(image, down, -2), right, -1).contiguous()
 
@@ -118,16 +109,13 @@ class ContrastAugmentation:
         return changed * (image[tissue].mean() / mean.clamp_min(1e-3))
 
 
-def _resampled(image: Tensor, zoom: float, angle: float, moves: Tensor | None) -> Tensor:
-    """Grow by `zoom`, turn by `angle` about the middle, and move by a coarse field `(1, 2, ., .)` of (x, y); zeros come in."""
+def _resampled(image: Tensor, zoom: float, angle: float) -> Tensor:
+    """Grow by `zoom` and turn by `angle` about the middle; zeros come in from outside."""
     ny, nx = image.shape[-2:]
     sine, cosine = math.sin(angle) / zoom, math.cos(angle) / zoom
     matrix = image.new_tensor([[[cosine, -sine * ny / nx, 0.0], [sine * nx / ny, cosine, 0.0]]])
     stack = image.reshape(1, -1, ny, nx)
     grid = affine_grid(matrix, [1, 1, ny, nx], align_corners=False)
-    if moves is not None:
-        field = interpolate(moves.to(image), (ny, nx), mode="bicubic", align_corners=True)
-        grid = grid + field.movedim(1, -1) * image.new_tensor([2 / nx, 2 / ny])
     drawn = grid_sample(stack, grid, mode="bicubic", align_corners=False).clamp_min(0)
     return drawn.reshape(image.shape)
 

@@ -1,4 +1,4 @@
-"""Zooms, tilts, warps and contrasts: what they do to an image, and what they leave alone."""
+"""Zooms, tilts and contrasts: what they do to an image, and what they leave alone."""
 
 import math
 
@@ -49,24 +49,6 @@ def test_a_tilt_turns_rigidly_about_the_middle(shape: tuple[int, int]) -> None:
     assert max(angles) > 5
 
 
-@pytest.mark.parametrize("shape", [(65, 65), (65, 97)])
-def test_a_warp_is_a_smooth_field_through_what_was_drawn(shape: tuple[int, int]) -> None:
-    """Ramps along y and x, warped, show by how much each point was moved: cubics follow a ramp to a twentieth of a pixel."""
-    nx = shape[1]
-    ramps = torch.stack(torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape), indexing="ij"))
-    for seed in range(6):
-        generator = seeded(seed)
-        torch.rand(6, generator=generator)
-        right, down = 5 * (2 * torch.rand(2, 5, 5, generator=generator) - 1).double()
-        field = Augmentation(warp=5)(ramps, seeded(seed)) - ramps
-        drawn = torch.stack([down, right])[:, 1:-1, 1:-1]
-        torch.testing.assert_close(field[:, 16:-16:16, (nx - 1) // 4 : -1 : (nx - 1) // 4], drawn, rtol=0, atol=0.06)
-        inside = field[:, 9:-9, 9:-9]
-        assert float(inside.abs().max()) < 1.25 * 5
-        assert float(inside.diff(n=2, dim=1).abs().max()) < 0.4
-        assert float(inside.diff(n=2, dim=2).abs().max()) < 0.4
-
-
 @pytest.mark.parametrize("shape", [(64, 64), (63, 80)])
 def test_a_blur_adds_its_variance_to_a_spot_and_keeps_its_mass(shape: tuple[int, int]) -> None:
     image = spot(shape, (2.0, -3.0), width=4.0)  # of the standard deviation width / sqrt(2) along an axis
@@ -100,7 +82,7 @@ def test_a_zoom_keeps_brightness_and_no_value_falls_below_zero() -> None:
 
 def test_all_images_of_a_stack_are_moved_alike_in_their_precision() -> None:
     stack = torch.stack([spot((40, 48), (4.0, 6.0)), spot((40, 48), (-9.0, 3.0))]).double()
-    augmentation = Augmentation(flips=True, shift=4, zoom=1.2, tilt=10, warp=3)
+    augmentation = Augmentation(flips=True, shift=4, zoom=1.2, tilt=10)
     together = augmentation(stack, seeded(3))
     assert together.dtype == torch.float64
     for image, view in zip(stack, together, strict=True):
@@ -111,7 +93,7 @@ def test_what_is_allowed_later_does_not_change_what_is_drawn_before() -> None:
     image = torch.rand(16, 16, generator=seeded(0))
     one, other = seeded(5), seeded(5)
     Augmentation()(image, one)
-    Augmentation(flips=True, turns=True, shift=3, zoom=1.5, tilt=45, warp=2)(image, other)
+    Augmentation(flips=True, turns=True, shift=3, zoom=1.5, tilt=45)(image, other)
     assert torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=other))
 
 

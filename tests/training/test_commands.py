@@ -78,6 +78,7 @@ def test_a_run_may_begin_with_weights_and_its_card_says_so(tmp_path: Path) -> No
         torch.testing.assert_close(other[0].state_dict()[name], tensor, rtol=0, atol=1e-6)
     assert other[1]["started_from"]["name"] == "tiny"
     assert other[1]["started_from"]["trained_steps"] == 3
+    assert "data" not in other[1]["started_from"]  # they are those of the card
     assert "started_from" not in one[1]
     third = medrecon("train", config, "-o", tmp_path / "third", "--weights", second / "best.safetensors", *still)
     assert third.status == 0

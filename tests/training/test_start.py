@@ -36,6 +36,15 @@ def test_a_network_that_is_used_otherwise_is_told(run: Path, tmp_path: Path) -> 
     assert found.network.initial == "wavelet"  # type: ignore[union-attr]
 
 
+def test_data_that_were_others_are_named(run: Path, tmp_path: Path) -> None:
+    more = settings(TINY, network=UNET, data__train=6, training__max_steps=1)
+    train_network(more, tmp_path / "second", weights=str(run / "best.safetensors"))
+    train_network(more, tmp_path / "third", weights=str(tmp_path / "second" / "best.safetensors"))
+    card, _ = read_card(tmp_path / "third" / "best.safetensors")
+    assert card["started_from"].keys() == {"name", "trained_steps", "medrecon", "started_from"}
+    assert card["started_from"]["started_from"]["data"]["split"] == "trained on 5 phantoms, chosen on 2 others"
+
+
 def test_the_state_of_a_run_is_no_weights(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds the state of a training run, to go on with; its weights lie in"):
         copy_weights(run / "last.safetensors", tmp_path / "w.safetensors")
