@@ -75,7 +75,8 @@ class Workers:
     def run(self, groups: Sequence[Group]) -> Iterator[Row]:
         """Run all, and yield rows as they come, those of a group together.
 
-        When a worker dies with a group, its cases are run once more, each for itself; one that kills another is a failed row.
+        When a worker dies, the cases that it had are run once more at the end, one after the other; one that kills another worker
+        is a failed row.
 
         Raises
         ------
@@ -100,30 +101,37 @@ class Workers:
     def _run_on(
         self, client: Any, groups: Sequence[Group], work: _Work[T], failed: Callable[[Case, str], T]
     ) -> Iterator[T]:
-        from distributed import KilledWorker, as_completed
+        from distributed import as_completed
 
-        sent: dict[Any, tuple[Group, bool]] = {}
+        def send(group: Group) -> Any:
+            return client.submit(_listed, work, group, self.threads, pure=False, retries=0)
 
-        def send(group: Group, *, again: bool) -> Any:
-            future = client.submit(_listed, work, group, self.threads, pure=False, retries=0)
-            sent[future] = group, again
-            return future
+        sent = {send(group): group for group in groups}
+        suspects: list[Case] = []
+        for future in as_completed(list(sent)):
+            group = sent.pop(future)
+            rows = _rows(future, group, failed)
+            if rows is None:
+                suspects += group
+            else:
+                yield from rows
+        for case in suspects:  # alone, since what waits for a worker that dies is lost with it
+            rows = _rows(send((case,)), (case,), failed)
+            yield from [failed(case, _KILLED)] if rows is None else rows
 
-        queue = as_completed([send(group, again=False) for group in groups])
-        for future in queue:
-            group, again = sent.pop(future)
-            try:
-                rows = future.result()
-            except KilledWorker:
-                if not again:
-                    for case in group:
-                        queue.add(send((case,), again=True))
-                    continue
-                rows = [failed(case, _KILLED) for case in group]
-            except Exception as error:  # of Dask, or of a worker that lacks medrecon
-                reason = f"a worker could not run it: {type(error).__name__}: {error}"
-                rows = [failed(case, reason) for case in group]
-            yield from rows
+
+def _rows(future: Any, group: Group, failed: Callable[[Case, str], T]) -> list[T] | None:
+    """What became of a group, or None where its worker was killed."""
+    from distributed import KilledWorker
+
+    try:
+        rows: list[T] = future.result()
+    except KilledWorker:
+        return None
+    except Exception as error:  # of Dask, or of a worker that lacks medrecon
+        reason = f"a worker could not run it: {type(error).__name__}: {error}"
+        return [failed(case, reason) for case in group]
+    return rows
 
 
 def _listed(work: _Work[T], group: Sequence[Case], threads: int | None) -> list[T]:
