@@ -49,6 +49,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
             own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
             children.append(subprocess.Popen([sys.executable, "-m", "medrecon", *arguments], env=own, stderr=stderr))
         failed = _wait(children)
+        killed = next((rank for rank, child in enumerate(children) if child.poll() == -signal.SIGKILL), None)
         _end(children)
         if failed is None:
             return 0
@@ -58,6 +59,9 @@ def launch(arguments: Sequence[str], count: int) -> int:
         said = next((rank for rank in (*knowing, *order) if children[rank].returncode > 0), failed)
         if said > 0:
             _show(complaints[said - 1])
+        if killed is not None and not knowing:
+            what = f"process {killed} of {count} was killed from outside, by a lack of memory perhaps"
+            sys.stderr.write(f"medrecon: error: {what}; what was saved stays, and --resume goes on\n")
         status = children[said].returncode
         return status if status > 0 else 1
 

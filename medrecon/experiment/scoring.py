@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medrecon.config import DeviceName
+from medrecon.config.training_data import PhantomCTData, PhantomMRIData
 from medrecon.errors import InputError
 from medrecon.experiment.networks import load_network, read_card
 from medrecon.experiment.training import build_loss, open_accelerator
@@ -26,7 +27,7 @@ def score_weights(
     part
         "validation" or "test"; of fastMRI's files a folder, such as "multicoil_val".
     folder
-        that holds the data set, where it is not where medrecon puts it.
+        that holds the data set, where it is neither where it was in training nor where medrecon puts it.
     device
         None takes a GPU if there is one.
 
@@ -42,8 +43,9 @@ def score_weights(
             "score it by `medrecon benchmark`, or by `medrecon reconstruct` of full scans"
         )
     data = settings.data
-    if "folder" in type(data).model_fields:
-        data = data.model_copy(update={"folder": folder})
+    if not isinstance(data, PhantomMRIData | PhantomCTData):
+        known = data.folder if data.folder is not None and data.folder.is_dir() else None
+        data = data.model_copy(update={"folder": folder or known})
     elif folder is not None:
         raise InputError("--folder: the weights were trained on random phantoms, which lie in none; leave it out")
     if was_trained_on(data, part):

@@ -144,7 +144,7 @@ def train_network(
         cannot go on.
     """
     run, card = RunFolder(folder), build_card(settings)
-    _require_folder(run, card, resume)
+    changed = _require_folder(run, card, resume)
     accelerator = open_accelerator(settings.training.precision, device)
     task = build_task(settings)
     if resume:
@@ -158,6 +158,8 @@ def train_network(
     plan: Plan | None = None
     if accelerator.is_main_process:
         plan = make_plan(task, accelerator, run if resume else None)
+        if changed:
+            say(f"goes on with other settings than before: {'; '.join(changed)} now")
         for line in (f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}", *plan.lines()):
             say(line)
         if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
@@ -183,21 +185,24 @@ def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Ca
     return told | {key: card[key] for key in ("started_from",) if key in card}
 
 
-def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> None:
+def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> list[str]:
+    """Refuse a folder that a run cannot have, and return what is to be otherwise when it goes on."""
     if not resume:
         if run.last.exists():
             raise InputError(f"{run.path}: holds a training run; go on with --resume, or give another --output")
         if (kept := next((path for path in (run.best, run.card) if path.exists()), None)) is not None:
             raise InputError(f"{kept}: are weights that a run would replace; give another --output")
-        return
+        return []
     if not run.last.exists():
         raise InputError(f"{run.path}: holds no run to go on with; leave out --resume")
     before = _configuration(run.last)
-    lines = [line for line in differences(before, card["configuration"]) if line.partition(":")[0] not in _FREE]
+    changed = differences(before, card["configuration"])
+    lines = [line for line in changed if line.partition(":")[0] not in _FREE]
     if lines:
         raise InputError(
             f"{run.last}: the run was started with other settings: {'; '.join(lines[:3])} now; make them agree"
         )
+    return changed
 
 
 def _configuration(path: Path) -> dict[str, Any]:

@@ -106,8 +106,14 @@ class _Run:
             with memory_said(self.counted, task.savings, kept_for_memory(self.folder)):
                 start = time.perf_counter()
                 position = self._epoch(position)
-                with misfit_said():
-                    scores = validate(task.network, task.loss, task.validation, self.accelerator)
+                try:
+                    with misfit_said():
+                        scores = validate(task.network, task.loss, task.validation, self.accelerator)
+                except (InputError, KeyboardInterrupt):
+                    self.save(
+                        position, self.card
+                    )  # the epoch is trained, whatever is wrong with the samples of validation
+                    raise
                 position = self._finish_epoch(position, scores, time.perf_counter() - start)
         return position
 

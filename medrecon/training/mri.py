@@ -132,6 +132,11 @@ class ImageSlices:
         of it all.
     name
         of the set, for messages and seeds.
+
+    Raises
+    ------
+    InputError
+        when read, if an image is black, or its augmentation has moved it out of sight.
     """
 
     images: Sequence[Tensor] | PhantomImages
@@ -154,6 +159,8 @@ class ImageSlices:
         generator = torch.Generator().manual_seed(derived_seed(*keys))
         if epoch is not None:
             image = self.augmentation(image, generator)
+        if not bool(image.any()):
+            raise InputError(f"{self.name} {index}: nothing of it is left to scan; lower data.augmentation.shift")
         return self.simulate(image, generator, f"{self.name} {index}")
 
 

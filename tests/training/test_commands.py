@@ -180,10 +180,10 @@ def test_two_processes_with_unequal_shares_finish_and_agree(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("statuses", "wanted"),
-    [((0, 0), 0), ((2, -6), 2), ((2, 1), 2), ((-15, 3), 3), ((0, 2), 2), ((1, 2), 2), ((-9, 0), 1)],
+    [((0, 0), 0), ((2, -6), 2), ((2, 1), 2), ((-15, 3), 3), ((0, 2), 2), ((1, 2), 2), ((1, -9), 1), ((-6, 0), 1)],
 )
 def test_the_status_of_several_processes_is_that_of_the_one_that_said_what_failed(
-    monkeypatch: pytest.MonkeyPatch, statuses: tuple[int, int], wanted: int
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], statuses: tuple[int, int], wanted: int
 ) -> None:
     class Ended:
         def __init__(self, *_: object, env: dict[str, str], **__: object) -> None:
@@ -197,6 +197,8 @@ def test_the_status_of_several_processes_is_that_of_the_one_that_said_what_faile
 
     monkeypatch.setattr("medrecon.commands.launch.subprocess.Popen", Ended)
     assert launch(["train"], 2) == wanted
+    told = "process 1 of 2 was killed from outside, by a lack of memory perhaps; what was saved stays, and --resume"
+    assert (told in capsys.readouterr().err) == (statuses == (1, -9))
 
 
 def test_what_ends_several_processes_ends_them_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,6 +142,29 @@ def test_a_validation_that_is_not_finite_stops_and_keeps_the_weights(tmp_path: P
     assert not run.best.exists()
 
 
+@pytest.mark.parametrize("error", [InputError("v.h5: slice 1: is NaN"), KeyboardInterrupt()], ids=["file", "Ctrl-C"])
+def test_what_ends_validation_costs_no_epoch(tmp_path: Path, error: BaseException) -> None:
+    class Cut(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+            if not self.training:
+                raise error
+            x: Tensor = self.network(y, A)
+            return x
+
+    run, whole, task = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "whole"), build_task(settings())
+    with pytest.raises(type(error)):
+        train(replace(task, network=Cut(task.network)), run, build_card(settings()), open_accelerator("fp32"))
+    assert read_metadata(run.last)["run"]["position"]["step"] == 3
+    stripped(run.last)
+    train_network(settings(), run.path, resume=True)
+    train_network(settings(), whole.path)
+    assert losses(run.path) == losses(whole.path)
+
+
 def test_a_loss_that_is_not_finite_is_one_line_and_status_2(tmp_path: Path) -> None:
     config = written(tmp_path / "c.yaml", changed(TINY, optimizer__rate=1e30, training__epochs=9))
     done = medrecon("train", config, "-o", tmp_path / "run")
@@ -157,6 +180,13 @@ def test_a_loss_that_is_not_finite_is_one_line_and_status_2(tmp_path: Path) -> N
     less = ("--set", "optimizer.rate=1e-3", "--set", "training.clip=0.5")
     again = medrecon("train", config, "-o", tmp_path / "run", "--resume", *less)
     assert "trained 27 steps" in again.out, again.err
+
+
+def test_images_that_are_moved_out_of_sight_are_said(tmp_path: Path) -> None:
+    config = written(tmp_path / "c.yaml", changed(TINY, data__augmentation={"shift": 4000}))
+    done = medrecon("train", config, "-o", tmp_path / "run")
+    assert done.status == 2
+    assert re.search(r"phantom \d: nothing of it is left to scan; lower data\.augmentation\.shift", done.complaint)
 
 
 def test_a_full_disk_is_said_and_the_last_checkpoint_kept(tmp_path: Path) -> None:

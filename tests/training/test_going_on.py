@@ -29,7 +29,10 @@ def test_a_run_goes_on_with_another_rate_and_clip(tmp_path: Path) -> None:
     changes: list[dict[str, object]] = [{}, {"optimizer__rate": 1e-5}, {"training__clip": 1e-6}]
     for run, change in zip(runs, changes, strict=True):
         train_network(settings(EVERY, training__max_steps=4), run.path)
-        train_network(settings(EVERY, **change), run.path, resume=True)
+        told: list[str] = []
+        train_network(settings(EVERY, **change), run.path, resume=True, say=told.append)
+        assert told[0].startswith("goes on with other settings than before: ")
+        assert "training.max_steps: 4 and None" in told[0]
     same, slower, clipped = ([float(row["rate"]) for row in read_table(run.path / "steps.csv")] for run in runs)
     assert slower == pytest.approx([*same[:4], *(rate / 100 for rate in same[4:])])
     assert clipped == same
