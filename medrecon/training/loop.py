@@ -110,9 +110,8 @@ class _Run:
                     with misfit_said():
                         scores = validate(task.network, task.loss, task.validation, self.accelerator)
                 except (InputError, KeyboardInterrupt):
-                    self.save(
-                        position, self.card
-                    )  # the epoch is trained, whatever is wrong with the samples of validation
+                    if not self._enough(position):  # a run that is over would never be validated
+                        self.save(position, self.card)
                     raise
                 position = self._finish_epoch(position, scores, time.perf_counter() - start)
         return position

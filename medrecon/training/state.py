@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from medrecon.errors import InputError
 from medrecon.training.checkpoint import Checkpoint, load_into, read_checkpoint, read_metadata, write_checkpoint
 
-__all__ = ["Position", "RunFolder", "State", "read_state", "write_state"]
+__all__ = ["Position", "RunFolder", "State", "read_position", "read_state", "write_state"]
 
 _NETWORK, _OPTIMIZER = "network.", "optimizer."
 
