@@ -47,8 +47,8 @@ format: $(DEV) ## format the code, and mend what ruff can
 
 readme: $(DEV) ## write anew what README.md holds of figures: tables and picture
 	$(BIN)/medrecon demo
-	$(BIN)/python benchmarks/update_picture.py
-	$(BIN)/python benchmarks/update_readme.py
+	$(BIN)/python performance/update_picture.py
+	$(BIN)/python performance/update_readme.py
 
 clean: ## remove what these targets made
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -3,12 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from medrecon._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from medrecon.calibration import espirit, estimate_maps, low_resolution_maps
-    from medrecon.data.fastmri import FastMRIFile, KSpaceSample
-    from medrecon.data.lodopab import LoDoPaB
-    from medrecon.data.masks import SamplingMask
-    from medrecon.data.sinograms import SinogramSample
+    from medrecon.data.ct.lodopab import LoDoPaB
+    from medrecon.data.ct.sinograms import SinogramSample
+    from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample
+    from medrecon.data.mri.masks import SamplingMask
     from medrecon.errors import InputError
     from medrecon.evaluation import VolumeScore
     from medrecon.geometry import Arc, FanBeam, Grid, ParallelBeam, lodopab, lodopab_grid
@@ -25,26 +27,24 @@ if TYPE_CHECKING:
         sense,
     )
     from medrecon.problem import Problem, coil_problem, full_reconstruction, sense_problem, undersample
+    from medrecon.reconstructor import Reconstructor
     from medrecon.reconstructors import (
-        Cgls,
         FilteredBackprojection,
         NonnegativeTotalVariation,
         PoissonTotalVariation,
-        Reconstructor,
         RootSumOfSquares,
         Sense,
         Sirt,
+        Tikhonov,
         TotalVariation,
         WaveletSparsity,
         ZeroFilled,
     )
     from medrecon.spaces import Space
 
-__version__ = "0.1.0"
 
 __all__ = [
     "Arc",
-    "Cgls",
     "CoilMaps",
     "FanBeam",
     "FastMRIFile",
@@ -69,6 +69,7 @@ __all__ = [
     "SinogramSample",
     "Sirt",
     "Space",
+    "Tikhonov",
     "TotalVariation",
     "VolumeScore",
     "Wavelet",
@@ -92,10 +93,10 @@ __all__ = [
 
 _MODULES = {
     "medrecon.calibration": ("espirit", "estimate_maps", "low_resolution_maps"),
-    "medrecon.data.fastmri": ("FastMRIFile", "KSpaceSample"),
-    "medrecon.data.lodopab": ("LoDoPaB",),
-    "medrecon.data.masks": ("SamplingMask",),
-    "medrecon.data.sinograms": ("SinogramSample",),
+    "medrecon.data.mri.fastmri": ("FastMRIFile", "KSpaceSample"),
+    "medrecon.data.ct.lodopab": ("LoDoPaB",),
+    "medrecon.data.mri.masks": ("SamplingMask",),
+    "medrecon.data.ct.sinograms": ("SinogramSample",),
     "medrecon.errors": ("InputError",),
     "medrecon.evaluation": ("VolumeScore",),
     "medrecon.geometry": ("Arc", "FanBeam", "Grid", "ParallelBeam", "lodopab", "lodopab_grid"),
@@ -112,12 +113,12 @@ _MODULES = {
         "sense",
     ),
     "medrecon.problem": ("Problem", "coil_problem", "full_reconstruction", "sense_problem", "undersample"),
+    "medrecon.reconstructor": ("Reconstructor",),
     "medrecon.reconstructors": (
-        "Cgls",
+        "Tikhonov",
         "FilteredBackprojection",
         "NonnegativeTotalVariation",
         "PoissonTotalVariation",
-        "Reconstructor",
         "RootSumOfSquares",
         "Sense",
         "Sirt",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 import typer.main
 
-from medrecon import __version__
+from medrecon._version import __version__
 from medrecon.commands import about, benchmark, data, demo, reconstruct, scans, train, tune, weights
 from medrecon.commands.console import complain, expected, say
 

@@ -43,11 +43,11 @@ class AngularCells:
     period
         `2 pi`, or `pi` where opposite views are the same.
     widths
-        `(n_angles,)`: the cell of each view, radians; half way to its neighbours, and symmetric at a hole.
+        `(n_angles,)`: the cell of each view, radians; half way to its neighbors, and symmetric at a hole.
     holes
         `(n_holes, 2)`: first angle and width of what no cell covers.
     step
-        a usual distance between neighbours.
+        a usual distance between neighbors.
     """
 
     period: float
@@ -83,7 +83,7 @@ class Coverage:
     gaps
         first angle and width of each hole between the views, radians.
     radius
-        of the circle that is seen whole, millimetres: every line through it is measured, if the scan is complete.
+        of the circle that is seen whole, millimeters: every line through it is measured, if the scan is complete.
     complete
         whether every line through that circle is measured.
     words
@@ -138,7 +138,7 @@ def is_offset(geometry: Geometry) -> bool:
 
 
 def angular_cells(geometry: Geometry) -> AngularCells:
-    """Share the circle of angles among the views; for a centred parallel beam it closes after half a turn."""
+    """Share the circle of angles among the views; for a centered parallel beam it closes after half a turn."""
     half = isinstance(geometry, ParallelBeam) and not is_offset(geometry)
     period = math.pi if half else 2 * math.pi
     angles = np.mod(np.fromiter(geometry.angles, dtype=np.float64, count=len(geometry.angles)), period)
@@ -147,7 +147,7 @@ def angular_cells(geometry: Geometry) -> AngularCells:
     apart = np.sort(ahead[ahead > _SAME_VIEW])
     step = float(apart[3 * (len(apart) - 1) // 4])
     hole = ahead > _HOLE * step * (1 + 1e-9)
-    # Each view goes half way to both neighbours; beside a hole as far as on its other side.
+    # Each view goes half way to both neighbors; beside a hole as far as on its other side.
     right = np.where(hole, np.nan, ahead / 2)
     left = np.roll(right, 1)
     right, left = np.where(np.isnan(right), left, right), np.where(np.isnan(left), right, left)
@@ -168,18 +168,18 @@ def coverage(geometry: Geometry) -> Coverage:
     if isinstance(geometry, FanBeam):
         opening = 2 * math.asin(min(geometry.field_radius / geometry.source_distance, 1.0))
     needed = 2 * math.pi if offset else math.pi + opening
-    sees_centre = bool(np.ptp(np.sign(geometry.positions()[[0, -1]]))) or geometry.n_bins == 1
-    complete = sees_centre and _every_line(cells, opening)
+    sees_center = bool(np.ptp(np.sign(geometry.positions()[[0, -1]]))) or geometry.n_bins == 1
+    complete = sees_center and _every_line(cells, opening)
     scan = _kind(geometry, cells, complete, offset)
     gaps = tuple((float(first), float(width)) for first, width in cells.holes)
-    words = _words(geometry, scan, cells.arc, needed, radius, sees_centre)
+    words = _words(geometry, scan, cells.arc, needed, radius, sees_center)
     return Coverage(scan, cells.arc, needed, gaps, radius, complete, words)
 
 
 def truncation(sinogram: Tensor, geometry: Geometry) -> Truncation:
     """Measure how high a sinogram `(..., angle, detector)` is at the ends of the detector.
 
-    Means of some bins and neighbouring views, against the 99th percentile of all values, so that noise does not count.
+    Means of some bins and neighboring views, against the 99th percentile of all values, so that noise does not count.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def truncation(sinogram: Tensor, geometry: Geometry) -> Truncation:
 
 
 def _highest(edges: NDArray[np.float64], views: int) -> float:
-    """The highest mean of neighbouring views, of `edges (batch, angle)`."""
+    """The highest mean of neighboring views, of `edges (batch, angle)`."""
     n = edges.shape[-1] // views * views
     return float(edges[:, :n].reshape(len(edges), -1, views).mean(-1).max())
 
@@ -247,10 +247,10 @@ def _kind(geometry: Geometry, cells: AngularCells, complete: bool, offset: bool)
     return Scan.SHORT
 
 
-def _words(geometry: Geometry, scan: Scan, arc: float, needed: float, radius: float, sees_centre: bool) -> str:
+def _words(geometry: Geometry, scan: Scan, arc: float, needed: float, radius: float, sees_center: bool) -> str:
     n, degrees = len(geometry.angles), math.degrees(arc)
-    if not sees_centre:
-        return f"{n} views of a detector that does not see the centre of rotation: check its offset"
+    if not sees_center:
+        return f"{n} views of a detector that does not see the center of rotation: check its offset"
     match scan:
         case Scan.LIMITED:
             return (
@@ -266,11 +266,11 @@ def _words(geometry: Geometry, scan: Scan, arc: float, needed: float, radius: fl
         case Scan.OFFSET:
             return (
                 f"{n} views over a full turn with a detector offset by {geometry.offset:g} mm, which sees up to {radius:.1f} mm "
-                "from the centre"
+                "from the center"
             )
     if is_offset(geometry):
         text += (
             f"; the detector is offset by {geometry.offset:g} mm, and only a full turn would see more than {radius:.1f} mm "
-            "from the centre"
+            "from the center"
         )
     return text

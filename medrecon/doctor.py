@@ -19,8 +19,8 @@ def examine() -> list[tuple[str, str]]:
     """Return what was found, as pairs of words."""
     import torch
 
-    from medrecon import __version__
-    from medrecon.data.cache import cache_root
+    from medrecon._version import __version__
+    from medrecon.data.sets.cache import cache_root
 
     rows = [
         ("medrecon", __version__),

@@ -15,7 +15,7 @@ __all__ = ["LODOPAB_FR_PROTOCOL", "LODOPAB_PROTOCOL", "PROTOCOL", "MeanScore", "
 PROTOCOL = "fastmri-v1"
 #: PSNR and SSIM of each image, `data_range` the maximum less the minimum of its target; means over the images.
 LODOPAB_PROTOCOL = "lodopab"
-#: The same with a `data_range` of 1, the whole range of LoDoPaB's normalised images.
+#: The same with a `data_range` of 1, the whole range of LoDoPaB's normalized images.
 LODOPAB_FR_PROTOCOL = "lodopab-fr"
 
 

@@ -24,9 +24,9 @@ __all__ = [
     "GroupL1",
     "LeastSquares",
     "Proximable",
-    "Rotated",
     "Smooth",
     "SquaredDistance",
+    "UnitaryPrecomposition",
     "Zero",
     "conjugate",
 ]
@@ -197,26 +197,26 @@ class Box:
 @final
 @dataclass(frozen=True, eq=False)
 class SquaredDistance:
-    """`weight * |x - centre|^2 / 2`."""
+    """`weight * |x - center|^2 / 2`."""
 
     space: Space
-    centre: Tensor
+    center: Tensor
     weight: Scalar = 1.0
 
     def __post_init__(self) -> None:
-        self.space.require(self.centre, "SquaredDistance")
+        self.space.require(self.center, "SquaredDistance")
 
     def __call__(self, x: Tensor, /) -> Tensor:
-        return 0.5 * self.weight * self.space.norm(x - self.centre) ** 2
+        return 0.5 * self.weight * self.space.norm(x - self.center) ** 2
 
     def prox(self, x: Tensor, step: Scalar, /) -> Tensor:
         pull = self.space.expand(self.weight * step)
-        return (x + pull * self.centre) / (1 + pull)
+        return (x + pull * self.center) / (1 + pull)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Rotated:
+class UnitaryPrecomposition:
     """`f(U x)` for a unitary `U` (`U.H U = U U.H = 1`): `prox = U.H prox_f U`."""
 
     f: Proximable
@@ -224,7 +224,9 @@ class Rotated:
 
     def __post_init__(self) -> None:
         if self.f.space != self.U.range:
-            raise ValueError(f"Rotated takes a functional of the range of U, {self.U.range}, got one of {self.f.space}")
+            raise ValueError(
+                f"UnitaryPrecomposition takes a functional of the range of U, {self.U.range}, got one of {self.f.space}"
+            )
 
     @property
     def space(self) -> Space:

@@ -1,7 +1,7 @@
 """How a CT scan lies in space: the grid of the image and the rays of the scanner, as frozen values.
 
-Lengths are millimetres, angles radians. The image `(y, x)` has its pixel `(i, j)` at `y = (i - (ny - 1) / 2) dy`, `x` likewise,
-so that y grows downwards in a picture. The ray at the signed distance s from the centre whose normal lies at the angle phi is
+Lengths are millimeters, angles radians. The image `(y, x)` has its pixel `(i, j)` at `y = (i - (ny - 1) / 2) dy`, `x` likewise,
+so that y grows downwards in a picture. The ray at the signed distance s from the center whose normal lies at the angle phi is
 `x cos(phi) + y sin(phi) = s`: a parallel beam at angle theta measures `phi = theta` at all s. `repr` of every value is code.
 """
 
@@ -22,7 +22,7 @@ _LARGEST_ANGLE = 4 * math.pi  # two turns: what lies beyond was given in degrees
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of pixels about the centre of rotation.
+    """A grid of pixels about the center of rotation.
 
     >>> Grid((362, 362), 0.5)
     Grid(shape=(362, 362), spacing=(0.5, 0.5))
@@ -32,7 +32,7 @@ class Grid:
     shape
         `(y, x)`.
     spacing
-        `(dy, dx)` in millimetres; one number for square pixels.
+        `(dy, dx)` in millimeters; one number for square pixels.
 
     Raises
     ------
@@ -56,16 +56,16 @@ class Grid:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Sizes `(y, x)` of the image in millimetres, outer edges of the pixels included."""
+        """Sizes `(y, x)` of the image in millimeters, outer edges of the pixels included."""
         return self.shape[0] * self.spacing[0], self.shape[1] * self.spacing[1]
 
     @property
     def radius(self) -> float:
-        """Radius in millimetres of the circle around the image."""
+        """Radius in millimeters of the circle around the image."""
         return math.hypot(*self.extent) / 2
 
     def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The pixels' `y` and `x` in millimetres."""
+        """The pixels' `y` and `x` in millimeters."""
         (ny, nx), (dy, dx) = self.shape, self.spacing
         return _positions(ny, dy, 0.0), _positions(nx, dx, 0.0)
 
@@ -124,7 +124,7 @@ class Rays:
     views
         `(n_angles, 2)`: cosine and sine of each view's angle.
     bins
-        `(n_bins, 3)`: cosine and sine of the turn of a bin's ray from the view's, and its signed distance s in millimetres.
+        `(n_bins, 3)`: cosine and sine of the turn of a bin's ray from the view's, and its signed distance s in millimeters.
     """
 
     views: NDArray[np.float64]
@@ -147,9 +147,9 @@ class ParallelBeam:
     n_bins
         number of detector elements.
     spacing
-        distance between them in millimetres.
+        distance between them in millimeters.
     offset
-        shift of the detector's centre along itself in millimetres.
+        shift of the detector's center along itself in millimeters.
 
     Raises
     ------
@@ -172,7 +172,7 @@ class ParallelBeam:
         return len(self.angles), self.n_bins
 
     def positions(self) -> NDArray[np.float64]:
-        """Places of the bins on the detector, millimetres."""
+        """Places of the bins on the detector, millimeters."""
         return _positions(self.n_bins, self.spacing, self.offset)
 
     def rays(self) -> Rays:
@@ -182,7 +182,7 @@ class ParallelBeam:
 
     @property
     def field_radius(self) -> float:
-        """Radius in millimetres of the circle that every view sees whole."""
+        """Radius in millimeters of the circle that every view sees whole."""
         return float(min(abs(self.positions()[[0, -1]])) + self.spacing / 2)
 
     def __getitem__(self, key: slice | Sequence[int]) -> Self:
@@ -194,7 +194,7 @@ class ParallelBeam:
 class FanBeam:
     """Rays that start in one point: at angle beta the source is at `R (x, y) = R (sin(beta), -cos(beta))`.
 
-    The middle of the detector lies opposite, `detector_distance` beyond the centre of rotation; its axis points along
+    The middle of the detector lies opposite, `detector_distance` beyond the center of rotation; its axis points along
     `(x, y) = (cos(beta), sin(beta))`, so that a far source gives the parallel beam of the same angles.
 
     Parameters
@@ -204,13 +204,13 @@ class FanBeam:
     n_bins
         number of detector elements.
     spacing
-        distance between them in millimetres, along the detector; along the arc where it is curved.
+        distance between them in millimeters, along the detector; along the arc where it is curved.
     source_distance, detector_distance
-        from the centre of rotation to the source, and to the detector, millimetres.
+        from the center of rotation to the source, and to the detector, millimeters.
     curved
         whether the detector is an arc about the source, or flat.
     offset
-        shift of the detector's centre along itself in millimetres.
+        shift of the detector's center along itself in millimeters.
 
     Raises
     ------
@@ -233,13 +233,13 @@ class FanBeam:
         _require_length(who, "source_distance", self.source_distance)
         if not (math.isfinite(self.detector_distance) and self.detector_distance >= 0):
             raise ValueError(
-                f"{who} takes a detector_distance of at least 0 mm from the centre, got {self.detector_distance}"
+                f"{who} takes a detector_distance of at least 0 mm from the center, got {self.detector_distance}"
             )
         widest = float(abs(self.fan_angles()[[0, -1]]).max())
         if widest >= math.pi / 2:
             raise ValueError(
                 f"{who}: the detector's edge lies {math.degrees(widest):.0f} degrees from the central ray, and less than 90 "
-                "is possible; check spacing and distances, which are millimetres"
+                "is possible; check spacing and distances, which are millimeters"
             )
 
     @property
@@ -249,11 +249,11 @@ class FanBeam:
 
     @property
     def source_to_detector(self) -> float:
-        """Distance of source and detector in millimetres."""
+        """Distance of source and detector in millimeters."""
         return self.source_distance + self.detector_distance
 
     def positions(self) -> NDArray[np.float64]:
-        """Places of the bins along the detector, millimetres."""
+        """Places of the bins along the detector, millimeters."""
         return _positions(self.n_bins, self.spacing, self.offset)
 
     def fan_angles(self) -> NDArray[np.float64]:
@@ -270,7 +270,7 @@ class FanBeam:
 
     @property
     def field_radius(self) -> float:
-        """Radius in millimetres of the circle that every view sees whole."""
+        """Radius in millimeters of the circle that every view sees whole."""
         half = self.spacing / 2 / self.source_to_detector
         edge = float(min(abs(self.positions()[[0, -1]]))) / self.source_to_detector
         angle = edge + half if self.curved else math.atan(edge + half)
@@ -312,8 +312,8 @@ def require_outside(geometry: Geometry, grid: Grid) -> None:
         x, y = geometry.source_distance * sine, -geometry.source_distance * cosine
         if abs(x) <= half_x and abs(y) <= half_y:
             raise ValueError(
-                f"the source, {geometry.source_distance:g} mm from the centre, lies inside the image of {grid.extent[0]:g} x "
-                f"{grid.extent[1]:g} mm; take a smaller image, or check that all lengths are millimetres"
+                f"the source, {geometry.source_distance:g} mm from the center, lies inside the image of {grid.extent[0]:g} x "
+                f"{grid.extent[1]:g} mm; take a smaller image, or check that all lengths are millimeters"
             )
 
 
@@ -359,4 +359,4 @@ def _require_detector(who: str, n_bins: int, spacing: float, offset: float) -> N
         raise ValueError(f"{who} takes at least one detector bin, got {n_bins}")
     _require_length(who, "spacing", spacing)
     if not math.isfinite(offset):
-        raise ValueError(f"{who} takes a finite offset in millimetres, got {offset}")
+        raise ValueError(f"{who} takes a finite offset in millimeters, got {offset}")

@@ -18,7 +18,7 @@ _K1, _K2 = 0.01, 0.03
 
 
 def nmse(prediction: Tensor, target: Tensor) -> float:
-    """The normalised mean squared error `|prediction - target|^2 / |target|^2`.
+    """The normalized mean squared error `|prediction - target|^2 / |target|^2`.
 
     Raises
     ------

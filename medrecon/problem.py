@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from medrecon.calibration import estimate_maps
-from medrecon.data.fastmri import KSpaceSample
-from medrecon.data.masks import SamplingMask
-from medrecon.data.photons import count_photons
-from medrecon.data.sinograms import SinogramSample
+from medrecon.data.ct.photons import count_photons
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
+from medrecon.geometry import Geometry, Grid
 from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, sense
 from medrecon.spaces import image_space, kspace_space, root_sum_of_squares
 
 __all__ = [
     "Problem",
+    "add_dose_noise",
     "coil_problem",
+    "crop_readout",
     "ct_problem",
-    "cut_band",
     "full_reconstruction",
-    "keep_views",
-    "lower_dose",
+    "radon",
     "remove_oversampling",
     "sense_problem",
+    "subsample_views",
     "undersample",
 ]
 
@@ -42,12 +45,12 @@ class Problem:
     A
         the operator of the scan.
     shape
-        `(y, x)` of the picture: the centre of what a reconstructor gives.
+        `(y, x)` of the image that is shown: the center of what a reconstructor gives.
     target
         real `(..., *shape)`, or None.
-    remarks
+    notes
         what a user should know of how the problem was made.
-    maps
+    maps_origin
         where the coil maps come from: "espirit", "low-resolution", "given", "uniform" (a single coil) or "none".
     """
 
@@ -55,11 +58,11 @@ class Problem:
     A: LinearOperator
     shape: tuple[int, int]
     target: Tensor | None = None
-    remarks: tuple[str, ...] = ()
-    maps: str = "none"
+    notes: tuple[str, ...] = ()
+    maps_origin: str = "none"
 
-    def picture(self, x: Tensor) -> Tensor:
-        """The image `(..., y, x)`, of a complex one its magnitude, its centre cut out to `shape`."""
+    def display_image(self, x: Tensor) -> Tensor:
+        """The image `(..., y, x)`, of a complex one its magnitude, its center cut out to `shape`."""
         space = image_space(tuple(x.shape[-2:]))
         return Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
 
@@ -96,7 +99,7 @@ def remove_oversampling(sample: KSpaceSample) -> KSpaceSample:
     return replace(sample, kspace=_lines_of(kept), oversampling=max(1.0, sample.oversampling * rows / n_rows))
 
 
-def cut_band(sample: KSpaceSample, first: int, rows: int) -> KSpaceSample:
+def crop_readout(sample: KSpaceSample, first: int, rows: int) -> KSpaceSample:
     """The sample as if the scanner had read only the rows from `first` on, where whole readouts were acquired.
 
     The rows of the image along a fully sampled readout are independent of each other, so that a band is a scan of its own. The
@@ -109,9 +112,9 @@ def cut_band(sample: KSpaceSample, first: int, rows: int) -> KSpaceSample:
     """
     n_rows = sample.kspace.shape[-2]
     if sample.sampled.ndim != 1 or n_rows != sample.matrix[0]:
-        raise ValueError("cut_band takes whole readouts without oversampling; call remove_oversampling first")
+        raise ValueError("crop_readout takes whole readouts without oversampling; call remove_oversampling first")
     if first < 0 or rows < 1 or first + rows > n_rows:
-        raise ValueError(f"cut_band takes rows within 0 to {n_rows}, got {first} to {first + rows}")
+        raise ValueError(f"crop_readout takes rows within 0 to {n_rows}, got {first} to {first + rows}")
     kept = _rows_of(sample.kspace).narrow(-2, first, rows)
     target = None if sample.target is None else sample.target.narrow(-2, first, rows)
     return replace(sample, kspace=_lines_of(kept), matrix=(rows, sample.matrix[1]), target=target)
@@ -132,7 +135,7 @@ def _lines_of(rows: Tensor) -> Tensor:
 def full_reconstruction(sample: KSpaceSample) -> Tensor:
     """The root-sum-of-squares image of all coils, real `matrix`: the target of fastMRI for a fully sampled scan."""
     problem = coil_problem(sample)
-    return problem.picture(root_sum_of_squares(problem.A.H(problem.y), -3))
+    return problem.display_image(root_sum_of_squares(problem.A.H(problem.y), -3))
 
 
 def coil_problem(sample: KSpaceSample, *, device: torch.device | str = "cpu") -> Problem:
@@ -157,7 +160,7 @@ def sense_problem(sample: KSpaceSample, *, maps: Tensor | None = None, device: t
     """
     sample = remove_oversampling(sample)
     kspace = sample.kspace.to(device)
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     origin = "given"
     if maps is None and kspace.shape[0] == 1:
         maps, origin = torch.ones_like(kspace), "uniform"
@@ -167,12 +170,12 @@ def sense_problem(sample: KSpaceSample, *, maps: Tensor | None = None, device: t
         except InputError as error:
             raise InputError(f"{sample.name}, slice {sample.slice_index}: {error}") from None
         maps, origin = estimate.maps, estimate.method
-        remarks = () if estimate.message is None else (estimate.message,)
+        notes = () if estimate.message is None else (estimate.message,)
     A = sense(sample.sampled.to(device), maps.to(device))
-    return Problem(kspace, A, sample.matrix, sample.target, remarks, origin)
+    return Problem(kspace, A, sample.matrix, sample.target, notes, origin)
 
 
-def keep_views(sample: SinogramSample, count: int) -> SinogramSample:
+def subsample_views(sample: SinogramSample, count: int) -> SinogramSample:
     """The sample as if only `count` of its views, evenly spaced, had been measured: those of indices `k n // count`.
 
     Raises
@@ -190,7 +193,7 @@ def keep_views(sample: SinogramSample, count: int) -> SinogramSample:
     return replace(sample, sinogram=sample.sinogram[kept], geometry=sample.geometry[kept])
 
 
-def lower_dose(sample: SinogramSample, photons: float, generator: torch.Generator) -> SinogramSample:
+def add_dose_noise(sample: SinogramSample, photons: float, generator: torch.Generator) -> SinogramSample:
     """The sample with the noise of so many photons a ray on top of what it holds.
 
     Where its own photons are known, those it then has are `1 / (1 / own + 1 / photons)`: the variances add.
@@ -222,3 +225,9 @@ def ct_problem(samples: Sequence[SinogramSample], *, device: torch.device | str 
     targets = [sample.target for sample in samples if sample.target is not None]
     A = Radon(first.grid, first.geometry)
     return Problem(y, A, first.grid.shape, torch.stack(targets) if targets else None)
+
+
+@lru_cache(maxsize=16)
+def radon(grid: Grid, geometry: Geometry) -> Radon:
+    """The Radon transform, one object for all scans that share it: its rays and its norm are then found once."""
+    return Radon(grid, geometry)

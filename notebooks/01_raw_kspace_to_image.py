@@ -19,10 +19,10 @@ from medrecon import FastMRIFile, full_reconstruction, psnr, ssim, undersample
 from medrecon.benchmark.lesion import lesion_in_kspace, place_lesion
 from medrecon.calibration import noise_level
 from medrecon.config import SenseSettings, VarNetMethodSettings, WaveletSettings, ZeroFilledSettings
-from medrecon.data.masks import equispaced_fraction_mask
-from medrecon.experiment import build_reconstructor, pose_problem
-from medrecon.operators import CoilMaps, Fourier, find
+from medrecon.data.mri.masks import equispaced_fraction_mask
+from medrecon.operators import CoilMaps, Fourier, factor_of
 from medrecon.problem import remove_oversampling
+from medrecon.workflows import build_reconstructor, pose_problem
 
 Path("work").mkdir(exist_ok=True)
 _ = torch.set_grad_enabled(False)  # nothing is trained here
@@ -61,11 +61,11 @@ lesion = place_lesion(full_reconstruction(middle), diameter=5, edge=1, contrast=
 scan = remove_oversampling(lesion_in_kspace(middle, lesion))
 target = full_reconstruction(scan)
 white = float(target.quantile(0.998))
-print("without oversampling:  ", tuple(scan.kspace.shape), "  lesion at (y, x) =", lesion.centre)
+print("without oversampling:  ", tuple(scan.kspace.shape), "  lesion at (y, x) =", lesion.center)
 
 # %%
 whole = pose_problem(scan, ZeroFilledSettings())
-coil_images = (find(whole.A, Fourier, "this cell").H)(scan.kspace).abs()
+coil_images = (factor_of(whole.A, Fourier, "this cell").H)(scan.kspace).abs()
 draw(
     Row(
         {f"k-space, coil {c}": (scan.kspace[c].abs() + 1e-9).log10() for c in (0, 3, 6, 9)},
@@ -92,11 +92,11 @@ problem = pose_problem(sample, SenseSettings())
 print(
     f"{int(mask.sampled.sum())} of {len(mask.sampled)} lines: acceleration {sample.true_acceleration:.2f}, {mask.kind}"
 )
-print("coil maps:", problem.maps)
+print("coil maps:", problem.maps_origin)
 print("the operator of the scan:", problem.A)
 
 # %%
-maps = find(problem.A, CoilMaps, "this cell").maps
+maps = factor_of(problem.A, CoilMaps, "this cell").maps
 draw(
     Row(
         {
@@ -141,7 +141,7 @@ def reconstruct_all(sample):
     images = {}
     for name, settings in methods.items():
         problem = pose_problem(sample, settings)
-        images[name] = problem.picture(build_reconstructor(settings)(problem.y, problem.A))
+        images[name] = problem.display_image(build_reconstructor(settings)(problem.y, problem.A))
     return images
 
 
@@ -185,7 +185,7 @@ reconstructors["VarNet"] = replace(varnet, network=varnet.network.reconstruct)
 
 y, A = problem.y, problem.A
 m = y.numel() / sample.true_acceleration
-to_coil_images = find(A, Fourier, "this cell").H
+to_coil_images = factor_of(A, Fourier, "this cell").H
 residuals = {}
 for name, reconstruct in reconstructors.items():
     r = y - A(reconstruct(y, A))
@@ -233,7 +233,7 @@ images_8 = reconstruct_all(undersample(scan, eightfold))
 
 def around(image, reach=24):
     """The place of the lesion."""
-    y, x = lesion.centre
+    y, x = lesion.center
     return image[y - reach : y + reach, x - reach : x + reach]
 
 

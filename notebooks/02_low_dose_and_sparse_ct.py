@@ -20,14 +20,14 @@ from medrecon.config import (
     PoissonTotalVariationSettings,
     PrimalDualMethodSettings,
 )
-from medrecon.data.attenuation import AttenuationUnit, attenuation_from_hounsfield, hounsfield_from_attenuation
-from medrecon.data.ct_phantoms import abdomen_volume
-from medrecon.data.ct_simulation import measured_sinogram
-from medrecon.data.projections import phantom_image
+from medrecon.data.ct.attenuation import AttenuationUnit, attenuation_from_hounsfield, hounsfield_from_attenuation
+from medrecon.data.ct.phantoms import abdomen_volume
+from medrecon.data.ct.projections import phantom_image
+from medrecon.data.ct.simulation import measured_sinogram
 from medrecon.evaluation import image_range
-from medrecon.experiment import build_ct_reconstructor
-from medrecon.experiment.remarks import ct_remarks
-from medrecon.problem import ct_problem, keep_views, lower_dose
+from medrecon.problem import add_dose_noise, ct_problem, subsample_views
+from medrecon.scans.learned_notes import ct_notes
+from medrecon.workflows import build_ct_reconstructor
 
 _ = torch.set_grad_enabled(False)  # nothing is trained here
 
@@ -65,7 +65,7 @@ print("grid:    ", full.grid)
 #
 # The library computes attenuation in 1/mm. A CT image is read in Hounsfield units,
 # `HU = 1000 (mu - mu_water) / (mu_water - mu_air)`: air is -1000, water 0. The range from air to bone is far wider than what
-# an eye tells apart on a screen, so one looks through a *window*: its level is the middle grey, its width the range from
+# an eye tells apart on a screen, so one looks through a *window*: its level is the middle gray, its width the range from
 # black to white.
 
 # %%
@@ -96,7 +96,7 @@ SOFT = (-160, 240)
 # %%
 def photons(sample, count):
     """The sample as measured with so many photons a ray."""
-    return lower_dose(sample, count, torch.Generator().manual_seed(0))
+    return add_dose_noise(sample, count, torch.Generator().manual_seed(0))
 
 
 def reconstruct(settings, sample):
@@ -109,8 +109,8 @@ def reconstruct(settings, sample):
 def disc(y, x, radius):
     """A disc of the phantom, given in its units, in pixels."""
     scale = HALF / grid.spacing[0]
-    centre = [round(place * scale + (n - 1) / 2) for place, n in zip((y, x), grid.shape, strict=True)]
-    return Lesion((centre[0], centre[1]), radius * scale, edge=1.0, height=0.0)
+    center = [round(place * scale + (n - 1) / 2) for place, n in zip((y, x), grid.shape, strict=True)]
+    return Lesion((center[0], center[1]), radius * scale, edge=1.0, height=0.0)
 
 
 liver = disc(0.0, -0.34, 0.055).profile(grid.shape) == 1
@@ -129,7 +129,7 @@ draw(Row({f"{n}: liver +- {i[liver].std():.0f} HU": i[BODY] for n, i in by_dose.
 # nothing is known, and backprojection draws streaks.
 
 # %%
-views = {f"{n} views": keep_views(doses["100,000 photons"], n) for n in (1000, 200, 100, 50)}
+views = {f"{n} views": subsample_views(doses["100,000 photons"], n) for n in (1000, 200, 100, 50)}
 draw(Row({name: reconstruct(ramp, sample)[BODY] for name, sample in views.items()}, SOFT, "HU"))
 
 # %% [markdown]
@@ -184,9 +184,9 @@ low_dose = compare(doses["4,096 photons"])
 # Now few views. The network has never seen such a scan, and medrecon says so where it is used:
 
 # %%
-sparse = keep_views(doses["20,000 photons"], 60)
-for remark in ct_remarks(build_ct_reconstructor(methods["primal-dual"]), sparse):
-    print("remark:", remark)
+sparse = subsample_views(doses["20,000 photons"], 60)
+for note in ct_notes(build_ct_reconstructor(methods["primal-dual"]), sparse):
+    print("note:", note)
 few_views = compare(sparse)
 
 # %% [markdown]
@@ -221,7 +221,7 @@ print(f"{'truth':20} {misfit(truth, doses['4,096 photons']):18.2f} {misfit(truth
 
 # %%
 lesions = {"10 mm": disc(-0.20, -0.44, 0.038), "3.4 mm": disc(-0.10, -0.28, 0.012)}
-y, x = lesions["10 mm"].centre
+y, x = lesions["10 mm"].center
 place = (slice(y - 30, y + 50), slice(x - 30, x + 60))
 for scan, images in {"1000 views, 4,096 photons": low_dose, "60 views, 20,000 photons": few_views}.items():
     print(scan)
@@ -241,7 +241,7 @@ draw(
 #
 # ## What to take along
 #
-# - Photons set the noise, views the artefacts; at one dose they can be traded.
+# - Photons set the noise, views the artifacts; at one dose they can be traded.
 # - FBP is linear: a lesion keeps its contrast, within the noise. Other methods clean what they believe to be noise, and the
 #   smallest findings are the first to go.
 # - Compare in one window and in HU: a method may look clean, and be off by 20 HU.

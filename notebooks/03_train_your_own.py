@@ -18,10 +18,10 @@ from figures import Row, draw
 from program import medrecon
 
 from medrecon.benchmark import load_benchmark
-from medrecon.benchmark.scenes import mri_scene
-from medrecon.benchmark.sources import mri_items
-from medrecon.experiment import build_reconstructor, pose_problem
+from medrecon.benchmark.inputs import mri_inputs
+from medrecon.benchmark.sources import mri_images
 from medrecon.training.logs import read_table
+from medrecon.workflows import build_reconstructor, pose_problem
 
 Path("work").mkdir(exist_ok=True)
 
@@ -96,11 +96,11 @@ _ = axes.legend(frameon=False)
 #
 # Weights without their origin cannot be trusted. Beside them lies a card: what they are for, what they were trained on, by
 # which settings, how they scored. It also travels inside the file of weights, and medrecon reads it to build the network and
-# to refuse or to remark on scans that do not fit.
+# to refuse or to note on scans that do not fit.
 
 # %%
 card = json.loads((run / "best.json").read_text())
-for key in ("name", "intended_use", "operator", "normalisation", "data", "trained_steps"):
+for key in ("name", "intended_use", "operator", "normalization", "data", "trained_steps"):
     print(f"{key}: {card[key]}")
 scores = card["metrics"]["validation"]
 print(f"validation: PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f} over {scores['samples']} samples")
@@ -138,10 +138,10 @@ assert settings.mri is not None
 images, errors = {}, {}
 with torch.no_grad():
     problem = settings.mri.problems[0]
-    scene = mri_scene(problem, mri_items(problem.data)[6], settings.seed)
+    scene = mri_inputs(problem, mri_images(problem.data)[6], settings.seed)
     for entry in settings.mri.methods:
         posed = pose_problem(scene.sample, entry.method)
-        image = posed.picture(build_reconstructor(entry.method)(posed.y, posed.A)) * scene.scale
+        image = posed.display_image(build_reconstructor(entry.method)(posed.y, posed.A)) * scene.scale
         images[entry.name], errors[f"|{entry.name} - target|"] = image, (image - scene.target).abs()
 white = float(scene.target.quantile(0.998))
 draw(

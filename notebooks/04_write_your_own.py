@@ -29,7 +29,7 @@ sys.path[:0] = [str(Path.cwd()), str(repository)]
 # %% [markdown]
 # ## An operator
 #
-# Total variation penalises first differences, so it likes steps and draws slopes as stairs. *Second* differences leave slopes
+# Total variation penalizes first differences, so it likes steps and draws slopes as stairs. *Second* differences leave slopes
 # alone: `x[n-1] - 2 x[n] + x[n+1]` along each axis.
 #
 # An operator is a frozen value. It says which arrays it takes (`domain`) and gives (`range`), and writes two maps: itself and
@@ -189,7 +189,7 @@ class SecondOrder:
     iterations: int = 40
 
     def __call__(self, y, A, /):
-        norm = operator_norm(A)  # about 1 in MRI, hundreds of millimetres in CT; the solver takes 1
+        norm = operator_norm(A)  # about 1 in MRI, hundreds of millimeters in CT; the solver takes 1
         A, y = (1 / norm) * A, y / norm
         data = LeastSquares(A, y)
         D = SecondDifferences(A.domain)

@@ -113,7 +113,7 @@ def _stripped(output: Any) -> Any:
 
 
 def _small(png: str) -> str:
-    """A picture of 128 greys and the 128 colours of magma alone, those that `figures.draw` uses: it takes half the room."""
+    """A picture of 128 grays and the 128 colors of magma alone, those that `figures.draw` uses: it takes half the room."""
     import matplotlib as mpl
     import numpy as np
     from PIL import Image

@@ -14,7 +14,7 @@ __all__ = ["Row", "draw", "draw_windows"]
 
 _WIDTH = 12.0  # inches
 _DPI = 72
-_LEVELS = 128  # of a colour map: see `build.py`
+_LEVELS = 128  # of a color map: see `build.py`
 _BAR, _TITLE = 0.9, 0.35  # inches beside and above panels
 
 

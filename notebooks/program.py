@@ -9,7 +9,7 @@ import sys
 
 __all__ = ["medrecon"]
 
-_COLOURED = (
+_COLORED = (
     "FORCE_COLOR",
     "CLICOLOR",
     "CLICOLOR_FORCE",
@@ -24,7 +24,7 @@ def medrecon(line: str, *, hide: tuple[str, ...] = ()) -> None:
     RuntimeError
         with the program's own words, if it could not do it.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in _COLOURED}
+    environment = {key: value for key, value in os.environ.items() if key not in _COLORED}
     command = [sys.executable, "-m", "medrecon", *shlex.split(line)]
     done = subprocess.run(command, capture_output=True, text=True, env={**environment, "COLUMNS": "150"})
     if done.returncode:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medrecon.functionals import L1, Box, GroupL1, Proximable, Rotated, SquaredDistance, Zero, conjugate
+from medrecon.functionals import L1, Box, GroupL1, Proximable, SquaredDistance, UnitaryPrecomposition, Zero, conjugate
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import (
     Backprojection,
@@ -223,7 +223,7 @@ NORM_IS_EXACT = {
 
 @dataclass(frozen=True)
 class FunctionalCase:
-    """A functional and its value, written out; `batched` where it holds one weight or centre a batch element."""
+    """A functional and its value, written out; `batched` where it holds one weight or center a batch element."""
 
     f: Proximable
     value: Callable[[Tensor], Tensor]
@@ -242,7 +242,7 @@ _WEIGHTS = torch.tensor([0.1, 0.5, 1.5], dtype=torch.float64)
 
 def _rotated() -> FunctionalCase:
     f = L1(_WAVELET.range, 0.4)
-    return FunctionalCase(Rotated(f, _WAVELET), lambda x: f(_WAVELET(x)))
+    return FunctionalCase(UnitaryPrecomposition(f, _WAVELET), lambda x: f(_WAVELET(x)))
 
 
 def _dual_ball(f: L1 | GroupL1, modulus: Callable[[Tensor], Tensor], weight: float) -> FunctionalCase:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from medrecon.cli import main
-from medrecon.data.ellipses import Ellipsoid, Phantom
-from medrecon.data.fastmri_header import make_header
-from medrecon.data.simulation import Simulation, simulate_volume
-from medrecon.data.writing import write_fastmri
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.simulation import Simulation, simulate_volume
+from medrecon.data.mri.writing import write_fastmri
+from medrecon.data.phantoms.ellipses import Ellipsoid, Phantom
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 import pytest
 
-from medrecon.data.fastmri import FastMRIFile
-from medrecon.data.fastmri_header import make_header
-from medrecon.data.writing import write_fastmri
+from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.writing import write_fastmri
 from tests.program import Finished, medrecon, simulate
 
 Spoil = Callable[[Path], object]
@@ -112,7 +112,7 @@ def test_no_calibration_lines(scan: Path, tmp_path: Path, method: str) -> None:
     mask = ("--mask", "equispaced", "--acceleration", "4", "--center-fraction", "0")
     done = medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", method, *mask)
     assert done.status == 2
-    assert "scan.h5, slice 0: the fully sampled centre of k-space is" in done.complaint
+    assert "scan.h5, slice 0: the fully sampled center of k-space is" in done.complaint
     assert "sample more central lines, or use a method without coil maps" in done.complaint
     assert not (tmp_path / "o.h5").exists()
     assert medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", "rss", *mask).status == 0
@@ -121,7 +121,7 @@ def test_no_calibration_lines(scan: Path, tmp_path: Path, method: str) -> None:
 def test_coarse_maps_are_told_once(scan: Path, tmp_path: Path) -> None:
     mask = ("--mask", "random", "--center-fraction", "0.12", "--seed", "8")
     done = medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", "sense", *mask)
-    assert (done.status, done.out.count("note: the fully sampled centre of k-space is")) == (0, 1)
+    assert (done.status, done.out.count("note: the fully sampled center of k-space is")) == (0, 1)
 
 
 def test_an_output_that_exists_is_kept_unless_told_otherwise(scan: Path, tmp_path: Path) -> None:

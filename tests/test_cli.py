@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from medrecon import __version__, metrics
+from medrecon import metrics
+from medrecon._version import __version__
 from medrecon.config import MethodName
-from medrecon.data import manifest
-from medrecon.data.fastmri import FastMRIFile
-from medrecon.data.fastmri_header import make_header
-from medrecon.data.masks import equispaced_fraction_mask, mask_seed
-from medrecon.data.writing import write_fastmri
+from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.masks import equispaced_fraction_mask, mask_seed
+from medrecon.data.mri.writing import write_fastmri
+from medrecon.data.sets import manifest
 from medrecon.problem import full_reconstruction, undersample
 from tests.program import medrecon, simulate
 
@@ -195,7 +196,7 @@ def test_remarks_are_told_for_each_of_several_files(tmp_path: Path) -> None:
     mask = ("--mask", "random", "--center-fraction", 0.12, "--seed", 8)
     done = medrecon("reconstruct", scans, "-o", tmp_path / "out", "--method", "sense", *mask)
     for name in "ab":
-        assert done.out.count(f"note: {scans / name}.h5: the fully sampled centre of k-space is") == 1
+        assert done.out.count(f"note: {scans / name}.h5: the fully sampled center of k-space is") == 1
 
 
 def test_simulate_then_inspect(tmp_path: Path) -> None:
@@ -254,10 +255,10 @@ def test_data_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (checked.status, checked.err) == (2, "")
     assert str(tmp_path) in checked.out
 
-    monkeypatch.setattr("medrecon.preparation.prepare", lambda _name, _progress: tmp_path / "there")
+    monkeypatch.setattr("medrecon.workflows.preparation.prepare", lambda _name, _progress: tmp_path / "there")
     got = medrecon("data", "fetch", "brain-axt2")
-    licence = " ".join(manifest.load_manifest("brain-axt2").licence.split())
-    assert got.out.index(licence) < got.out.index(f"lies in {tmp_path / 'there'}")
+    license = " ".join(manifest.load_manifest("brain-axt2").license.split())
+    assert got.out.index(license) < got.out.index(f"lies in {tmp_path / 'there'}")
 
 
 def test_help_and_version() -> None:
@@ -271,7 +272,7 @@ def test_what_nobody_foresaw_is_one_line(scan: Path, tmp_path: Path, monkeypatch
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of a bug")
 
-    monkeypatch.setattr("medrecon.experiment.reconstruct_file", broken)
+    monkeypatch.setattr("medrecon.workflows.reconstruct_file", broken)
     monkeypatch.delenv("MEDRECON_DEBUG", raising=False)
     done = medrecon("reconstruct", scan, "-o", tmp_path / "o.h5")
     assert done.status == 1

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from medrecon.coverage import Scan, angular_cells, coverage, truncation
-from medrecon.data.ellipses import Ellipse, Phantom
-from medrecon.data.projections import phantom_sinogram
+from medrecon.data.ct.projections import phantom_sinogram
+from medrecon.data.phantoms.ellipses import Ellipse, Phantom
 from medrecon.geometry import Arc, FanBeam, Geometry, ParallelBeam, lodopab
 
 TURN = 2 * math.pi
@@ -24,7 +24,7 @@ def parallel(angles: Arc | Sequence[float], offset: float = 0.0) -> ParallelBeam
 
 
 def fan(angles: Arc | Sequence[float], offset: float = 0.0) -> FanBeam:
-    """Sees 29.9 mm from the centre, within 13.9 degrees to either side."""
+    """Sees 29.9 mm from the center, within 13.9 degrees to either side."""
     return FanBeam(angles if isinstance(angles, Arc) else tuple(angles), 99, 1.0, 125.0, 75.0, offset=offset)
 
 
@@ -72,7 +72,7 @@ def test_cells_add_up_to_the_arc() -> None:
         assert (cells.widths > 0).all()
 
 
-def test_cells_reach_half_way_to_the_neighbours() -> None:
+def test_cells_reach_half_way_to_the_neighbors() -> None:
     cells = angular_cells(parallel([0.0, 0.6, 0.2, 2.8, 1.6, 1.2, 0.9, 2.0, 2.4]))
     assert cells.widths[:3] == pytest.approx([(0.2 + math.pi - 2.8) / 2, 0.35, 0.3])
     assert len(cells.holes) == 0
@@ -100,7 +100,7 @@ def test_holes_that_opposite_rays_fill() -> None:
 def test_radius_of_an_offset_detector() -> None:
     turn, half = coverage(parallel(Arc.full_turn(90), 20.0)), coverage(parallel(Arc.half_turn(90), 20.0))
     assert (turn.radius, half.radius) == pytest.approx((70, 30))
-    assert "sees up to 70.0 mm from the centre" in turn.words
+    assert "sees up to 70.0 mm from the center" in turn.words
     assert "only a full turn would see more than 30.0 mm" in half.words
     assert coverage(fan(arc(360), offset=-30)).radius == pytest.approx(125 * math.sin(math.atan(79.5 / 200)))
 
@@ -110,7 +110,7 @@ def test_words_of_what_is_missing() -> None:
     assert "a short scan (207.8 needed)" in coverage(fan(arc(SHORT + 1))).words
     beside = coverage(parallel(Arc.full_turn(90), offset=60.0))
     assert not beside.complete
-    assert "does not see the centre" in beside.words
+    assert "does not see the center" in beside.words
 
 
 @pytest.mark.parametrize("views", [1, 2, 7])

@@ -11,9 +11,9 @@ import pytest
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from medrecon.data.geometry_files import geometry_text
+from medrecon.data.ct.geometry_files import geometry_text
 from tests.program import medrecon, simulate
-from tests.sinograms import GEOMETRY, SCAN, write_scan
+from tests.sinogram_files import GEOMETRY, SCAN, write_scan
 
 TEXT = geometry_text(SCAN)
 
@@ -61,7 +61,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "spacing": (geometry(TEXT.replace("spacing: 2.0", "spacing: -2.0")), ("takes a spacing above 0 mm, got -2.0",)),
     "pixels": (geometry(TEXT.replace("[2.0, 2.0]", "[2.0, 0]")), ("Grid takes a spacing above 0 mm, got 0.0",)),
-    "source": (geometry(FAN.replace("60\n", "30\n")), ("the source, 30 mm from the centre, lies inside the image",)),
+    "source": (geometry(FAN.replace("60\n", "30\n")), ("the source, 30 mm from the center, lies inside the image",)),
     "key": (geometry(TEXT + "pitch: 1\n"), ("unknown key `pitch`; there are beam, angles, n_bins",)),
 }
 
@@ -177,7 +177,7 @@ def test_a_grid_that_holds_the_source(tmp_path: Path) -> None:
     geometry(FAN.replace("source_distance: 60", "source_distance: 70"))(path)
     done = medrecon("reconstruct", path, "-o", tmp_path / "o.h5", "--size", 100, "--pixel", 3)
     assert done.status == 2
-    assert "the source, 70 mm from the centre, lies inside the image of 300 x 300 mm" in done.complaint
+    assert "the source, 70 mm from the center, lies inside the image of 300 x 300 mm" in done.complaint
 
 
 def test_other_files_go_on_when_one_fails(scan: Path, tmp_path: Path) -> None:

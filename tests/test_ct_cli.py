@@ -11,19 +11,19 @@ import torch
 
 from medrecon import metrics
 from medrecon.config import CTMethodName
-from medrecon.data.attenuation import MU_MAX, AttenuationUnit, hounsfield_from_attenuation, image_in_unit
-from medrecon.data.ellipses import Ellipse, Phantom
-from medrecon.data.geometry_files import CTScan, geometry_text
-from medrecon.data.lodopab import write_lodopab
+from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, hounsfield_from_attenuation, image_in_unit
+from medrecon.data.ct.geometry_files import CTScan, geometry_text
+from medrecon.data.ct.lodopab import write_lodopab
+from medrecon.data.ct.photons import count_photons
+from medrecon.data.ct.projections import phantom_image, phantom_sinogram
+from medrecon.data.ct.sinogram_files import SinogramFile
 from medrecon.data.nifti import write_nifti
-from medrecon.data.photons import count_photons
-from medrecon.data.projections import phantom_image, phantom_sinogram
-from medrecon.data.sinogram_files import SinogramFile
+from medrecon.data.phantoms.ellipses import Ellipse, Phantom
 from medrecon.data.volume import CTVolume
 from medrecon.evaluation import image_range
 from medrecon.geometry import Arc, FanBeam, Grid, lodopab, lodopab_grid
 from tests.program import medrecon, simulate
-from tests.sinograms import GRID, PHANTOM, SCAN, sinograms, write_scan
+from tests.sinogram_files import GRID, PHANTOM, SCAN, sinograms, write_scan
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_lodopab_comes_back_in_its_own_unit_and_orientation(lodopab_file: Path, 
     disk = wanted > 0.9 * wanted.max()
     assert float(image[disk].mean()) == pytest.approx(0.02 / MU_MAX, rel=0.02)
     values = json.loads(report.read_text())
-    assert (values["unit"], values["protocol"], values["protocol_fr"]) == ("normalised", "lodopab", "lodopab-fr")
+    assert (values["unit"], values["protocol"], values["protocol_fr"]) == ("normalized", "lodopab", "lodopab-fr")
     assert (values["photons"], values["views"]) == (4096, 50)
     assert values["metrics"] == pytest.approx(
         {

@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from medrecon.config import CTMethodName, CTReconstructionSettings, CTSimulationSettings, settings_from
-from medrecon.data.geometry_files import CTScan
-from medrecon.data.sinogram_files import SinogramFile, write_sinograms
-from medrecon.data.sinograms import SinogramSample
+from medrecon.data.ct.geometry_files import CTScan
+from medrecon.data.ct.sinogram_files import SinogramFile, write_sinograms
+from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
-from medrecon.experiment import build_ct_reconstructor, reconstruct_file, simulate_file
-from medrecon.experiment.ct_work import warm_up
 from medrecon.geometry import Arc, Grid, ParallelBeam
 from medrecon.operators import LinearOperator, Radon
-from medrecon.reconstructors.cgls import Cgls
+from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.ramp import Window
 from medrecon.reconstructors.sirt import Sirt
-from tests.sinograms import SCAN, write_scan
+from medrecon.scans.ct_work import warm_up
+from medrecon.workflows import build_ct_reconstructor, reconstruct_file, simulate_file
+from tests.sinogram_files import SCAN, write_scan
 
 
 def settings(method: str = "fbp", /, **fields: object) -> CTReconstructionSettings:
@@ -33,7 +33,7 @@ def settings(method: str = "fbp", /, **fields: object) -> CTReconstructionSettin
     [
         ("fbp", FilteredBackprojection()),
         ("sirt", Sirt()),
-        ("cgls", Cgls()),
+        ("cgls", Tikhonov()),
         ("tv", NonnegativeTotalVariation()),
         ("tv-poisson", PoissonTotalVariation()),
     ],
@@ -90,7 +90,7 @@ def test_flat_targets_and_tiny_images_are_not_scored(tmp_path: Path) -> None:
         write_sinograms(tmp_path / "s.h5", [torch.zeros(4, 8)], scan, targets=[target], overwrite=True)
         report = reconstruct_file(tmp_path / "s.h5", tmp_path / "o.h5", settings(), overwrite=True).report
         assert report.metrics is None
-        assert words in report.remarks[-1]
+        assert words in report.notes[-1]
 
 
 def test_simulated_scans_are_read_back(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_what_is_timed_is_the_method_alone(tmp_path: Path, monkeypatch: pytest.M
             return A.H(y)
 
     method = Compiles()
-    monkeypatch.setattr("medrecon.experiment.ct.build_ct_reconstructor", lambda *_: method)
-    monkeypatch.setattr("medrecon.experiment.ct.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("medrecon.workflows.ct.build_ct_reconstructor", lambda *_: method)
+    monkeypatch.setattr("medrecon.workflows.ct.time.perf_counter", lambda: now[0])
     path = write_scan(tmp_path / "s.h5", SCAN, slices=9)
     assert reconstruct_file(path, tmp_path / "o.h5", settings()).report.seconds == 2.0
     assert sizes == [1, 8, 1]  # a few pixels, and the nine images

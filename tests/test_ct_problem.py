@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from medrecon.data.attenuation import AttenuationUnit
-from medrecon.data.projections import phantom_image
-from medrecon.data.sinograms import SinogramSample
+from medrecon.data.ct.attenuation import AttenuationUnit
+from medrecon.data.ct.projections import phantom_image
+from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.geometry import Arc
 from medrecon.operators import Radon
-from medrecon.problem import ct_problem, keep_views, lower_dose
-from tests.sinograms import GEOMETRY, GRID, PHANTOM, sinograms
+from medrecon.problem import add_dose_noise, ct_problem, subsample_views
+from tests.sinogram_files import GEOMETRY, GRID, PHANTOM, sinograms
 
 
 def sample(index: int = 0) -> SinogramSample:
@@ -24,7 +24,7 @@ def sample(index: int = 0) -> SinogramSample:
 
 @pytest.mark.parametrize("count", [1, 7, 20, 37, 60])
 def test_views_are_kept_evenly_with_their_angles(count: int) -> None:
-    whole, kept = sample(), keep_views(sample(), count)
+    whole, kept = sample(), subsample_views(sample(), count)
     assert kept.geometry.shape == (count, 64)
     angles = list(whole.geometry.angles)
     places = [min(range(60), key=lambda k: abs(angles[k] - angle)) for angle in kept.geometry.angles]
@@ -40,17 +40,17 @@ def test_views_are_kept_evenly_with_their_angles(count: int) -> None:
 def test_views_that_are_not_there() -> None:
     for count in (0, 61):
         with pytest.raises(InputError, match=f"s.h5: has 60 views, and {count} are to be kept; take 1 to 60"):
-            keep_views(sample(), count)
+            subsample_views(sample(), count)
 
 
 def test_doses_add_up_as_variances_do() -> None:
     generator = torch.Generator().manual_seed(1)
-    first = lower_dose(sample(), 3000.0, generator)
-    both = lower_dose(first, 6000.0, generator)
+    first = add_dose_noise(sample(), 3000.0, generator)
+    both = add_dose_noise(first, 6000.0, generator)
     assert (first.photons, both.photons) == (3000, pytest.approx(2000))
     air = sample().sinogram == 0
     assert float(both.sinogram[air].std()) == pytest.approx(2000**-0.5, rel=0.1)
-    assert torch.equal(lower_dose(sample(), 3000.0, torch.Generator().manual_seed(1)).sinogram, first.sinogram)
+    assert torch.equal(add_dose_noise(sample(), 3000.0, torch.Generator().manual_seed(1)).sinogram, first.sinogram)
 
 
 def test_a_batch_of_samples_is_one_problem() -> None:
@@ -59,13 +59,13 @@ def test_a_batch_of_samples_is_one_problem() -> None:
     assert (tuple(problem.y.shape), problem.shape) == ((3, 60, 64), (40, 48))
     assert problem.target is not None
     assert float((problem.A(problem.target) - problem.y).norm() / problem.y.norm()) < 0.02
-    picture = problem.picture(-problem.target)
+    picture = problem.display_image(-problem.target)
     torch.testing.assert_close(picture, -problem.target)  # real images keep their sign
 
 
 def test_samples_that_differ_make_no_problem() -> None:
     one = sample()
-    for other in (keep_views(one, 30), replace(one, target=None)):
+    for other in (subsample_views(one, 30), replace(one, target=None)):
         with pytest.raises(ValueError, match="takes samples of one geometry and grid"):
             ct_problem([one, other])
     with pytest.raises(ValueError, match="got 0"):

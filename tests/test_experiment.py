@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from medrecon.config import MaskName, MethodName, ReconstructionSettings, SimulationSettings, settings_from
-from medrecon.data import masks, variable_density
-from medrecon.data.fastmri import FastMRIFile, KSpaceSample
-from medrecon.data.fastmri_header import make_header
-from medrecon.data.masks import SamplingMask, mask_seed
-from medrecon.data.writing import write_fastmri
+from medrecon.data.mri import masks, variable_density
+from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.masks import SamplingMask, mask_seed
+from medrecon.data.mri.writing import write_fastmri
 from medrecon.errors import InputError
-from medrecon.experiment import build_mask, build_reconstructor, reconstruct_file, simulate_file
 from medrecon.problem import coil_problem, full_reconstruction, remove_oversampling, undersample
 from medrecon.reconstructors import RootSumOfSquares, Sense, TotalVariation, WaveletSparsity, ZeroFilled
-from medrecon.scan import open_scan
+from medrecon.scans.mri import open_scan
+from medrecon.workflows import build_mask, build_reconstructor, reconstruct_file, simulate_file
 from tests.program import simulate
 
 SHAPE = (48, 40)
@@ -73,7 +73,7 @@ def test_masks_are_those_of_the_data_set_seeded_by_the_file(name: str) -> None:
 
 
 @pytest.mark.parametrize(("acceleration", "center"), [(4, 0.08), (8, 0.04), (1, 0.32)])
-def test_the_centre_is_fastmris(acceleration: float, center: float) -> None:
+def test_the_center_is_fastmris(acceleration: float, center: float) -> None:
     chosen = settings(kind="random", acceleration=acceleration).mask
     assert chosen is not None
     assert chosen.model_dump()["center_fraction"] is None
@@ -103,7 +103,7 @@ def test_removing_the_oversampling_changes_no_image(tmp_path: Path) -> None:
     less = remove_oversampling(sample)
     assert (tuple(less.kspace.shape), less.oversampling) == ((4, 48, 40), 1.0)
     assert remove_oversampling(less) is less
-    images = (problem.picture(problem.A.H(problem.y)) for problem in (coil_problem(sample), coil_problem(less)))
+    images = (problem.display_image(problem.A.H(problem.y)) for problem in (coil_problem(sample), coil_problem(less)))
     torch.testing.assert_close(*images)
     rows = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(sample.kspace, dim=(-2, -1)), norm="ortho"), (-2, -1))
     torch.testing.assert_close(
@@ -131,7 +131,7 @@ def test_a_scan_that_differs_between_slices_is_said_to(tmp_path: Path) -> None:
     slices = [undersample(s, mask).kspace for s, mask in zip(file, masks_of_slices, strict=True)]
     write_fastmri(tmp_path / "t.h5", slices, header=make_header((96, 40), SHAPE))
     done = reconstruct_file(tmp_path / "t.h5", tmp_path / "o.h5", settings("rss"))
-    assert "the sampling differs between slices" in done.report.remarks[0]
+    assert "the sampling differs between slices" in done.report.notes[0]
     assert done.report.true_acceleration == pytest.approx(masks_of_slices[1].acceleration)
 
 
@@ -154,7 +154,7 @@ def test_tiny_images_are_reconstructed_and_not_scored(tmp_path: Path) -> None:
     path = simulate(tmp_path / "s.h5", size=(6, 24))
     done = reconstruct_file(path, tmp_path / "o.h5", settings("rss", kind="random", center_fraction=0.5))
     assert done.report.metrics is None
-    assert "nothing is scored" in done.report.remarks[-1]
+    assert "nothing is scored" in done.report.notes[-1]
 
 
 def test_one_slice_is_held_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,9 +180,9 @@ def test_memory_grows_with_a_slice_and_not_with_the_file(tmp_path: Path) -> None
     code = """
 import resource, sys, torch
 from pathlib import Path
-from medrecon.data.fastmri_header import make_header
-from medrecon.data.writing import write_fastmri
-from medrecon.experiment import reconstruct_file
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.writing import write_fastmri
+from medrecon.workflows import reconstruct_file
 from tests.test_experiment import settings
 torch.set_num_threads(1)
 folder, peaks = Path(sys.argv[1]), []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.functionals import L1, Box, GroupL1, LeastSquares, Rotated, SquaredDistance, conjugate
+from medrecon.functionals import L1, Box, GroupL1, LeastSquares, SquaredDistance, UnitaryPrecomposition, conjugate
 from medrecon.operators import Gradient, LinearOperator, Wavelet, sense
 from medrecon.spaces import Space, image_space
 from tests.solvers.dense import Matrix
@@ -55,15 +55,15 @@ def test_box_refuses(space: Space, lower: float, upper: float) -> None:
 
 def test_conjugate_of_a_squared_distance_in_closed_form(generator: torch.Generator) -> None:
     """`f*(p) = Re <p, c> + |p|^2 / (2 w)`, so that `prox_{s f*}(p) = (p - s c) / (1 + s / w)`."""
-    centre, p = (LINE.random(generator=generator, dtype=torch.float64) for _ in range(2))
-    got = conjugate(SquaredDistance(LINE, centre, 0.8)).prox(p, 0.3)
-    torch.testing.assert_close(got, (p - 0.3 * centre) / (1 + 0.3 / 0.8))
+    center, p = (LINE.random(generator=generator, dtype=torch.float64) for _ in range(2))
+    got = conjugate(SquaredDistance(LINE, center, 0.8)).prox(p, 0.3)
+    torch.testing.assert_close(got, (p - 0.3 * center) / (1 + 0.3 / 0.8))
 
 
 def test_rotated_and_distances_refuse_what_does_not_meet() -> None:
     W = Wavelet(image_space((8, 8)), "haar", 1)
-    with pytest.raises(ValueError, match="Rotated takes a functional of the range of U"):
-        Rotated(L1(LINE, 1.0), W)
+    with pytest.raises(ValueError, match="UnitaryPrecomposition takes a functional of the range of U"):
+        UnitaryPrecomposition(L1(LINE, 1.0), W)
     with pytest.raises(ValueError, match=r"SquaredDistance takes \(\.\.\., x=4\) complex, got \(5\) real"):
         SquaredDistance(LINE, torch.zeros(5))
 

@@ -112,5 +112,5 @@ def test_what_cannot_be_is_refused(make: Callable[[], object], words: str) -> No
 def test_a_source_inside_the_image_is_refused() -> None:
     geometry = FanBeam(Arc.full_turn(8), 9, 1.0, 50.0, 50.0)
     require_outside(geometry, Grid((64, 64), 1.0))
-    with pytest.raises(ValueError, match="the source, 50 mm from the centre, lies inside the image of 128 x 128 mm"):
+    with pytest.raises(ValueError, match="the source, 50 mm from the center, lies inside the image of 128 x 128 mm"):
         require_outside(geometry, Grid((128, 128), 1.0))

@@ -13,10 +13,10 @@ from fastmri.models import Unet, VarNet
 from torch import Tensor
 from torch.nn import Module
 
-from medrecon.data.fastmri import FastMRIFile
-from medrecon.data.fastmri_header import make_header
-from medrecon.data.masks import equispaced_fraction_mask, mask_seed
-from medrecon.data.writing import write_fastmri
+from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.masks import equispaced_fraction_mask, mask_seed
+from medrecon.data.mri.writing import write_fastmri
 from tests.program import close, images, medrecon, simulate
 
 T = TypeVar("T")

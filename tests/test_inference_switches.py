@@ -14,20 +14,20 @@ from torch import Tensor, nn
 from torch._inductor.exc import InvalidCxxCompiler
 
 from medrecon.benchmark import Workers, run_benchmark
-from medrecon.benchmark.plan import make_plan
+from medrecon.benchmark.schedule import make_schedule
 from medrecon.config import LearnedSettings, ReconstructionSettings, settings_from
-from medrecon.data.fastmri import FastMRIFile
-from medrecon.data.sinogram_files import SinogramFile
+from medrecon.data.ct.sinogram_files import SinogramFile
+from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.errors import InputError
-from medrecon.experiment import build_ct_reconstructor, build_reconstructor, pose_problem
-from medrecon.experiment.learned import LearnedReconstructor
-from medrecon.experiment.training import train_network
 from medrecon.networks import UNet, compile_unets
 from medrecon.operators import LinearOperator, Radon
 from medrecon.problem import Problem, ct_problem, remove_oversampling
+from medrecon.weights.learned import LearnedReconstructor
+from medrecon.workflows import build_ct_reconstructor, build_reconstructor, pose_problem
+from medrecon.workflows.training import train_network
 from tests.benchmark.settings import ct, mri
 from tests.program import close, images, medrecon, simulate
-from tests.sinograms import write_scan
+from tests.sinogram_files import write_scan
 from tests.training.runs import TINY, TINY_CT, settings
 
 SMALL = {"features": 4, "pools": 1}
@@ -63,7 +63,7 @@ def sinograms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend that takes the graph as it is, so that no compiler is needed."""
-    monkeypatch.setattr("medrecon.experiment.learned.compile_unets", partial(compile_unets, backend="eager"))
+    monkeypatch.setattr("medrecon.weights.learned.compile_unets", partial(compile_unets, backend="eager"))
 
 
 def method(name: str, weights: Mapping[str, Path], **switches: object) -> Any:
@@ -152,7 +152,7 @@ def test_the_program_says_how_the_network_was_run(
     assert medrecon("reconstruct", scan, "-o", plain, *chosen).status == 0
     done = medrecon("reconstruct", scan, "-o", out, *chosen, *options, "--json", report)
     assert (done.status, done.err) == (0, "")
-    told = [line for line in json.loads(report.read_text())["remarks"] if "was run in" in line]
+    told = [line for line in json.loads(report.read_text())["notes"] if "was run in" in line]
     assert told == ([] if words is None else [f"the network was run in {words}"])
     with h5py.File(out) as file:
         assert file.attrs["execution"] == ("fp32" if words is None else words)
@@ -164,7 +164,7 @@ def test_the_program_says_how_the_network_was_run(
 def test_a_processor_without_bfloat16_is_remarked_upon(
     weights: Mapping[str, Path], scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulated: bool
 ) -> None:
-    monkeypatch.setattr("medrecon.experiment.remarks.emulates_bfloat16", lambda _device: emulated)
+    monkeypatch.setattr("medrecon.scans.learned_notes.emulates_bfloat16", lambda _device: emulated)
     call = ("reconstruct", scan, "--overwrite", "-o", tmp_path / "o.h5", "--weights", weights["varnet"])
     assert ("leave out --precision" in medrecon(*call, "--precision", "bf16").out) == emulated
     assert "leave out --precision" not in medrecon(*call).out
@@ -237,10 +237,10 @@ def test_switches_at_their_defaults_leave_keys_of_journals_as_they_were(
     build = mri if modality == "mri" else ct
 
     def keys(**switches: object) -> frozenset[str]:
-        plan = make_plan(build([entry(modality, weights, **switches)]))
+        plan = make_schedule(build([entry(modality, weights, **switches)]))
         return frozenset(case.key for case in plan.cases)
 
-    plain = make_plan(build([entry(modality, weights)])).cases[0].entry.method
+    plain = make_schedule(build([entry(modality, weights)])).cases[0].entry.method
     assert isinstance(plain, LearnedSettings)
     for mode in ("json", "python"):
         assert plain.model_dump(mode=mode) == {"kind": plain.kind.value, "weights": plain.weights}

@@ -12,19 +12,19 @@ from torch import Tensor
 from torch.nn import Module
 
 from medrecon.config import ReconstructionSettings, settings_from
-from medrecon.data.attenuation import MU_MAX
-from medrecon.data.fastmri import FastMRIFile
-from medrecon.data.masks import equispaced_fraction_mask, equispaced_mask, mask_seed
-from medrecon.data.sinogram_files import SinogramFile
-from medrecon.experiment import build_ct_reconstructor, build_reconstructor, pose_problem
-from medrecon.experiment.learned import LearnedReconstructor
-from medrecon.experiment.networks import load_network
-from medrecon.experiment.training import train_network
+from medrecon.data.ct.attenuation import MU_MAX
+from medrecon.data.ct.sinogram_files import SinogramFile
+from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.masks import equispaced_fraction_mask, equispaced_mask, mask_seed
+from medrecon.networks.data_normalization import AdjointMaximum, Constant
 from medrecon.problem import ct_problem, remove_oversampling, undersample
-from medrecon.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from medrecon.training.examples import AdjointMaximum, Constant
+from medrecon.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from medrecon.weights.learned import LearnedReconstructor
+from medrecon.weights.networks import load_network
+from medrecon.workflows import build_ct_reconstructor, build_reconstructor, pose_problem
+from medrecon.workflows.training import train_network
 from tests.program import close, images, medrecon, simulate
-from tests.sinograms import write_scan
+from tests.sinogram_files import write_scan
 from tests.training.runs import TINY, TINY_CT, settings
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ def test_the_program_gives_what_the_network_does(
     found, network = images(out), load_network(weights[name])[0]
     if name in OF_CT:
         problem = ct_problem(list(SinogramFile(sinograms)))
-        wanted = problem.picture(network(problem.y / MU_MAX, problem.A) * MU_MAX)
+        wanted = problem.display_image(network(problem.y / MU_MAX, problem.A) * MU_MAX)
     else:
         wanted = torch.stack([by_hand(network, scan, k, METHOD.get(name, name), weights[name]) for k in range(2)])
     assert close(found, wanted.detach())
@@ -131,7 +131,7 @@ def by_hand(network: Module, scan: Path, index: int, method: str, weights: Path)
     chosen = settings_from(ReconstructionSettings, {"method": {"kind": method, "weights": str(weights)}})
     problem = pose_problem(sample, chosen.method)
     s = AdjointMaximum()(problem.y, problem.A)
-    return problem.picture(network(problem.y * s, problem.A) / s)
+    return problem.display_image(network(problem.y * s, problem.A) / s)
 
 
 def test_the_family_of_the_card_decides_which_problem_is_posed(weights: Mapping[str, Path], scan: Path) -> None:
@@ -140,13 +140,13 @@ def test_the_family_of_the_card_decides_which_problem_is_posed(weights: Mapping[
         kind = METHOD.get(name, name)
         method = settings_from(ReconstructionSettings, {"method": {"kind": kind, "weights": str(weights[name])}}).method
         problem = pose_problem(sample, method)
-        assert problem.maps == maps
+        assert problem.maps_origin == maps
         assert ("coil" in problem.A.domain.axes) == (maps == "none")
         reconstructor = build_reconstructor(method)
         assert isinstance(reconstructor, LearnedReconstructor)
         x = reconstructor(problem.y, problem.A)
         assert not x.requires_grad
-        assert problem.picture(x).shape == (48, 40)
+        assert problem.display_image(x).shape == (48, 40)
 
 
 def test_a_batch_is_what_a_loop_gives_and_brightness_passes_through(
@@ -159,7 +159,7 @@ def test_a_batch_is_what_a_loop_gives_and_brightness_passes_through(
     ).method
     reconstruct = build_ct_reconstructor(method)
     assert isinstance(reconstruct, LearnedReconstructor)
-    assert reconstruct.normalisation == Constant(1 / MU_MAX)
+    assert reconstruct.normalization == Constant(1 / MU_MAX)
     adjoint = LearnedReconstructor(reconstruct.network, AdjointMaximum(0.5), reconstruct.weights)
     for each in (reconstruct, adjoint):
         batch = each(y, problem.A)
@@ -179,7 +179,7 @@ def test_weights_are_read_once_for_a_file(
         read.append(path)
         return read_checkpoint(path)
 
-    monkeypatch.setattr("medrecon.experiment.networks.read_checkpoint", counted)
+    monkeypatch.setattr("medrecon.weights.networks.read_checkpoint", counted)
     assert medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--weights", weights["varnet"], *MASK).status == 0
     assert read == [weights["varnet"]]
 
@@ -190,7 +190,7 @@ def shipped(
     folder.mkdir()
     for name, of in names.items():
         (folder / f"{name}.safetensors").write_bytes(weights[of].read_bytes())
-    monkeypatch.setattr("medrecon.training.card.SHIPPED", folder)
+    monkeypatch.setattr("medrecon.weights.card.SHIPPED", folder)
 
 
 def test_weights_that_come_with_the_package_have_names_and_are_the_default(
@@ -278,7 +278,7 @@ def test_what_does_not_fit_is_refused_in_one_line_and_nothing_is_written(
 ) -> None:
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    monkeypatch.setattr("medrecon.training.card.SHIPPED", tmp_path / "none")
+    monkeypatch.setattr("medrecon.weights.card.SHIPPED", tmp_path / "none")
     places = {**weights, **broken(weights["varnet"], tmp_path)}
     given = [places.get(text, text) if arguments[k - 1] == "--weights" else text for k, text in enumerate(arguments)]
     folder = tmp_path / "out"

@@ -3,14 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from medrecon.data.fastmri import KSpaceSample
-from medrecon.data.masks import SamplingMask, equispaced_fraction_mask
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.masks import SamplingMask, equispaced_fraction_mask
 from medrecon.errors import InputError
 from medrecon.metrics import psnr
-from medrecon.operators import Fourier, Mask, find
+from medrecon.operators import Fourier, Mask, factor_of
 from medrecon.problem import (
     coil_problem,
-    cut_band,
+    crop_readout,
     full_reconstruction,
     remove_oversampling,
     sense_problem,
@@ -18,7 +18,7 @@ from medrecon.problem import (
 )
 from medrecon.reconstructors import RootSumOfSquares, Sense
 from medrecon.spaces import Space
-from tests.scans import simulated_scan
+from tests.kspace_files import simulated_scan
 
 SHAPE = (64, 56)
 
@@ -52,7 +52,7 @@ def test_a_band_is_that_part_of_the_scan() -> None:
     sample = remove_oversampling(oversampled())
     sample = replace(sample, target=full_reconstruction(sample))
     assert sample.target is not None
-    band = cut_band(sample, 10, 24)
+    band = crop_readout(sample, 10, 24)
     assert (band.matrix, tuple(band.kspace.shape[-2:])) == ((24, SHAPE[1]), (24, SHAPE[1]))
     torch.testing.assert_close(full_reconstruction(band), full_reconstruction(sample)[10:34], rtol=0, atol=1e-5)
     assert band.target is not None
@@ -61,7 +61,7 @@ def test_a_band_is_that_part_of_the_scan() -> None:
 
 def test_a_band_of_an_undersampled_scan_folds_as_the_whole_does() -> None:
     sample, mask = remove_oversampling(oversampled()), equispaced_fraction_mask(SHAPE[1], 4, 0.1, 0)
-    whole, band = (coil_problem(undersample(each, mask)) for each in (sample, cut_band(sample, 10, 24)))
+    whole, band = (coil_problem(undersample(each, mask)) for each in (sample, crop_readout(sample, 10, 24)))
     images = whole.A.H(whole.y)[..., 10:34, :].abs()
     torch.testing.assert_close(band.A.H(band.y).abs(), images, rtol=0, atol=1e-5)
 
@@ -69,9 +69,9 @@ def test_a_band_of_an_undersampled_scan_folds_as_the_whole_does() -> None:
 def test_bands_that_cannot_be_are_refused() -> None:
     sample = remove_oversampling(oversampled())
     with pytest.raises(ValueError, match="call remove_oversampling first"):
-        cut_band(oversampled(), 0, 8)
+        crop_readout(oversampled(), 0, 8)
     with pytest.raises(ValueError, match="rows within 0 to 64, got 60 to 70"):
-        cut_band(sample, 60, 10)
+        crop_readout(sample, 60, 10)
 
 
 def test_undersampling_keeps_the_lines_of_the_mask() -> None:
@@ -89,7 +89,7 @@ def test_points_are_undersampled_on_the_whole_grid(generator: torch.Generator) -
     points[24:40, 20:36] = True
     less = undersample(sample, SamplingMask(points, "points"))
     problem = sense_problem(less)
-    assert torch.equal(find(problem.A, Mask, "test").pattern, points)
+    assert torch.equal(factor_of(problem.A, Mask, "test").pattern, points)
 
 
 def test_a_mask_of_another_width_is_refused() -> None:
@@ -102,8 +102,8 @@ def test_sense_on_maps_from_the_calibration_lines() -> None:
     less = undersample(sample, equispaced_fraction_mask(SHAPE[1], 3, 0.25, 0))
     problem, coils = sense_problem(less), coil_problem(less)
     target = full_reconstruction(sample)
-    image = problem.picture(Sense()(problem.y, problem.A))
-    zero_filled = coils.picture(RootSumOfSquares()(coils.y, coils.A))
+    image = problem.display_image(Sense()(problem.y, problem.A))
+    zero_filled = coils.display_image(RootSumOfSquares()(coils.y, coils.A))
     peak = float(target.max())
     assert psnr(image, target, data_range=peak) > psnr(zero_filled, target, data_range=peak) + 1
 
@@ -112,8 +112,8 @@ def test_one_coil_needs_no_calibration() -> None:
     sample = oversampled(n_coils=1)
     lines = torch.zeros(SHAPE[1], dtype=torch.bool)
     lines[::2] = True
-    problem = sense_problem(undersample(sample, SamplingMask(lines, "no centre")))
-    assert problem.maps == "uniform"
+    problem = sense_problem(undersample(sample, SamplingMask(lines, "no center")))
+    assert problem.maps_origin == "uniform"
     assert problem.A.domain.shape == SHAPE
 
 
@@ -122,4 +122,4 @@ def test_several_coils_without_calibration_lines_are_refused_with_the_place() ->
     lines = torch.zeros(SHAPE[1], dtype=torch.bool)
     lines[1::2] = True
     with pytest.raises(InputError, match=r"scan.h5, slice 7: .*sample more central lines, or use .*rss"):
-        sense_problem(undersample(sample, SamplingMask(lines, "no centre")))
+        sense_problem(undersample(sample, SamplingMask(lines, "no center")))

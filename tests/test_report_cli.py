@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from medrecon import experiment
+from medrecon import workflows as experiment
 from medrecon.config import CTReconstructionSettings, ReconstructionSettings, settings_from
-from medrecon.data.fastmri import FastMRIFile
-from medrecon.data.lodopab import write_lodopab
-from medrecon.data.masks import equispaced_fraction_mask, mask_seed
-from medrecon.data.projections import phantom_image, phantom_sinogram
-from medrecon.data.sinogram_files import SinogramFile
+from medrecon.data.ct.lodopab import write_lodopab
+from medrecon.data.ct.projections import phantom_image, phantom_sinogram
+from medrecon.data.ct.sinogram_files import SinogramFile
+from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.masks import equispaced_fraction_mask, mask_seed
 from medrecon.geometry import lodopab, lodopab_grid
 from medrecon.problem import ct_problem, full_reconstruction, remove_oversampling, sense_problem, undersample
 from medrecon.reconstructors import Sense
@@ -24,7 +24,7 @@ from medrecon.report import html
 from medrecon.report.cases import pooled_shape
 from tests.program import Finished, medrecon, simulate
 from tests.report.test_html import Page
-from tests.sinograms import GEOMETRY, GRID, PHANTOM, write_scan
+from tests.sinogram_files import GEOMETRY, GRID, PHANTOM, write_scan
 from tests.test_learned import NETWORKS, trained
 
 MASK = ("--mask", "equispaced-fraction", "--acceleration", 3, "--center-fraction", 0.2)
@@ -118,7 +118,7 @@ def test_residuals_are_what_an_image_leaves_of_k_space(
     for sample in FastMRIFile(scan):
         problem = sense_problem(undersample(remove_oversampling(sample), mask))
         y, A = problem.y, problem.A
-        wanted.append(problem.picture(A.H(y - A(Sense()(y, A)))))
+        wanted.append(problem.display_image(A.H(y - A(Sense()(y, A)))))
     found = page.images(0, "residual-0")
     assert np.abs(found - torch.stack(wanted).numpy()).max() < 1e-3 * np.abs(found).max()
     assert "residual-1" not in page.values["cases"][0]["stacks"]  # magnitudes have no k-space
@@ -167,7 +167,7 @@ def test_images_of_lodopab_stand_upright(tmp_path: Path, run: Callable[..., Fini
     assert run(tmp_path / "observation_test_000.hdf5", "-o", out, "--views", 50).status == 0
     page = Page(tmp_path / "r.html")
     (case,) = page.values["cases"]
-    assert case["unit"] == "normalised attenuation"
+    assert case["unit"] == "normalized attenuation"
     assert same(page.images(0, "image-0"), written(out).transpose(0, 2, 1))
     bright = np.unravel_index(page.images(0, "target")[0].argmax(), (362, 362))
     assert bright[0] < 181 < bright[1]  # above and right of the middle
@@ -219,7 +219,7 @@ def test_a_method_that_fails_is_left_out_with_a_remark(
     assert done.complaint.startswith("--compare sense failed: ")
     (case,) = Page(tmp_path / "r.html").values["cases"]
     assert case["names"] == ["zero-filled", "rss"]
-    assert any("sense failed" in remark and "diverges" in remark for remark in case["remarks"])
+    assert any("sense failed" in note and "diverges" in note for note in case["notes"])
     assert written(tmp_path / "o.h5").shape == (3, 48, 40)
 
 
@@ -234,7 +234,7 @@ def test_weights_of_one_method_are_compared_by_their_names(
     (case,) = Page(tmp_path / "r.html").values["cases"]
     assert case["names"] == [f"modl ({one})", f"modl ({two})", "rss"]
     assert dict(case["methodFacts"][1])["weights"] == str(two)
-    assert any(remark.startswith(f"modl ({one}): the weights {one} were trained on") for remark in case["remarks"])
+    assert any(note.startswith(f"modl ({one}): the weights {one} were trained on") for note in case["notes"])
     twice = run(*call, "--overwrite", "--compare", f"modl={one}")
     assert f"modl ({one}) is in the report" in twice.complaint
 
@@ -305,7 +305,7 @@ def test_residuals_are_left_out_where_only_images_have_room(
     assert run(scan, "-o", tmp_path / "o.h5", "--method", "zero-filled", *MASK).status == 0
     (case,) = Page(tmp_path / "r.html").values["cases"]
     assert set(case["stacks"]) == {"image-0", "target", "mask"}
-    assert any("no residual maps" in remark for remark in case["remarks"])
+    assert any("no residual maps" in note for note in case["notes"])
 
 
 def test_the_size_of_a_page_is_known_before(

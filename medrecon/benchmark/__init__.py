@@ -2,8 +2,8 @@
 
 from medrecon.benchmark.cluster import Workers
 from medrecon.benchmark.page import write_page
-from medrecon.benchmark.plan import load_benchmark
 from medrecon.benchmark.run import Finished, run_benchmark
+from medrecon.benchmark.schedule import load_benchmark
 from medrecon.benchmark.tables import summary_lines
 from medrecon.benchmark.tuning import tune_method, tuning_rows
 

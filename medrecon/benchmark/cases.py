@@ -14,28 +14,35 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from medrecon import __version__
+from medrecon._version import __version__
+from medrecon.benchmark.inputs import CTInputs, MRIInputs, ct_inputs, mri_inputs
 from medrecon.benchmark.lesion import Lesion
 from medrecon.benchmark.memory import peak_memory, reset_peak_memory
 from medrecon.benchmark.methods import build, parameters
 from medrecon.benchmark.perceptual import lpips_distance
 from medrecon.benchmark.residuals import ct_residual, mri_residual
 from medrecon.benchmark.rows import FAILED, Row, Score
-from medrecon.benchmark.scenes import CTScene, MRIScene, ct_scene, mri_scene
-from medrecon.benchmark.sources import Item
-from medrecon.calibration import measurement_noise
-from medrecon.config import DeviceName, LearnedSettings
-from medrecon.config.benchmark import CTEntry, Entry, MRIEntry, MRIProblem, OwnMethodSettings, ProblemSettings
-from medrecon.data.fastmri import KSpaceSample
+from medrecon.benchmark.sources import ImageReference
+from medrecon.calibration import measured_root_sum_of_squares, measurement_noise
+from medrecon.config import LearnedSettings
+from medrecon.config.benchmark import (
+    CTMethodEntry,
+    CustomMethodSettings,
+    MethodEntry,
+    MRIMethodEntry,
+    MRIScenario,
+    ScenarioSettings,
+)
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.device import DeviceName, require_device
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
-from medrecon.experiment import LearnedReconstructor, pose_problem
-from medrecon.experiment.ct_work import warm_up
-from medrecon.experiment.device import require_device
 from medrecon.metrics import nmse, psnr, ssim
-from medrecon.operators import measured_root_sum_of_squares
 from medrecon.problem import Problem, sense_problem
+from medrecon.scans.ct_work import warm_up
+from medrecon.weights.learned import LearnedReconstructor
+from medrecon.workflows import pose_problem
 
-__all__ = ["Case", "Group", "Picture", "failed_picture", "failed_row", "run_group", "run_pictures", "scene_of"]
+__all__ = ["Case", "Group", "Picture", "failed_picture", "failed_row", "inputs_of", "run_group", "run_pictures"]
 
 T = TypeVar("T")
 
@@ -49,9 +56,9 @@ class Case:
     With `lpips` that distance is measured, too.
     """
 
-    problem: ProblemSettings
-    entry: Entry
-    item: Item
+    problem: ScenarioSettings
+    entry: MethodEntry
+    item: ImageReference
     seed: int
     device: DeviceName
     weights: str | None = None
@@ -120,7 +127,7 @@ def failed_picture(case: Case, reason: str) -> Picture:
     return Picture(case.key, None, " ".join(reason.split()))
 
 
-def scene_of(case: Case) -> MRIScene | CTScene:
+def inputs_of(case: Case) -> MRIInputs | CTInputs:
     """What was measured of the image of a case, and what should come out.
 
     Raises
@@ -128,9 +135,9 @@ def scene_of(case: Case) -> MRIScene | CTScene:
     InputError
         If it cannot be read, or something does not fit it.
     """
-    if isinstance(case.problem, MRIProblem):
-        return mri_scene(case.problem, case.item, case.seed)
-    return ct_scene(case.problem, case.item, case.seed)
+    if isinstance(case.problem, MRIScenario):
+        return mri_inputs(case.problem, case.item, case.seed)
+    return ct_inputs(case.problem, case.item, case.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,78 +148,78 @@ class _Outcome:
     residual: float | None
     note: str
     settings: dict[str, Any]
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def _each(
     cases: Sequence[Case],
     threads: int | None,
-    made: Callable[[Case, MRIScene | CTScene, _Outcome], T],
+    made: Callable[[Case, MRIInputs | CTInputs, _Outcome], T],
     failed: Callable[[Case, str], T],
 ) -> Iterator[T]:
-    """Run cases that share a scene, and make something of what came, or of the reason why nothing did."""
+    """Run cases that share a inputs, and make something of what came, or of the reason why nothing did."""
     if threads is not None:
         torch.set_num_threads(threads)
     try:
         with torch.no_grad():
-            scene = scene_of(cases[0])
+            inputs = inputs_of(cases[0])
     except Exception as error:
         yield from (failed(case, _reason(error)) for case in cases)
         return
     for case in cases:
         try:
             with torch.no_grad():
-                found = made(case, scene, _run(case, scene))
+                found = made(case, inputs, _run(case, inputs))
         except Exception as error:
             found = failed(case, _reason(error))
             if isinstance(found, Row):
-                found = replace(found, sampling=scene.sampling)
+                found = replace(found, sampling=inputs.sampling)
         yield found
 
 
-def _run(case: Case, scene: MRIScene | CTScene) -> _Outcome:
+def _run(case: Case, inputs: MRIInputs | CTInputs) -> _Outcome:
     device = require_device(case.device)
-    if isinstance(scene, MRIScene):
-        assert isinstance(case.entry, MRIEntry)
-        return _run_mri(case.entry, scene, device)
-    assert isinstance(case.entry, CTEntry)
-    return _run_ct(case.entry, scene, device)
+    if isinstance(inputs, MRIInputs):
+        assert isinstance(case.entry, MRIMethodEntry)
+        return _run_mri(case.entry, inputs, device)
+    assert isinstance(case.entry, CTMethodEntry)
+    return _run_ct(case.entry, inputs, device)
 
 
-def _row(case: Case, scene: MRIScene | CTScene, outcome: _Outcome) -> Row:
-    if isinstance(scene, MRIScene):
-        scores: tuple[Score, ...] = (_score(PROTOCOL, outcome.picture, scene.target, scene.data_range),)
+def _row(case: Case, inputs: MRIInputs | CTInputs, outcome: _Outcome) -> Row:
+    if isinstance(inputs, MRIInputs):
+        scores: tuple[Score, ...] = (_score(PROTOCOL, outcome.picture, inputs.target, inputs.data_range),)
     else:
-        scores = (_score(LODOPAB_PROTOCOL, outcome.picture, scene.target, scene.data_range),)
-        if (full := scene.full_range) is not None:
-            scores += (_score(LODOPAB_FR_PROTOCOL, outcome.picture / full, scene.target / full, 1.0),)
-    picture, target = outcome.picture.double(), scene.target.double()
+        scores = (_score(LODOPAB_PROTOCOL, outcome.picture, inputs.target, inputs.data_range),)
+        if (full := inputs.full_range) is not None:
+            scores += (_score(LODOPAB_FR_PROTOCOL, outcome.picture / full, inputs.target / full, 1.0),)
+    picture, target = outcome.picture.double(), inputs.target.double()
     return replace(
         _blank(case),
         settings=outcome.settings,
-        sampling=scene.sampling,
+        sampling=inputs.sampling,
         scores=scores,
         nmse=nmse(picture, target),
-        data_range=scene.data_range,
+        data_range=inputs.data_range,
         pixels=target.numel(),
         squared_error=float((picture - target).square().sum()),
         energy=float(target.square().sum()),
         residual=outcome.residual,
         residual_note=outcome.note,
-        lesion_contrast=_kept(scene.lesion, outcome.picture, scene.target),
+        lesion_contrast=_kept(inputs.lesion, outcome.picture, inputs.target),
         seconds=outcome.seconds,
         threads=torch.get_num_threads(),
         peak_memory_mb=outcome.memory,
-        remarks=outcome.remarks,
-        lpips=_lpips(outcome.picture, scene) if case.lpips else None,
+        notes=outcome.notes,
+        lpips=_lpips(outcome.picture, inputs) if case.lpips else None,
     )
 
 
-def _run_mri(entry: MRIEntry, scene: MRIScene, device: torch.device) -> _Outcome:
+def _run_mri(entry: MRIMethodEntry, inputs: MRIInputs, device: torch.device) -> _Outcome:
     reconstructor = build(entry, DeviceName(device.type))
-    sample = scene.sample
+    sample = inputs.sample
     if isinstance(reconstructor, LearnedReconstructor) and reconstructor.weights.inference.keep_oversampling:
-        sample = scene.oversampled or sample
+        sample = inputs.oversampled or sample
     problem = _posed(sample, entry, device)
     known = reset_peak_memory(device)
     start = time.perf_counter()
@@ -228,30 +235,30 @@ def _run_mri(entry: MRIEntry, scene: MRIScene, device: torch.device) -> _Outcome
     _wait(device)
     seconds = time.perf_counter() - start
     memory = peak_memory(device) if known else None
-    picture = _finite(problem.picture(image).to(torch.float32).cpu() * scene.scale)
-    residual, note = mri_residual(x, problem, scene.sigma) if entry.output == "image" else (None, _PUT_BACK)
+    picture = _finite(problem.display_image(image).to(torch.float32).cpu() * inputs.scale)
+    residual, note = mri_residual(x, problem, inputs.sigma) if entry.output == "image" else (None, _PUT_BACK)
     settings = {**parameters(reconstructor), **({} if entry.output == "image" else {"output": entry.output})}
-    return _Outcome(picture, seconds, memory, residual, note, settings, problem.remarks)
+    return _Outcome(picture, seconds, memory, residual, note, settings, problem.notes)
 
 
-def _posed(sample: KSpaceSample, entry: MRIEntry, device: torch.device) -> Problem:
-    if isinstance(entry.method, OwnMethodSettings):
+def _posed(sample: KSpaceSample, entry: MRIMethodEntry, device: torch.device) -> Problem:
+    if isinstance(entry.method, CustomMethodSettings):
         return sense_problem(sample, device=device)
     return pose_problem(sample, entry.method, device)
 
 
-def _run_ct(entry: CTEntry, scene: CTScene, device: torch.device) -> _Outcome:
-    reconstructor = build(entry, DeviceName(device.type), scene.sample.photons)
-    y = scene.sample.sinogram[None].to(device)
-    warm_up(reconstructor, scene.A, device)
+def _run_ct(entry: CTMethodEntry, inputs: CTInputs, device: torch.device) -> _Outcome:
+    reconstructor = build(entry, DeviceName(device.type), inputs.sample.photons)
+    y = inputs.sample.sinogram[None].to(device)
+    warm_up(reconstructor, inputs.A, device)
     known = reset_peak_memory(device)
     start = time.perf_counter()
-    x = reconstructor(y, scene.A)[0]
+    x = reconstructor(y, inputs.A)[0]
     _wait(device)
     seconds = time.perf_counter() - start
     memory = peak_memory(device) if known else None
     picture = _finite(x.to(torch.float32).cpu())
-    residual, note = ct_residual(picture, scene)
+    residual, note = ct_residual(picture, inputs)
     return _Outcome(picture, seconds, memory, residual, note, parameters(reconstructor), ())
 
 
@@ -260,9 +267,9 @@ def _score(protocol: str, picture: Tensor, target: Tensor, data_range: float) ->
     return Score(protocol, decibels if math.isfinite(decibels) else None, ssim(picture, target, data_range=data_range))
 
 
-def _lpips(picture: Tensor, scene: MRIScene | CTScene) -> float:
-    low = 0.0 if isinstance(scene, MRIScene) else float(scene.target.min())
-    return lpips_distance(picture, scene.target, low=low, data_range=scene.data_range)
+def _lpips(picture: Tensor, inputs: MRIInputs | CTInputs) -> float:
+    low = 0.0 if isinstance(inputs, MRIInputs) else float(inputs.target.min())
+    return lpips_distance(picture, inputs.target, low=low, data_range=inputs.data_range)
 
 
 def _kept(lesion: Lesion | None, picture: Tensor, target: Tensor) -> float | None:
@@ -272,11 +279,11 @@ def _kept(lesion: Lesion | None, picture: Tensor, target: Tensor) -> float | Non
 def _blank(case: Case) -> Row:
     return Row(
         key=case.key,
-        modality="mri" if isinstance(case.problem, MRIProblem) else "ct",
+        modality="mri" if isinstance(case.problem, MRIScenario) else "ct",
         problem=case.problem.name,
         method=case.entry.name,
         settings=case.entry.method.model_dump(mode="json", exclude={"kind"}, exclude_none=True, by_alias=True),
-        learned=isinstance(case.entry.method, LearnedSettings | OwnMethodSettings),
+        learned=isinstance(case.entry.method, LearnedSettings | CustomMethodSettings),
         file=case.item.file,
         slice=case.item.index,
         device=case.device.value,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from medrecon.data.fastmri import KSpaceSample
-from medrecon.data.sinograms import SinogramSample
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.errors import InputError
 from medrecon.operators import Fourier, LinearOperator
 from medrecon.spaces import kspace_space, root_sum_of_squares
@@ -23,21 +23,21 @@ _TISSUE = 0.35  # of the 95th percentile of the image: what is brighter is tissu
 
 @dataclass(frozen=True)
 class Lesion:
-    """A disc of `radius` pixels about `centre` `(y, x)`, whose edge falls smoothly over `edge` pixels; `height` is added inside."""
+    """A disc of `radius` pixels about `center` `(y, x)`, whose edge falls smoothly over `edge` pixels; `height` is added inside."""
 
-    centre: tuple[int, int]
+    center: tuple[int, int]
     radius: float
     edge: float
     height: float
 
     def profile(self, shape: tuple[int, int]) -> Tensor:
         """The disc on an image `(y, x)`: 1 inside, 0 outside, half of a cosine between."""
-        depth = (self.radius - _distance(self.centre, shape)) / self.edge + 0.5
+        depth = (self.radius - _distance(self.center, shape)) / self.edge + 0.5
         return 0.5 - 0.5 * torch.cos(math.pi * depth.clamp(0, 1))
 
     def contrast(self, image: Tensor) -> float:
         """The mean of an image `(y, x)` inside, less that of a ring around, as wide as the radius, which begins behind the edge."""
-        distance = _distance(self.centre, (image.shape[-2], image.shape[-1]))
+        distance = _distance(self.center, (image.shape[-2], image.shape[-1]))
         inside = distance <= max(self.radius - self.edge / 2, 1.0)
         start = self.radius + self.edge / 2
         ring = (distance > start) & (distance <= start + max(self.radius, 2.0))
@@ -95,8 +95,8 @@ def lesion_in_kspace(sample: KSpaceSample, lesion: Lesion) -> KSpaceSample:
     space = kspace_space(sample.kspace.shape[0], (sample.kspace.shape[-2], sample.kspace.shape[-1]))
     fourier = Fourier(replace(space, axes=("coil", "y", "x")))
     size = (sample.kspace.shape[-2], sample.kspace.shape[-1])
-    centre = tuple(place + n // 2 - m // 2 for place, n, m in zip(lesion.centre, size, sample.matrix, strict=True))
-    moved = replace(lesion, centre=(centre[0], centre[1]))
+    center = tuple(place + n // 2 - m // 2 for place, n, m in zip(lesion.center, size, sample.matrix, strict=True))
+    moved = replace(lesion, center=(center[0], center[1]))
     seen = fourier.H(sample.kspace * _gaussian(size, lesion.radius))
     seen = seen / root_sum_of_squares(seen, -3).clamp_min(torch.finfo(torch.float32).tiny).unsqueeze(-3)
     added = fourier(seen * (lesion.height * moved.profile(size)))
@@ -111,8 +111,8 @@ def lesion_in_image(sample: SinogramSample, lesion: Lesion, A: LinearOperator) -
     return replace(sample, sinogram=sample.sinogram + A(added), target=target)
 
 
-def _distance(centre: tuple[int, int], shape: tuple[int, int]) -> Tensor:
-    y, x = (torch.arange(n) - place for n, place in zip(shape, centre, strict=True))
+def _distance(center: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    y, x = (torch.arange(n) - place for n, place in zip(shape, center, strict=True))
     return (y[:, None].square() + x.square()).sqrt()
 
 

@@ -9,18 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from medrecon.benchmark.own import OwnReconstructor, load_own, own_code
-from medrecon.config import CTMethodSettings, DeviceName, LearnedSettings, MethodSettings
-from medrecon.config.benchmark import CTEntry, Entry, MRIEntry, OwnMethodSettings
-from medrecon.experiment import LearnedReconstructor, build_ct_reconstructor, build_reconstructor
-from medrecon.experiment.device import require_device
-from medrecon.experiment.learned import Execution, ct_weights, mri_weights
-from medrecon.reconstructors import Reconstructor
+from medrecon.benchmark.custom import CustomReconstructor, custom_code, load_custom
+from medrecon.config import CTMethodSettings, LearnedSettings, MethodSettings
+from medrecon.config.benchmark import CTMethodEntry, CustomMethodSettings, MethodEntry, MRIMethodEntry
+from medrecon.device import DeviceName, require_device
+from medrecon.reconstructor import Reconstructor
+from medrecon.weights.learned import Execution, LearnedReconstructor, ct_weights, mri_weights
+from medrecon.workflows import build_ct_reconstructor, build_reconstructor
 
 __all__ = ["build", "fingerprint", "parameters"]
 
 
-def build(entry: Entry, device: DeviceName, photons: float | None = None) -> Reconstructor:
+def build(entry: MethodEntry, device: DeviceName, photons: float | None = None) -> Reconstructor:
     """The reconstructor of a method.
 
     Raises
@@ -28,15 +28,15 @@ def build(entry: Entry, device: DeviceName, photons: float | None = None) -> Rec
     InputError
         If its weights are not there or do not fit, it cannot be imported, or there is no such device.
     """
-    if isinstance(entry.method, OwnMethodSettings):
-        return load_own(entry.method.import_, require_device(device))
-    if isinstance(entry, MRIEntry):
+    if isinstance(entry.method, CustomMethodSettings):
+        return load_custom(entry.method.import_, require_device(device))
+    if isinstance(entry, MRIMethodEntry):
         return _mri_reconstructor(entry.method, device)
-    assert isinstance(entry, CTEntry)
+    assert isinstance(entry, CTMethodEntry)
     return _ct_reconstructor(entry.method, device, photons)
 
 
-def fingerprint(entry: Entry) -> str | None:
+def fingerprint(entry: MethodEntry) -> str | None:
     """The sha256 of the weights of a method, or of the file of the user's own code; None for the others.
 
     Raises
@@ -44,18 +44,18 @@ def fingerprint(entry: Entry) -> str | None:
     InputError
         If they are not there or do not fit; the text says which command gets them.
     """
-    if isinstance(entry.method, OwnMethodSettings):
-        path = own_code(entry.method.import_)
+    if isinstance(entry.method, CustomMethodSettings):
+        path = custom_code(entry.method.import_)
         return None if path is None else _sha256(path, path.stat().st_mtime_ns)
     if not isinstance(entry.method, LearnedSettings):
         return None
-    path = (mri_weights if isinstance(entry, MRIEntry) else ct_weights)(entry.method).path
+    path = (mri_weights if isinstance(entry, MRIMethodEntry) else ct_weights)(entry.method).path
     return _sha256(path, path.stat().st_mtime_ns)
 
 
 def parameters(reconstructor: object) -> dict[str, Any]:
     """The settings that hold: the plain fields of a reconstructor, or the name of its weights or of its object."""
-    if isinstance(reconstructor, OwnReconstructor):
+    if isinstance(reconstructor, CustomReconstructor):
         return {"import": reconstructor.name, **parameters(reconstructor.method)}
     if isinstance(reconstructor, LearnedReconstructor):
         weights = reconstructor.weights

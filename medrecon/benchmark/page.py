@@ -10,21 +10,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medrecon.benchmark.cases import Case, Picture, scene_of
+from medrecon.benchmark.cases import Case, Picture, inputs_of
 from medrecon.benchmark.choice import Shown, choose
 from medrecon.benchmark.cluster import Workers
+from medrecon.benchmark.inputs import CTInputs, MRIInputs
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.benchmark.pictures import kept_pictures
 from medrecon.benchmark.rows import Row
 from medrecon.benchmark.run import Finished
-from medrecon.benchmark.scenes import CTScene, MRIScene
 from medrecon.benchmark.sources import pixel_sides
 from medrecon.benchmark.summary import MethodSummary, ProblemSummary
 from medrecon.bootstrap import Estimate
-from medrecon.config.benchmark import LesionSettings, MRIProblem
-from medrecon.data.attenuation import hounsfield_from_attenuation
-from medrecon.data.download import Progress, silent
+from medrecon.config.benchmark import LesionSettings, MRIScenario
+from medrecon.data.ct.attenuation import hounsfield_from_attenuation
 from medrecon.errors import InputError
+from medrecon.progress import Progress, silent
 from medrecon.report.html import LARGEST_PAGE, write_html
 from medrecon.report.viewer_report import (
     HOUNSFIELD_WINDOWS,
@@ -111,52 +111,52 @@ def _summary_row(problem: ProblemSummary, m: MethodSummary) -> list[str | float 
 
 def _case(shown: Shown, pictures: Mapping[str, Picture]) -> ViewerCase | None:
     """The case of an image; None where nothing is left of it."""
-    first, scene = shown.cases[0], scene_of(shown.cases[0])
+    first, inputs = shown.cases[0], inputs_of(shown.cases[0])
     said: dict[str, Sequence[str]] = {}
-    methods, remarks = [], [] if scene.lesion is None else [_lesion_words(scene, first.problem.lesion)]
+    methods, notes = [], [] if inputs.lesion is None else [_lesion_words(inputs, first.problem.lesion)]
     for case, row in zip(shown.cases, shown.rows, strict=True):
         picture = pictures.get(case.key)
         if not row.done:
-            remarks.append(f"{row.method} failed: {row.reason}")
+            notes.append(f"{row.method} failed: {row.reason}")
         elif picture is None or picture.image is None:
             why = "" if picture is None else f": {picture.reason}"
-            remarks.append(f"{row.method} has no image here: it failed when it was run again{why}")
+            notes.append(f"{row.method} has no image here: it failed when it was run again{why}")
         else:
             image = picture.image[None]
-            methods.append(MethodImages(row.method, _shown(image, scene), scores=_scores(row), facts=_facts(row)))
-            said[row.method] = row.remarks
+            methods.append(MethodImages(row.method, _shown(image, inputs), scores=_scores(row), facts=_facts(row)))
+            said[row.method] = row.notes
     if not methods:
         return None
-    mri, target = isinstance(scene, MRIScene), _shown(scene.target[None], scene)
+    mri, target = isinstance(inputs, MRIInputs), _shown(inputs.target[None], inputs)
     return ViewerCase(
         name=f"{first.problem.name}: {first.item.file}, slice {first.item.index}",
         methods=tuple(methods),
         unit="intensity as stored" if mri else "HU",
         target=target,
-        window=None if mri else _grey_window(target),
+        window=None if mri else _gray_window(target),
         presets=() if mri else HOUNSFIELD_WINDOWS,
-        pixel=_pixel(first, scene),
-        mask=scene.sample.sampled if isinstance(scene, MRIScene) else None,
-        facts=dict(_case_facts(first, scene, shown.why)),
-        remarks=(*remarks, *_told(said)),
+        pixel=_pixel(first, inputs),
+        mask=inputs.sample.sampled if isinstance(inputs, MRIInputs) else None,
+        facts=dict(_case_facts(first, inputs, shown.why)),
+        notes=(*notes, *_told(said)),
         first_slice=first.item.index,
     )
 
 
 def _told(said: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What all methods remark, and, with its name, what one of several does."""
-    for remark in dict.fromkeys(remark for remarks in said.values() for remark in remarks):
-        of = [name for name, remarks in said.items() if remark in remarks]
-        yield remark if len(of) == len(said) else f"{', '.join(of)}: {remark}"
+    """What all methods note, and, with its name, what one of several does."""
+    for note in dict.fromkeys(note for notes in said.values() for note in notes):
+        of = [name for name, notes in said.items() if note in notes]
+        yield note if len(of) == len(said) else f"{', '.join(of)}: {note}"
 
 
-def _shown(stack: Tensor, scene: MRIScene | CTScene) -> Tensor:
+def _shown(stack: Tensor, inputs: MRIInputs | CTInputs) -> Tensor:
     """Images of MRI as they are, of CT in Hounsfield units."""
     stack = stack.to(torch.float32)
-    return stack if isinstance(scene, MRIScene) else hounsfield_from_attenuation(stack)
+    return stack if isinstance(inputs, MRIInputs) else hounsfield_from_attenuation(stack)
 
 
-def _grey_window(target: Tensor) -> Window:
+def _gray_window(target: Tensor) -> Window:
     low, high = (quantile(target, share) for share in (_DARKEST, _BRIGHTEST))
     return Window(low, high if high > low else low + 1.0, "of the target")
 
@@ -184,12 +184,12 @@ def _facts(row: Row) -> Facts:
     return facts
 
 
-def _case_facts(case: Case, scene: MRIScene | CTScene, why: str) -> Iterator[tuple[str, str | int | float]]:
+def _case_facts(case: Case, inputs: MRIInputs | CTInputs, why: str) -> Iterator[tuple[str, str | int | float]]:
     yield "problem", case.problem.name
     if why:
         yield "chosen as", why
-    yield "sampling", scene.sampling
-    if isinstance(case.problem, MRIProblem):
+    yield "sampling", inputs.sampling
+    if isinstance(case.problem, MRIScenario):
         for name, value in case.problem.mask.model_dump(mode="json", exclude_none=True).items():
             yield f"mask: {name.replace('_', ' ')}", value
         if case.problem.snr is not None:
@@ -202,21 +202,21 @@ def _case_facts(case: Case, scene: MRIScene | CTScene, why: str) -> Iterator[tup
     yield "made", datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
-def _lesion_words(scene: MRIScene | CTScene, settings: LesionSettings | None) -> str:
-    assert scene.lesion is not None
+def _lesion_words(inputs: MRIInputs | CTInputs, settings: LesionSettings | None) -> str:
+    assert inputs.lesion is not None
     assert settings is not None
-    y, x = scene.lesion.centre
+    y, x = inputs.lesion.center
     return (
-        f"a lesion was put in before sampling: its centre is at row {y}, column {x}, counted from 0 at the top left; it is "
-        f"{settings.diameter:g} mm ({2 * scene.lesion.radius:.1f} pixels) wide, and brighter than what is around it by "
+        f"a lesion was put in before sampling: its center is at row {y}, column {x}, counted from 0 at the top left; it is "
+        f"{settings.diameter:g} mm ({2 * inputs.lesion.radius:.1f} pixels) wide, and brighter than what is around it by "
         f"{100 * settings.contrast:g} %. Is it there in every image?"
     )
 
 
-def _pixel(case: Case, scene: MRIScene | CTScene) -> tuple[float, float] | None:
-    if isinstance(scene, CTScene):
-        return scene.sample.grid.spacing
-    assert isinstance(case.problem, MRIProblem)
+def _pixel(case: Case, inputs: MRIInputs | CTInputs) -> tuple[float, float] | None:
+    if isinstance(inputs, CTInputs):
+        return inputs.sample.grid.spacing
+    assert isinstance(case.problem, MRIScenario)
     lesion = case.problem.lesion
     given = None if lesion is None or lesion.pixel is None else (lesion.pixel, lesion.pixel)
     return pixel_sides(case.problem.data, case.item) or given

@@ -16,7 +16,7 @@ from medrecon.errors import InputError
 
 __all__ = ["LPIPS_PROTOCOL", "lpips_distance", "require_lpips"]
 
-#: AlexNet's features with the linear weights of version 0.1, of images whose range is moved to -1 ... 1; grey as three colours.
+#: AlexNet's features with the linear weights of version 0.1, of images whose range is moved to -1 ... 1; gray as three colors.
 LPIPS_PROTOCOL = "lpips-alex-0.1"
 _FEATURES = "alexnet-owt-*.pth"
 _LEFT_OUT = "or leave lpips out of the configuration"
@@ -55,10 +55,10 @@ def lpips_distance(picture: Tensor, target: Tensor, *, low: float, data_range: f
         As `require_lpips`.
     """
     network = _network(os.getpid())
-    grey = [(2 * (image.float() - low) / data_range - 1).clamp(-1, 1) for image in (picture, target)]
-    colours = [image.expand(1, 3, *image.shape) for image in grey]
+    gray = [(2 * (image.float() - low) / data_range - 1).clamp(-1, 1) for image in (picture, target)]
+    colors = [image.expand(1, 3, *image.shape) for image in gray]
     with torch.no_grad():
-        return float(network(*colours))
+        return float(network(*colors))
 
 
 @lru_cache(maxsize=1)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from medrecon.benchmark.cases import Group, Picture
 from medrecon.benchmark.cluster import Workers
-from medrecon.data.download import Progress, silent
 from medrecon.data.writing import atomic_file
+from medrecon.progress import Progress, silent
 
 __all__ = ["kept_pictures"]
 

@@ -60,7 +60,7 @@ class Row:
         of the reconstruction alone: nothing read, no coil maps estimated.
     peak_memory_mb
         the largest resident memory of the whole process meanwhile, in MiB; on a GPU, that of the GPU.
-    remarks
+    notes
         what a user should know.
     lpips
         of the image, where it was asked for.
@@ -90,7 +90,7 @@ class Row:
     threads: int = 0
     device: str = "cpu"
     peak_memory_mb: float | None = None
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     lpips: float | None = None
 
     @property
@@ -114,7 +114,7 @@ class Row:
         if {*values, "lpips"} != {field.name for field in fields(cls)}:
             raise ValueError("these are not the values of a row")
         scores = tuple(Score(**score) for score in values["scores"])
-        return cls(**{**values, "scores": scores, "remarks": tuple(values["remarks"])})
+        return cls(**{**values, "scores": scores, "notes": tuple(values["notes"])})
 
 
 class Journal:
@@ -200,7 +200,7 @@ def rows_csv(rows: Sequence[Row]) -> str:
     columns += ["residual", "residual note", "lesion contrast (%)", "seconds", "threads", "device", "peak memory (MiB)"]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*columns, "remarks"])
+    table.writerow([*columns, "notes"])
     for row in rows:
         found = {score.protocol: score for score in row.scores}
         figures = [getattr(found.get(protocol), what, None) for protocol in protocols for what in ("psnr", "ssim")]
@@ -218,5 +218,5 @@ def rows_csv(rows: Sequence[Row]) -> str:
             *([row.lpips] if distance else []),
         ]
         values += [row.nmse, row.residual, row.residual_note, row.lesion_contrast, row.seconds, row.threads, row.device]
-        table.writerow([*values, row.peak_memory_mb, "; ".join(row.remarks)])
+        table.writerow([*values, row.peak_memory_mb, "; ".join(row.notes)])
     return text.getvalue()

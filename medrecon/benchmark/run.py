@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from medrecon import __version__
+from medrecon._version import __version__
 from medrecon.benchmark.cases import Case, Group
 from medrecon.benchmark.cluster import Workers
-from medrecon.benchmark.plan import Plan, make_plan
 from medrecon.benchmark.rows import Journal, Row, open_journal, rows_csv
-from medrecon.benchmark.summary import ProblemSummary, summarise
+from medrecon.benchmark.schedule import Schedule, make_schedule
+from medrecon.benchmark.summary import ProblemSummary, summarize
 from medrecon.benchmark.tables import summary_csv, summary_markdown
 from medrecon.config.benchmark import BenchmarkSettings
-from medrecon.data.download import Progress, silent
 from medrecon.data.writing import atomic_file
+from medrecon.progress import Progress, silent
 
 __all__ = ["Finished", "run_benchmark", "run_open"]
 
@@ -33,7 +33,7 @@ class Finished:
 
     name: str
     folder: Path
-    plan: Plan
+    plan: Schedule
     rows: tuple[Row, ...]
     problems: tuple[ProblemSummary, ...]
     kept: int
@@ -63,10 +63,10 @@ def run_benchmark(
     InputError
         If something is missing, which is found out before anything runs, or the folder cannot be used.
     """
-    plan = make_plan(settings)
+    plan = make_schedule(settings)
     with open_journal(folder / _JOURNAL, overwrite=overwrite) as journal:
         rows, kept = run_open(plan, journal, workers, progress=progress)
-    problems = summarise(rows, resamples=settings.resamples, seed=settings.seed)
+    problems = summarize(rows, resamples=settings.resamples, seed=settings.seed)
     about = {
         "name": settings.name,
         "version": __version__,
@@ -82,7 +82,9 @@ def run_benchmark(
     return Finished(settings.name, folder, plan, tuple(rows), tuple(problems), kept)
 
 
-def run_open(plan: Plan, journal: Journal, workers: Workers, *, progress: Progress = silent) -> tuple[list[Row], int]:
+def run_open(
+    plan: Schedule, journal: Journal, workers: Workers, *, progress: Progress = silent
+) -> tuple[list[Row], int]:
     """Run the cases that are not in an open journal yet; the rows of all, in order, and how many were there.
 
     Raises

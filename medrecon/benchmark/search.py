@@ -13,7 +13,7 @@ Scores = Callable[[Sequence[float]], Sequence[float]]
 
 _COARSE, _STEPS = 4.0, 2
 _EXTENSIONS = 6  # beyond it
-_FINE = 1.1  # ratio of neighbours at which the search ends
+_FINE = 1.1  # ratio of neighbors at which the search ends
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def search(
     """Search the value of the largest score on a geometric grid, first coarse, then finer.
 
     The grid has the ratio `coarse` and `steps` values on either side of `start`, and is extended while the best lies at its edge;
-    then both geometric means next to the best are tried, until neighbours are closer than `fine`. A score of one maximum is found
+    then both geometric means next to the best are tried, until neighbors are closer than `fine`. A score of one maximum is found
     to that ratio; of several, one is.
 
     Parameters
@@ -64,9 +64,9 @@ def search(
     within
         which values may be tried.
     coarse, steps
-        ratio of neighbours in the first grid, and how many it has on either side of the start.
+        ratio of neighbors in the first grid, and how many it has on either side of the start.
     fine
-        ratio of neighbouring values at which the search ends.
+        ratio of neighboring values at which the search ends.
 
     Raises
     ------
@@ -113,8 +113,8 @@ def _refine(attempt: Callable[[Sequence[float]], None], known: dict[float, float
     while True:
         best, tried = _best(known), sorted(known)
         place = tried.index(best)
-        neighbours = [tried[k] for k in (place - 1, place + 1) if 0 <= k < len(tried)]
-        between = [math.sqrt(best * other) for other in neighbours if max(best, other) / min(best, other) > fine]
+        neighbors = [tried[k] for k in (place - 1, place + 1) if 0 <= k < len(tried)]
+        between = [math.sqrt(best * other) for other in neighbors if max(best, other) / min(best, other) > fine]
         before = len(known)
         attempt(between)
         if len(known) == before:

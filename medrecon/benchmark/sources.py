@@ -19,26 +19,35 @@ from medrecon.config.benchmark import (
     PhantomCTSource,
     PhantomMRISource,
 )
-from medrecon.data.attenuation import AttenuationUnit
-from medrecon.data.ct_phantoms import ABDOMEN_FIELD, HEAD_FIELD, abdomen_volume, head_volume
-from medrecon.data.ct_simulation import CTSimulation, simulate_sections
-from medrecon.data.fastmri import FastMRIFile, KSpaceSample
-from medrecon.data.fetch import path as dataset_path
-from medrecon.data.geometry_files import CTScan
-from medrecon.data.lodopab import LoDoPaB
-from medrecon.data.phantoms import brain_volume, shepp_logan_volume
-from medrecon.data.simulation import Simulation, simulate_volume
-from medrecon.data.sinograms import SinogramSample
+from medrecon.data.ct.attenuation import AttenuationUnit
+from medrecon.data.ct.geometry_files import CTScan
+from medrecon.data.ct.lodopab import LoDoPaB
+from medrecon.data.ct.phantoms import ABDOMEN_FIELD, HEAD_FIELD, abdomen_volume, head_volume
+from medrecon.data.ct.simulation import CTSimulation, simulate_sections
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.mri.simulation import Simulation, simulate_volume
+from medrecon.data.phantoms.mri_phantoms import brain_volume, shepp_logan_volume
+from medrecon.data.sets.fetch import path as dataset_path
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, Grid, ParallelBeam
 
-__all__ = ["Item", "ct_items", "mri_items", "pixel_sides", "read_kspace", "read_sinogram", "spread", "volume"]
+__all__ = [
+    "ImageReference",
+    "ct_images",
+    "mri_images",
+    "pixel_sides",
+    "read_kspace",
+    "read_sinogram",
+    "spread",
+    "volume",
+]
 
 _PHANTOM = "phantom"
 
 
 @dataclass(frozen=True)
-class Item:
+class ImageReference:
     """One image of a problem: the file's name, where it lies, and the place in it."""
 
     file: str
@@ -46,7 +55,7 @@ class Item:
     index: int
 
 
-def mri_items(source: MRISource) -> list[Item]:
+def mri_images(source: MRISource) -> list[ImageReference]:
     """The slices of a source.
 
     Raises
@@ -55,7 +64,7 @@ def mri_items(source: MRISource) -> list[Item]:
         If data are missing (the text says which command gets them), or a file cannot be read.
     """
     if isinstance(source, PhantomMRISource):
-        return [Item(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
+        return [ImageReference(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
     folder = _folder(source) / source.part
     paths = sorted(path for path in folder.glob(source.pattern) if path.is_file())
     if not paths:
@@ -63,10 +72,10 @@ def mri_items(source: MRISource) -> list[Item]:
             f"{folder}: holds no {source.pattern}; give the folder of fully sampled scans in data.folder and data.part"
         )
     files = [FastMRIFile(paths[index]) for index in spread(len(paths), source.files)]
-    return [Item(f.path.name, str(f.path), index) for f in files for index in spread(len(f), source.slices)]
+    return [ImageReference(f.path.name, str(f.path), index) for f in files for index in spread(len(f), source.slices)]
 
 
-def ct_items(source: CTSource) -> list[Item]:
+def ct_images(source: CTSource) -> list[ImageReference]:
     """The images of a source.
 
     Raises
@@ -75,11 +84,11 @@ def ct_items(source: CTSource) -> list[Item]:
         If data are missing (the text says which command gets them), or a file cannot be read.
     """
     if isinstance(source, PhantomCTSource):
-        return [Item(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
+        return [ImageReference(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
     folder = _folder(source)
     data = LoDoPaB(folder, source.part)
     places = [(file.path.name, place) for file in data.files for place in range(len(file))]
-    return [Item(places[index][0], str(folder), index) for index in spread(len(data), source.images)]
+    return [ImageReference(places[index][0], str(folder), index) for index in spread(len(data), source.images)]
 
 
 def spread(count: int, wanted: int | None) -> Sequence[int]:
@@ -89,7 +98,7 @@ def spread(count: int, wanted: int | None) -> Sequence[int]:
     return [(2 * k + 1) * count // (2 * wanted) for k in range(wanted)]
 
 
-def read_kspace(source: MRISource, item: Item) -> KSpaceSample:
+def read_kspace(source: MRISource, item: ImageReference) -> KSpaceSample:
     """Read a fully sampled slice.
 
     Raises
@@ -108,7 +117,7 @@ def read_kspace(source: MRISource, item: Item) -> KSpaceSample:
     return sample
 
 
-def read_sinogram(source: CTSource, item: Item) -> SinogramSample:
+def read_sinogram(source: CTSource, item: ImageReference) -> SinogramSample:
     """Read a sinogram with its target.
 
     Raises
@@ -124,8 +133,8 @@ def read_sinogram(source: CTSource, item: Item) -> SinogramSample:
     return sample
 
 
-def pixel_sides(source: MRISource, item: Item) -> tuple[float, float] | None:
-    """Millimetres of a pixel along y and x; None where the file does not state them."""
+def pixel_sides(source: MRISource, item: ImageReference) -> tuple[float, float] | None:
+    """Millimeters of a pixel along y and x; None where the file does not state them."""
     if isinstance(source, PhantomMRISource):
         side = 256.0 / min(source.size)  # a field of view of 256 mm
         return side, side
@@ -133,11 +142,11 @@ def pixel_sides(source: MRISource, item: Item) -> tuple[float, float] | None:
     field = file.header.recon_fov
     if field is None or not min(field[:2]) > 0:
         return None
-    # `recon_fov` is (y, x, z) in millimetres, of `matrix`
+    # `recon_fov` is (y, x, z) in millimeters, of `matrix`
     return float(field[0]) / file.matrix[0], float(field[1]) / file.matrix[1]
 
 
-def volume(source: MRISource, item: Item) -> Sequence[KSpaceSample] | FastMRIFile:
+def volume(source: MRISource, item: ImageReference) -> Sequence[KSpaceSample] | FastMRIFile:
     """All slices of the volume that a slice belongs to."""
     return _mri_phantom(source) if isinstance(source, PhantomMRISource) else FastMRIFile(item.path)
 

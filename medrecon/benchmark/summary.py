@@ -13,7 +13,7 @@ from medrecon.benchmark.rows import Row, Score
 from medrecon.bootstrap import Estimate, Resampling, resampling
 from medrecon.evaluation import PROTOCOL, VolumeScore
 
-__all__ = ["MethodSummary", "ProblemSummary", "VolumeFigures", "summarise"]
+__all__ = ["MethodSummary", "ProblemSummary", "VolumeFigures", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class ProblemSummary:
         return asdict(self)
 
 
-def summarise(rows: Sequence[Row], *, resamples: int, seed: int) -> list[ProblemSummary]:
+def summarize(rows: Sequence[Row], *, resamples: int, seed: int) -> list[ProblemSummary]:
     """Sum rows up, by problem, protocol and method, in the order in which they come.
 
     The same images are drawn for all methods of a problem, so that differences are paired.
@@ -81,7 +81,7 @@ def summarise(rows: Sequence[Row], *, resamples: int, seed: int) -> list[Problem
     for problem in dict.fromkeys(row.problem for row in rows):
         own = [row for row in rows if row.problem == problem]
         protocols = dict.fromkeys(score.protocol for row in own for score in row.scores)
-        found += [_summarise(own, protocol, resamples, seed) for protocol in protocols or ("",)]
+        found += [_summarize(own, protocol, resamples, seed) for protocol in protocols or ("",)]
     return found
 
 
@@ -118,7 +118,7 @@ class _Table:
         return None if (score := self.score(row)) is None else score.ssim
 
 
-def _summarise(rows: Sequence[Row], protocol: str, resamples: int, seed: int) -> ProblemSummary:
+def _summarize(rows: Sequence[Row], protocol: str, resamples: int, seed: int) -> ProblemSummary:
     first = rows[0]
     images = list(dict.fromkeys((row.file, row.slice) for row in rows))
     by_method: dict[str, dict[Place, Row]] = {row.method: {} for row in rows}

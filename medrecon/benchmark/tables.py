@@ -14,14 +14,14 @@ from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
 __all__ = ["summary_csv", "summary_lines", "summary_markdown"]
 
 _PROTOCOLS = {
-    PROTOCOL: f"{PROTOCOL}: centre crop, range the maximum of the volume's target. PSNR and SSIM are means over slices; those "
+    PROTOCOL: f"{PROTOCOL}: center crop, range the maximum of the volume's target. PSNR and SSIM are means over slices; those "
     "of volumes are of all slices of a volume that were run, and then means over volumes.",
     LODOPAB_PROTOCOL: f"{LODOPAB_PROTOCOL}: range the maximum less the minimum of each target; means over images.",
-    LODOPAB_FR_PROTOCOL: f"{LODOPAB_FR_PROTOCOL}: range 1 in LoDoPaB-CT's normalised unit; means over images.",
+    LODOPAB_FR_PROTOCOL: f"{LODOPAB_FR_PROTOCOL}: range 1 in LoDoPaB-CT's normalized unit; means over images.",
 }
 _LPIPS = (
     f"- LPIPS ({LPIPS_PROTOCOL}): a distance of features, 0 for equal images; they are clipped to the range of PSNR and SSIM, and "
-    "their grey counts as three colours."
+    "their gray counts as three colors."
 )
 
 

@@ -10,30 +10,30 @@ from typing import Any
 
 import yaml
 
-from medrecon import __version__
+from medrecon._version import __version__
 from medrecon.benchmark.cases import Case, Group
 from medrecon.benchmark.cluster import Workers
 from medrecon.benchmark.methods import build
-from medrecon.benchmark.plan import Plan, problem_items, with_settings
 from medrecon.benchmark.rows import open_journal
 from medrecon.benchmark.run import run_open
+from medrecon.benchmark.schedule import Schedule, scenario_images, with_settings
 from medrecon.benchmark.search import Found, Range, search
 from medrecon.config import FilterName
 from medrecon.config.benchmark import (
     BenchmarkSettings,
-    CTEntry,
-    Entry,
-    MRIEntry,
-    MRIProblem,
-    ProblemSettings,
+    CTMethodEntry,
+    MethodEntry,
+    MRIMethodEntry,
+    MRIScenario,
+    ScenarioSettings,
     TunedEntry,
     TunedSettings,
 )
 from medrecon.config.files import load_settings
-from medrecon.data.download import Progress, silent
 from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
+from medrecon.progress import Progress, silent
 
 __all__ = ["tune_method", "tuning_rows"]
 
@@ -47,8 +47,8 @@ _DOUBLINGS, _WORTH = 5, 0.1  # of the iterations at most, and the gain in dB for
 class _Trials:
     """Mean scores of settings of a method on the tuning images of a problem."""
 
-    entry: Entry
-    problem: ProblemSettings
+    entry: MethodEntry
+    problem: ScenarioSettings
     settings: BenchmarkSettings
     journal: Path
     workers: Workers
@@ -56,13 +56,13 @@ class _Trials:
 
     def scores(self, name: str, values: Sequence[float], rest: dict[str, Any]) -> list[float]:
         entries = [_with(self.entry, {**rest, name: _number(name, value)}) for value in values]
-        items = problem_items(self.problem, self.settings.images)
+        items = scenario_images(self.problem, self.settings.images)
         seed, device = self.settings.seed, self.settings.device
         groups: tuple[Group, ...] = tuple(
             tuple(Case(self.problem, entry, item, seed, device) for entry in entries) for item in items
         )
         with open_journal(self.journal) as journal:
-            rows, _ = run_open(Plan(groups), journal, self.workers, progress=self.progress)
+            rows, _ = run_open(Schedule(groups), journal, self.workers, progress=self.progress)
         by_value: list[list[float]] = [[] for _ in values]
         for place, row in enumerate(rows):
             if not row.done or row.scores[0].psnr is None:
@@ -74,7 +74,7 @@ class _Trials:
 
     @property
     def images(self) -> int:
-        return len(problem_items(self.problem, self.settings.images))
+        return len(scenario_images(self.problem, self.settings.images))
 
 
 def tune_method(
@@ -122,9 +122,9 @@ def tuning_rows(entries: Sequence[TunedEntry]) -> tuple[list[str], list[list[str
     return ["problem", "method", "best", "PSNR (dB)", "protocol", "images", "trials", "note"], rows
 
 
-def _find(settings: BenchmarkSettings, method: str, names: Sequence[str]) -> tuple[Entry, list[ProblemSettings]]:
+def _find(settings: BenchmarkSettings, method: str, names: Sequence[str]) -> tuple[MethodEntry, list[ScenarioSettings]]:
     sides = [side for side in (settings.mri, settings.ct) if side is not None]
-    found: list[tuple[Entry, list[ProblemSettings]]] = [
+    found: list[tuple[MethodEntry, list[ScenarioSettings]]] = [
         (entry, list(side.problems)) for side in sides for entry in side.methods if entry.name == method
     ]
     if not found:
@@ -165,7 +165,7 @@ def _tune(trials: _Trials) -> TunedEntry:
         problem=trials.problem.name,
         kind=str(method.kind),
         settings=best[1],
-        protocol=PROTOCOL if isinstance(trials.problem, MRIProblem) else LODOPAB_PROTOCOL,
+        protocol=PROTOCOL if isinstance(trials.problem, MRIScenario) else LODOPAB_PROTOCOL,
         psnr=round(best[0], 4),
         images=trials.images,
         data=trials.problem.data.model_dump(mode="json", exclude_none=True),
@@ -204,10 +204,10 @@ def _search(trials: _Trials, name: str, rest: dict[str, Any], start: float, **gr
     return search(lambda values: trials.scores(name, values, rest), start, _WHERE[name], **grid)
 
 
-def _with(entry: Entry, values: dict[str, Any]) -> Entry:
-    if isinstance(entry, MRIEntry):
+def _with(entry: MethodEntry, values: dict[str, Any]) -> MethodEntry:
+    if isinstance(entry, MRIMethodEntry):
         return with_settings(entry, values, "medrecon tune")
-    assert isinstance(entry, CTEntry)
+    assert isinstance(entry, CTMethodEntry)
     return with_settings(entry, values, "medrecon tune")
 
 

@@ -1,9 +1,10 @@
-"""Coil sensitivity maps from the fully sampled centre of multi-coil k-space."""
+"""Coil sensitivity maps from the fully sampled center of multi-coil k-space."""
 
 from medrecon.calibration.completed import completed_maps
 from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
+from medrecon.calibration.measured import measured_root_sum_of_squares
 from medrecon.calibration.noise import measurement_noise, noise_level
 from medrecon.calibration.region import calibration_region
 
@@ -17,6 +18,7 @@ __all__ = [
     "espirit",
     "estimate_maps",
     "low_resolution_maps",
+    "measured_root_sum_of_squares",
     "measurement_noise",
     "noise_level",
 ]

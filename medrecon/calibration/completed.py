@@ -42,7 +42,7 @@ def completed_maps(
     coarse = low_resolution_maps(kspace, sampled)
     value = root_sum_of_squares(maps, -3, keepdim=True)
     energy = torch.fft.ifft2(kspace * sampled, norm="ortho").abs().square().sum(-3, keepdim=True)
-    energy = torch.fft.fftshift(energy, dim=(-2, -1))  # of the magnitude only: centring in k-space is a phase
+    energy = torch.fft.fftshift(energy, dim=(-2, -1))  # of the magnitude only: centering in k-space is a phase
     mean = (value * energy).sum((-2, -1), keepdim=True) / energy.sum((-2, -1), keepdim=True).clamp_min(1e-30)
     share = ((value / mean.clamp_min(1e-30) - _INSIDE) / _RAMP).clamp(0, 1)
     overlap = (maps.conj() * coarse).sum(-3, keepdim=True)

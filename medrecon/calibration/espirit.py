@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medrecon.calibration.interpolation import interpolate_directions, lagrange_weights
-from medrecon.calibration.region import centre, principal_coil, require_multicoil, turn
+from medrecon.calibration.region import center, principal_coil, require_multicoil, turn
 from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["Crop", "HardCrop", "SoftCrop", "espirit"]
@@ -80,7 +80,7 @@ def espirit(
     kspace
         `(..., coil, ky, kx)`, fully sampled in the calibration block; its scale does not matter.
     calibration
-        Samples of the block centred on DC, for both axes or as `(ky, kx)`; at most those that there are.
+        Samples of the block centered on DC, for both axes or as `(ky, kx)`; at most those that there are.
     kernel
         Samples of the kernel along each axis.
     threshold
@@ -109,9 +109,9 @@ def espirit(
     size = _block_size(kspace, calibration, kernel)
     if not 0 < threshold < 1:
         raise ValueError(f"espirit takes a threshold between 0 and 1, got {threshold}")
-    block = centre(kspace, size)
+    block = center(kspace, size)
     if not bool(torch.isfinite(block).all()):
-        raise ValueError(f"espirit takes finite k-space, got NaN or infinity in its {size[0]} x {size[1]} centre")
+        raise ValueError(f"espirit takes finite k-space, got NaN or infinity in its {size[0]} x {size[1]} center")
     slices = block.reshape(-1, *block.shape[-3:])
     levels = torch.as_tensor(noise).expand(kspace.shape[:-3]).flatten().tolist()
     maps = kspace.new_empty(slices.shape[0], *kspace.shape[-3:])

@@ -20,7 +20,7 @@ _FOR_ANY = 4  # fewest samples along an axis for maps that vary along it
 
 @dataclass(frozen=True)
 class MapsEstimate:
-    """Coil maps `(..., coil, y, x)`, the name of the method that made them, and a remark where that was makeshift."""
+    """Coil maps `(..., coil, y, x)`, the name of the method that made them, and a note where that was makeshift."""
 
     maps: Tensor
     method: str
@@ -43,19 +43,19 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
     Raises
     ------
     InputError
-        If the centre of k-space holds no calibration lines to speak of.
+        If the center of k-space holds no calibration lines to speak of.
     ValueError
         If the shapes do not fit.
     """
     ky, kx = calibration_region(kspace, sampled)
     if min(ky, kx) < _FOR_ANY:
         raise InputError(
-            f"the fully sampled centre of k-space is {ky} x {kx} (ky x kx); coil maps need at least "
+            f"the fully sampled center of k-space is {ky} x {kx} (ky x kx); coil maps need at least "
             f"{_FOR_ANY} x {_FOR_ANY}: sample more central lines, or use a method without coil maps (rss)"
         )
     if min(ky, kx) < _FOR_ESPIRIT:
         message = (
-            f"the fully sampled centre of k-space is {ky} x {kx} (ky x kx), ESPIRiT needs {_FOR_ESPIRIT} x "
+            f"the fully sampled center of k-space is {ky} x {kx} (ky x kx), ESPIRiT needs {_FOR_ESPIRIT} x "
             f"{_FOR_ESPIRIT}: coil maps are estimated from low-resolution images instead, and are coarse"
         )
         return MapsEstimate(low_resolution_maps(kspace, sampled), "low-resolution", message)
@@ -68,7 +68,7 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         noise=noise_level(kspace, sampled),
     )
     message = (
-        f"the fully sampled centre of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
+        f"the fully sampled center of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
         f"ESPIRiT runs with a {kernel} x {kernel} kernel"
     )
     return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None)

@@ -24,7 +24,7 @@ def lagrange_weights(n: int, m: int, like: Tensor) -> Tensor:
 def interpolate_directions(vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Interpolate unit vectors `(y, x, coil)`, each of arbitrary phase, by the weights `(y', y)` and `(x', x)`.
 
-    Along each axis in turn the phases are first aligned between neighbours. The result `(y', x', coil)` has lengths
+    Along each axis in turn the phases are first aligned between neighbors. The result `(y', x', coil)` has lengths
     near one where the directions vary smoothly between the nodes, and off one where they do not.
     """
     aligned = _align(vectors.movedim(0, 1)).movedim(1, 0)
@@ -35,7 +35,7 @@ def interpolate_directions(vectors: Tensor, rows: Tensor, columns: Tensor) -> Te
 
 
 def _align(vectors: Tensor) -> Tensor:
-    """Turn the phases of `(..., node, coil)` so that neighbours around the period agree.
+    """Turn the phases of `(..., node, coil)` so that neighbors around the period agree.
 
     What is left after one turn around the period is spread evenly over its nodes.
     """

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from medrecon.calibration.region import calibration_region, centre, principal_coil, require_multicoil, turn
+from medrecon.calibration.region import calibration_region, center, principal_coil, require_multicoil, turn
 from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["low_resolution_maps"]
@@ -15,9 +15,9 @@ _ENOUGH = 32  # samples of an axis; more would carry noise and the edges of the 
 def low_resolution_maps(kspace: Tensor, sampled: Tensor) -> Tensor:
     """Estimate coil maps as low-resolution coil images over their root-sum-of-squares.
 
-    The fully sampled centre of k-space is multiplied by a Hann window, zero-padded and transformed. It takes far fewer
+    The fully sampled center of k-space is multiplied by a Hann window, zero-padded and transformed. It takes far fewer
     lines than ESPIRiT, is less accurate at the edges of the object, and gives maps (of noise) in the background, too.
-    The phase makes the combination of coils that holds most energy of the centre real and positive.
+    The phase makes the combination of coils that holds most energy of the center real and positive.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def low_resolution_maps(kspace: Tensor, sampled: Tensor) -> Tensor:
     require_multicoil("low_resolution_maps", kspace)
     size = calibration_region(kspace, sampled)
     if 0 in size:
-        raise ValueError("low_resolution_maps takes k-space whose centre was sampled, got a mask without the DC sample")
-    block = centre(kspace, (min(size[0], _ENOUGH), min(size[1], _ENOUGH)))
+        raise ValueError("low_resolution_maps takes k-space whose center was sampled, got a mask without the DC sample")
+    block = center(kspace, (min(size[0], _ENOUGH), min(size[1], _ENOUGH)))
     block = block / block.abs().amax((-3, -2, -1), keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
     images = _zero_padded_images(block, (kspace.shape[-2], kspace.shape[-1]))
     rss = root_sum_of_squares(images, -3, keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)

@@ -1,4 +1,4 @@
-"""The noise of a scan, from the samples farthest from the centre of k-space."""
+"""The noise of a scan, from the samples farthest from the center of k-space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BINS = 256  # of the squared radius, which is at most 3 / 4
 def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
     """Estimate the standard deviation of the complex noise, `sqrt(E|n|^2)`, of `(..., coil, ky, kx)`: one number a batch element.
 
-    That is `sqrt(2)` times the sigma of `medrecon.data.noise`, which is of one part, real or imaginary.
+    That is `sqrt(2)` times the sigma of `medrecon.data.mri.noise`, which is of one part, real or imaginary.
 
     The squared magnitude of complex Gaussian noise has the median `sigma^2 log 2`; it is read from the fifth of the acquired
     samples that lies farthest out, over all coils. What signal reaches there raises the estimate: by up to a fifth at a

@@ -1,13 +1,13 @@
-"""Where k-space is fully sampled around its centre, and the coils that dominate there."""
+"""Where k-space is fully sampled around its center, and the coils that dominate there."""
 
 import torch
 from torch import Tensor
 
-__all__ = ["calibration_region", "centre", "principal_coil", "require_multicoil", "turn"]
+__all__ = ["calibration_region", "center", "principal_coil", "require_multicoil", "turn"]
 
 
 def calibration_region(kspace: Tensor, sampled: Tensor) -> tuple[int, int]:
-    """Return the sizes `(ky, kx)` of the fully sampled block that is centred on the DC sample.
+    """Return the sizes `(ky, kx)` of the fully sampled block that is centered on the DC sample.
 
     A block of size `w` covers the indices from `n//2 - w//2` on. Of all such rectangles, that with the longest shorter
     side is taken, and of those the largest. Where the DC sample itself is missing, the sizes are `(0, 0)`.
@@ -32,9 +32,9 @@ def calibration_region(kspace: Tensor, sampled: Tensor) -> tuple[int, int]:
             f"got {sampled.dtype} {tuple(sampled.shape)}"
         )
     if sampled.ndim == 1:
-        width = _centred_run(sampled)
+        width = _centered_run(sampled)
         return (ny if width else 0, width)
-    rows = [int(w) for w in _centred_runs(sampled.cpu())]
+    rows = [int(w) for w in _centered_runs(sampled.cpu())]
     best = (0, 0)
     for height in range(1, ny + 1):
         start = ny // 2 - height // 2
@@ -43,20 +43,20 @@ def calibration_region(kspace: Tensor, sampled: Tensor) -> tuple[int, int]:
     return best if best[1] else (0, 0)
 
 
-def _centred_run(line: Tensor) -> int:
-    """Count the samples of the run of true values that is centred on `n//2`."""
-    return int(_centred_runs(line.cpu()[None])[0])
+def _centered_run(line: Tensor) -> int:
+    """Count the samples of the run of true values that is centered on `n//2`."""
+    return int(_centered_runs(line.cpu()[None])[0])
 
 
-def _centred_runs(lines: Tensor) -> Tensor:
-    """Count, for every row of `(row, n)`, the samples of the run of true values that is centred on `n//2`."""
+def _centered_runs(lines: Tensor) -> Tensor:
+    """Count, for every row of `(row, n)`, the samples of the run of true values that is centered on `n//2`."""
     dc = lines.shape[-1] // 2
     below = lines[:, :dc].flip(-1).int().cumprod(-1).sum(-1)
     above = lines[:, dc:].int().cumprod(-1).sum(-1)
     return torch.minimum(2 * below + 1, 2 * above)
 
 
-def centre(kspace: Tensor, size: tuple[int, int]) -> Tensor:
+def center(kspace: Tensor, size: tuple[int, int]) -> Tensor:
     """Cut the block of `size` around the DC sample out of `(..., ky, kx)`."""
     y, x = (n // 2 - w // 2 for n, w in zip(kspace.shape[-2:], size, strict=True))
     return kspace[..., y : y + size[0], x : x + size[1]]

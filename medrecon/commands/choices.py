@@ -11,7 +11,6 @@ from pathlib import Path
 from medrecon.config import (
     CTMethodName,
     CTReconstructionSettings,
-    DeviceName,
     FilterName,
     LearnedMethodName,
     LearnedSettings,
@@ -22,9 +21,10 @@ from medrecon.config import (
     settings_from,
 )
 from medrecon.config.learned import PrecisionName
+from medrecon.device import DeviceName
 from medrecon.errors import InputError
 
-__all__ = ["AnyMethodName", "Choices", "chosen", "parse_size", "refuse", "run_as"]
+__all__ = ["AnyMethodName", "CommandOptions", "chosen", "parse_size", "reject_options", "run_as"]
 
 
 class AnyMethodName(StrEnum):
@@ -46,7 +46,7 @@ class AnyMethodName(StrEnum):
 
 
 @dataclass(frozen=True)
-class Choices:
+class CommandOptions:
     """What was chosen on the command line; None for what was not."""
 
     method: AnyMethodName | None
@@ -77,7 +77,7 @@ class Choices:
             If an option is of CT, or out of its range; if trained weights are asked for that are not there, or do not fit.
         """
         method = self._method(MethodName, f"{name} holds k-space of MRI", MethodName.WAVELET)
-        refuse(self._of_ct(), f"an option of CT, and {name} holds k-space of MRI")
+        reject_options(self._of_ct(), f"an option of CT, and {name} holds k-space of MRI")
         fields = {
             "method": {"kind": method, **chosen(self._of_method())},
             "mask": self._mask(),
@@ -86,7 +86,7 @@ class Choices:
         }
         settings = settings_from(ReconstructionSettings, fields)
         if isinstance(settings.method, LearnedSettings):
-            from medrecon.experiment.learned import mri_weights
+            from medrecon.weights.learned import mri_weights
 
             mri_weights(settings.method)
         return settings
@@ -101,7 +101,7 @@ class Choices:
         """
         method = self._method(CTMethodName, f"{name} holds sinograms of CT", CTMethodName.FBP)
         of_mri = {"mask": self.mask, "acceleration": self.acceleration, "center_fraction": self.center_fraction}
-        refuse(of_mri, f"an option of MRI, and {name} holds sinograms of CT; --views thins those")
+        reject_options(of_mri, f"an option of MRI, and {name} holds sinograms of CT; --views thins those")
         of_method = self._of_method() | {"window": self.window, "frequency_scaling": self.frequency_scaling}
         rest = {"geometry": self.geometry, "views": self.views, "photons": self.photons, "seed": self.seed}
         fields = {
@@ -113,7 +113,7 @@ class Choices:
         }
         settings = settings_from(CTReconstructionSettings, fields)
         if isinstance(settings.method, LearnedSettings):
-            from medrecon.experiment.learned import ct_weights
+            from medrecon.weights.learned import ct_weights
 
             ct_weights(settings.method)
         return settings
@@ -135,7 +135,7 @@ class Choices:
 
     def _method(self, names: type[StrEnum], place: str, default: StrEnum) -> StrEnum:
         if self.method is None and self.weights is not None:
-            from medrecon.experiment.learned import method_of
+            from medrecon.weights.learned import method_of
 
             return method_of(self.weights)
         known = {str(name): name for name in (*names, *LearnedMethodName)}
@@ -164,7 +164,7 @@ def chosen(values: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def refuse(values: Mapping[str, object], reason: str) -> None:
+def reject_options(values: Mapping[str, object], reason: str) -> None:
     """Refuse options that were given; None stands for one that was not.
 
     Raises
@@ -189,7 +189,7 @@ def run_as(
     """
     switches = chosen({"precision": precision, "compile": compiled or None})
     if not isinstance(settings.method, LearnedSettings):
-        refuse(switches, f"an option of networks, and the method {settings.method.kind} has none")
+        reject_options(switches, f"an option of networks, and the method {settings.method.kind} has none")
         return settings
     return settings.model_copy(update={"method": settings.method.model_copy(update=switches)})
 

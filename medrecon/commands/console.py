@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from medrecon.data.download import Progress as Report
 from medrecon.errors import InputError
+from medrecon.progress import Progress as Report
 
 __all__ = ["complain", "expected", "one_line", "print_table", "progress", "say"]
 

@@ -19,8 +19,8 @@ def list_() -> int:
 
     Example: medrecon data list
     """
-    from medrecon.data.fetch import list_datasets
-    from medrecon.data.manifest import Registration
+    from medrecon.data.sets.fetch import list_datasets
+    from medrecon.data.sets.manifest import Registration
 
     rows = []
     for dataset in list_datasets():
@@ -32,15 +32,15 @@ def list_() -> int:
 
 
 def fetch(name: _Name) -> int:
-    """Print the licence of a data set, and get it.
+    """Print the license of a data set, and get it.
 
     Example: medrecon data fetch brain-axt2
     """
-    from medrecon.data.manifest import load_manifest
-    from medrecon.preparation import prepare
+    from medrecon.data.sets.manifest import load_manifest
+    from medrecon.workflows.preparation import prepare
 
     manifest = load_manifest(name)
-    say(f"{manifest.title}\nlicence: {_words(manifest.licence)}\ncitation: {_words(manifest.citation)}")
+    say(f"{manifest.title}\nlicense: {_words(manifest.license)}\ncitation: {_words(manifest.citation)}")
     with progress() as bar:
         folder = prepare(name, bar)
     say(f"{name} lies in {folder}")
@@ -55,7 +55,7 @@ def verify(
 
     Example: medrecon data verify brain-axt2
     """
-    from medrecon.data.verify import verify as check
+    from medrecon.data.sets.verify import verify as check
 
     problems = check(name, folder)
     for problem in problems:
@@ -72,7 +72,7 @@ def path(name: _Name) -> int:
 
     Example: medrecon inspect "$(medrecon data path brain-axt2)"/*.h5
     """
-    from medrecon.data.fetch import path as find
+    from medrecon.data.sets.fetch import path as find
 
     say(str(find(name)))
     return 0

@@ -20,7 +20,7 @@ from medrecon.config import (
 )
 
 if TYPE_CHECKING:
-    from medrecon.data.download import Progress
+    from medrecon.progress import Progress
     from medrecon.report.ct_summary import CTReconstruction
     from medrecon.report.summary import Reconstruction
 
@@ -64,8 +64,8 @@ def demo(
 def _mri(folder: Path, size: int, bar: Progress) -> Mapping[str, Reconstruction]:
     from medrecon.data.writing import atomic_file
     from medrecon.evaluation import PROTOCOL
-    from medrecon.experiment import reconstruct_file, simulate_file
     from medrecon.report.figures import compare
+    from medrecon.workflows import reconstruct_file, simulate_file
 
     scan = folder / "brain_phantom.h5"
     phantom = settings_from(SimulationSettings, {"size": (size, size), "coils": _COILS, "snr": _SNR})
@@ -88,9 +88,9 @@ def _mri(folder: Path, size: int, bar: Progress) -> Mapping[str, Reconstruction]
 def _ct(folder: Path, size: int, bar: Progress) -> Mapping[str, CTReconstruction]:
     from medrecon.data.writing import atomic_file
     from medrecon.evaluation import LODOPAB_PROTOCOL
-    from medrecon.experiment import reconstruct_file, simulate_file
-    from medrecon.report.ct_figures import grey_window
+    from medrecon.report.ct_figures import gray_window
     from medrecon.report.figures import compare
+    from medrecon.workflows import reconstruct_file, simulate_file
 
     scan = folder / "abdomen_phantom.h5"
     fields = {"size": (size, size), "views": _VIEWS, "photons": _PHOTONS}
@@ -108,7 +108,7 @@ def _ct(folder: Path, size: int, bar: Progress) -> Mapping[str, CTReconstruction
         images = {name: done.shown.image for name, done in results.items()}
         scores = {name: _score(_ct_row(name, done)) for name, done in results.items()}
         heading = f"a simulated abdomen in 1/mm, {_VIEWS} views, {_PHOTONS:g} photons per ray; {LODOPAB_PROTOCOL}"
-        compare(path, images, target, scores, heading=heading, window=grey_window(target))
+        compare(path, images, target, scores, heading=heading, window=gray_window(target))
     return results
 
 

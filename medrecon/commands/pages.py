@@ -13,7 +13,7 @@ from medrecon.commands.plans import Plan, fault_of
 from medrecon.errors import InputError
 
 if TYPE_CHECKING:
-    from medrecon.data.download import Progress
+    from medrecon.progress import Progress
     from medrecon.report.cases import Stacks
     from medrecon.report.ct_summary import CTReconstruction
     from medrecon.report.summary import Reconstruction
@@ -54,12 +54,12 @@ class Page:
         return Stacks(targets, self.residuals)
 
     def add(self, plan: Plan, done: Reconstruction | CTReconstruction, stacks: Stacks, bar: Progress) -> None:
-        """Take a file in that was reconstructed, and reconstruct it by the other methods; one that fails becomes a remark."""
-        from medrecon.experiment import reconstruct_file
+        """Take a file in that was reconstructed, and reconstruct it by the other methods; one that fails becomes a note."""
         from medrecon.report.cases import case_of
+        from medrecon.workflows import reconstruct_file
 
         results = {plan.name: (done, stacks)}
-        remarks = [] if self.residuals else [_TOO_LARGE]
+        notes = [] if self.residuals else [_TOO_LARGE]
         for name, settings in plan.others.items():
             others = self.stacks(targets=False)
             try:
@@ -67,11 +67,11 @@ class Page:
             except Exception as error:
                 fault = f"--compare {name} failed: {fault_of(error)}"
                 complain(fault)
-                remarks.append(fault)
+                notes.append(fault)
                 self.incomplete = True
             else:
                 results[name] = (made, others)
-        self.cases.append(case_of(results, remarks))
+        self.cases.append(case_of(results, notes))
 
     def write(self) -> bool:
         """Write the page, unless every file failed; say whether it was.
@@ -129,7 +129,7 @@ def _require_writable(path: Path, overwrite: bool) -> None:
 
 def _numbers(plan: Plan) -> tuple[int, int]:
     """Of the images and the residuals of a file; none of one that will be refused anyhow."""
-    from medrecon.experiment import page_numbers
+    from medrecon.workflows import page_numbers
 
     if plan.settings is None:
         return 0, 0

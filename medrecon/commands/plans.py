@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from medrecon.commands.choices import AnyMethodName, Choices
+from medrecon.commands.choices import AnyMethodName, CommandOptions
 from medrecon.commands.console import expected, one_line
 from medrecon.commands.jobs import Job
 from medrecon.config import CTReconstructionSettings, LearnedSettings, ReconstructionSettings
@@ -54,7 +54,7 @@ class Plan:
         return "" if self.settings is None else _label(self.settings)
 
 
-def make_plan(job: Job, choices: Choices, compared: Sequence[Compared]) -> Plan:
+def make_plan(job: Job, choices: CommandOptions, compared: Sequence[Compared]) -> Plan:
     """Look what the file holds, and make the settings for it; a file that cannot be opened is a job with a fault.
 
     Methods to compare have their own default weight and iterations.
@@ -84,7 +84,7 @@ def make_plan(job: Job, choices: Choices, compared: Sequence[Compared]) -> Plan:
     return Plan(job, settings, others)
 
 
-def _compared_settings(one: Compared, choices: Choices, settings: Settings, name: str) -> Settings:
+def _compared_settings(one: Compared, choices: CommandOptions, settings: Settings, name: str) -> Settings:
     """The settings of a file, but for the method, whose own defaults hold."""
     own = replace(choices, method=one.method, weights=one.weights, weight=None, iterations=None)
     own = replace(own, window=None, frequency_scaling=None)

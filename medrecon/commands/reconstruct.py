@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medrecon.commands.choices import AnyMethodName, Choices, run_as
+from medrecon.commands.choices import AnyMethodName, CommandOptions, run_as
 from medrecon.commands.console import complain, print_table, progress, say
 from medrecon.commands.jobs import Job, batch_jobs, require_distinct, single_job
 from medrecon.commands.pages import Page, open_page
 from medrecon.commands.plans import Compared, Plan, fault_of, make_plan
 from medrecon.commands.reports import COLUMNS, case_words, cells, words
-from medrecon.config import DeviceName, FilterName, MaskName
+from medrecon.config import FilterName, MaskName
 from medrecon.config.learned import PrecisionName
+from medrecon.device import DeviceName
 from medrecon.errors import InputError
 
 if TYPE_CHECKING:
-    from medrecon.data.download import Progress
+    from medrecon.progress import Progress
     from medrecon.report.ct_summary import CTReconstruction, CTReport
     from medrecon.report.summary import Reconstruction, Report
 
@@ -50,7 +51,7 @@ def reconstruct(
             help="Trained weights, of `medrecon weights list` or a .safetensors file; else the method's.",
         ),
     ] = None,
-    weight: Annotated[float | None, typer.Option(help="Of the regularisation; else the method's own.")] = None,
+    weight: Annotated[float | None, typer.Option(help="Of the regularization; else the method's own.")] = None,
     iterations: Annotated[int | None, typer.Option(help="At most; else the method's own.")] = None,
     slices: Annotated[
         str | None, typer.Option(help="a:b (b not included), a:, :b or a, counted from 0; scores are of these alone.")
@@ -76,7 +77,7 @@ def reconstruct(
     acceleration: Annotated[float | None, typer.Option(help="MRI: of the mask; 4 unless given.")] = None,
     center_fraction: Annotated[
         float | None,
-        typer.Option(help="MRI: share of the lines kept around the centre; 0.32 / acceleration unless given."),
+        typer.Option(help="MRI: share of the lines kept around the center; 0.32 / acceleration unless given."),
     ] = None,
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
@@ -125,7 +126,7 @@ def reconstruct(
 
     Example: medrecon reconstruct sinogram.npy --geometry scanner.yaml --output image.h5 --method tv --views 60
     """
-    choices = Choices(
+    choices = CommandOptions(
         method=method,
         weights=weights,
         weight=weight,
@@ -176,7 +177,7 @@ def _several(plans: Sequence[Plan], page: Page | None, json_path: Path | None, o
     with _json_file(json_path, overwrite) as json_file, progress() as bar:
         results = _run_all(plans, overwrite, bar, page)
         _write_json(json_file, [_values(result) for result in results])
-    status = _summarise(results)
+    status = _summarize(results)
     return status if page is None else max(status, _finish(page))
 
 
@@ -192,7 +193,7 @@ def _finish(page: Page) -> int:
 
 def _run(plan: Plan, overwrite: bool, bar: Progress, page: Page | None) -> Report | CTReport:
     """Reconstruct a file, draw its picture, and show it in the page."""
-    from medrecon.experiment import reconstruct_file
+    from medrecon.workflows import reconstruct_file
 
     job, settings = plan.job, plan.settings
     if job.fault or settings is None:
@@ -253,7 +254,7 @@ def _run_all(plans: Sequence[Plan], overwrite: bool, bar: Progress, page: Page |
     return done
 
 
-def _summarise(results: Sequence[Report | CTReport | Job]) -> int:
+def _summarize(results: Sequence[Report | CTReport | Job]) -> int:
     rows = [
         [str(r.source), *[""] * len(COLUMNS), r.fault] if isinstance(r, Job) else [r.input, *cells(r), "done"]
         for r in results
@@ -261,8 +262,8 @@ def _summarise(results: Sequence[Report | CTReport | Job]) -> int:
     print_table(("file", *COLUMNS, "outcome"), rows, right=COLUMNS)
     for result in results:
         if not isinstance(result, Job):
-            for remark in result.remarks:
-                say(f"note: {result.input}: {remark}")
+            for note in result.notes:
+                say(f"note: {result.input}: {note}")
     failed = sum(isinstance(result, Job) for result in results)
     say(f"{len(results) - failed} of {len(results)} files reconstructed")
     return 2 if failed else 0

@@ -68,7 +68,7 @@ def mri_words(report: Report) -> list[str]:
     if report.metrics is not None:
         m = report.metrics
         lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f}, NMSE {m.nmse:.5f} ({PROTOCOL})")
-    return lines + [f"note: {remark}" for remark in report.remarks]
+    return lines + [f"note: {note}" for note in report.notes]
 
 
 def ct_words(report: CTReport) -> list[str]:
@@ -76,7 +76,7 @@ def ct_words(report: CTReport) -> list[str]:
     from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL
 
     count = "1 image" if report.slices == 1 else f"{report.slices} images"
-    unit = "LoDoPaB's normalised unit, transposed as its files are" if report.unit == "normalised" else report.unit
+    unit = "LoDoPaB's normalized unit, transposed as its files are" if report.unit == "normalized" else report.unit
     pixel = " x ".join(dict.fromkeys(f"{step:.4g}" for step in report.pixel))
     said = {name: report.parameters[name] for name in _SAID if name in report.parameters}
     if report.weights is not None:
@@ -92,7 +92,7 @@ def ct_words(report: CTReport) -> list[str]:
     if (m := report.metrics) is not None:
         full = "" if m.psnr_fr is None else f"; PSNR {m.psnr_fr:.2f} dB, SSIM {m.ssim_fr:.4f} ({LODOPAB_FR_PROTOCOL})"
         lines.append(f"PSNR {m.psnr:.2f} dB, SSIM {m.ssim:.4f} ({LODOPAB_PROTOCOL}){full}")
-    return lines + [f"note: {remark}" for remark in report.remarks]
+    return lines + [f"note: {note}" for note in report.notes]
 
 
 def _short(value: str | int | float) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from medrecon.commands.choices import chosen, parse_size, refuse
+from medrecon.commands.choices import chosen, parse_size, reject_options
 from medrecon.commands.console import progress, say
 from medrecon.config import CTPhantomName, CTSimulationSettings, PhantomName, SimulationSettings, settings_from
 from medrecon.errors import InputError
@@ -46,12 +46,12 @@ def inspect(
 
     Example: medrecon inspect scan.h5
     """
-    from medrecon.data.inspection import inspect_file, lines
+    from medrecon.data.ct.inspection import inspect_sinograms, sinogram_lines
     from medrecon.data.modality import Format, find_format, open_sinograms
-    from medrecon.data.sinogram_inspection import inspect_sinograms, sinogram_lines
+    from medrecon.data.mri.inspection import inspect_file, lines
 
     if find_format(file) is Format.FASTMRI:
-        refuse({"geometry": geometry}, f"an option of CT, and {file} holds k-space of MRI")
+        reject_options({"geometry": geometry}, f"an option of CT, and {file} holds k-space of MRI")
         scan = inspect_file(file)
         values, text = asdict(scan), lines(scan)
     else:
@@ -107,16 +107,16 @@ def simulate(
     common = {"phantom": phantom, "size": pixels, "slices": slices, "seed": seed}
     settings: SimulationSettings | CTSimulationSettings
     if modality is ModalityName.MRI:
-        refuse({"from": source, **of_ct}, "an option of --modality ct")
+        reject_options({"from": source, **of_ct}, "an option of --modality ct")
         _require_phantom(phantom, PhantomName)
         settings = settings_from(SimulationSettings, chosen({**common, **of_mri}))
     else:
-        refuse(of_mri, "an option of --modality mri")
+        reject_options(of_mri, "an option of --modality mri")
         _require_phantom(phantom, CTPhantomName)
         if source is not None:
-            refuse({"phantom": phantom}, "another object than that of --from")
+            reject_options({"phantom": phantom}, "another object than that of --from")
         settings = settings_from(CTSimulationSettings, chosen({**common, **of_ct, "volume": source}))
-    from medrecon.experiment import simulate_file
+    from medrecon.workflows import simulate_file
 
     with progress() as bar:
         simulate_file(output, settings, overwrite=overwrite, progress=bar)
@@ -134,8 +134,8 @@ def _words(output: Path, settings: SimulationSettings | CTSimulationSettings) ->
         ny, nx = settings.size
         count = "1 slice" if settings.slices == 1 else f"{settings.slices} slices"
         return [f"{output}: {count} of {ny} x {nx} pixels, {settings.coils} coils, the {settings.phantom} phantom"]
-    from medrecon.data.sinogram_files import SinogramFile
-    from medrecon.data.sinogram_inspection import geometry_words, grid_words
+    from medrecon.data.ct.inspection import geometry_words, grid_words
+    from medrecon.data.ct.sinogram_files import SinogramFile
 
     file = SinogramFile(output)
     what = f"the {settings.phantom} phantom" if settings.volume is None else str(settings.volume)

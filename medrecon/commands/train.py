@@ -10,7 +10,7 @@ import typer
 
 from medrecon.commands.console import progress, say
 from medrecon.commands.launch import launch
-from medrecon.config import DeviceName
+from medrecon.device import DeviceName
 from medrecon.errors import InputError
 
 __all__ = ["train"]
@@ -51,7 +51,7 @@ def train(
         chosen += [] if weights is None else [f"--weights={weights}"]
         chosen += [*(["--resume"] if resume else []), *([] if device is None else [f"--device={device.value}"])]
         return launch(["train", str(config), "--output", str(folder), *chosen], devices)
-    from medrecon.experiment.training import train_network
+    from medrecon.workflows.training import train_network
 
     with progress() as bar:
         done = train_network(settings, folder, resume=resume, weights=weights, device=device, say=say, progress=bar)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from medrecon.commands.console import print_table, say
-from medrecon.config import DeviceName
+from medrecon.device import DeviceName
 
 __all__ = ["export", "import_fastmri", "list_", "score", "show"]
 
@@ -27,7 +27,7 @@ def list_(
     Example: medrecon weights list --folder runs
     """
     from medrecon.errors import InputError
-    from medrecon.training import card
+    from medrecon.weights import card
 
     place = card.SHIPPED if folder is None else folder
     if folder is not None and not folder.is_dir():
@@ -48,8 +48,8 @@ def show(
 
     Example: medrecon weights show runs/varnet_brain_small/best.safetensors
     """
-    from medrecon.training.card import find_weights, with_protocols
-    from medrecon.training.checkpoint import read_metadata
+    from medrecon.weights.card import find_weights, with_protocols
+    from medrecon.weights.checkpoint import read_metadata
 
     card = read_metadata(find_weights(name)).get("card", {})
     with suppress(KeyError, TypeError, AttributeError):  # a card of another program is shown as it is
@@ -77,8 +77,8 @@ def score(
 
     Example: medrecon weights score runs/mine/best.safetensors --part test --record
     """
-    from medrecon.experiment.scoring import score_weights
-    from medrecon.training.card import find_weights, record_scores
+    from medrecon.weights.card import find_weights, record_scores
+    from medrecon.workflows.scoring import score_weights
 
     path = find_weights(name)
     found, protocol = score_weights(path, part, folder=folder, device=device)
@@ -97,7 +97,7 @@ def export(
 
     Example: medrecon weights export runs/mine/best.safetensors --output mine.safetensors
     """
-    from medrecon.training.card import copy_weights, find_weights
+    from medrecon.weights.card import copy_weights, find_weights
 
     copy_weights(find_weights(name), output, overwrite=overwrite)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB; card {output.with_suffix('.json')}")
@@ -115,7 +115,7 @@ def import_fastmri(
 
     Example: medrecon weights import fastmri knee_leaderboard_state_dict.pt --output varnet_knee.safetensors
     """
-    from medrecon.experiment.importing import import_fastmri
+    from medrecon.workflows.fastmri_import import import_fastmri
 
     what = import_fastmri(source, output, overwrite=overwrite)
     say(f"{output}: {what}; card {output.with_suffix('.json')}")
@@ -126,8 +126,8 @@ def import_fastmri(
 def _row(path: Path) -> list[str]:
     """What the table says of a file, also of one that cannot be used; nothing of the state of a run."""
     from medrecon.errors import InputError
-    from medrecon.training.card import with_protocols
-    from medrecon.training.checkpoint import read_metadata
+    from medrecon.weights.card import with_protocols
+    from medrecon.weights.checkpoint import read_metadata
 
     try:
         metadata = read_metadata(path)

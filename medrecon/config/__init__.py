@@ -1,12 +1,11 @@
 """What a user can ask for, as frozen values.
 
-The fields are options of the command line, and a tolerance; `medrecon.experiment` turns them into objects.
+The fields are options of the command line, and a tolerance; `medrecon.workflows` turns them into objects.
 Importing this package imports no torch.
 """
 
 from medrecon.config.ct import (
     CT_METHODS,
-    CglsSettings,
     CTMethodName,
     CTMethodSettings,
     CTPhantomName,
@@ -17,6 +16,7 @@ from medrecon.config.ct import (
     FilterName,
     PoissonTotalVariationSettings,
     SirtSettings,
+    TikhonovSettings,
 )
 from medrecon.config.learned import (
     LEARNED_METHODS,
@@ -47,7 +47,7 @@ from medrecon.config.mri import (
     WholeLineMaskSettings,
     ZeroFilledSettings,
 )
-from medrecon.config.settings import DeviceName, SliceSettings, settings_from
+from medrecon.config.settings import SliceSettings, settings_from
 
 __all__ = [
     "CT_METHODS",
@@ -59,8 +59,6 @@ __all__ = [
     "CTReconstructionSettings",
     "CTSimulationSettings",
     "CTTotalVariationSettings",
-    "CglsSettings",
-    "DeviceName",
     "FbpSettings",
     "FilterName",
     "InferenceSettings",
@@ -83,6 +81,7 @@ __all__ = [
     "SimulationSettings",
     "SirtSettings",
     "SliceSettings",
+    "TikhonovSettings",
     "TotalVariationSettings",
     "UNetMethodSettings",
     "VarNetMethodSettings",

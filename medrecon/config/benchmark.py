@@ -12,27 +12,28 @@ from pydantic import Field, model_validator
 
 from medrecon.config.ct import CTMethodSettings, CTPhantomName, Length, Photons, Seed
 from medrecon.config.mri import MaskSettings, MethodSettings, PhantomName, RootSumOfSquaresSettings
-from medrecon.config.settings import DeviceName, Method, Settings, Size
+from medrecon.config.settings import Method, Settings, Size
+from medrecon.device import DeviceName
 
 __all__ = [
     "BenchmarkSettings",
     "CTBenchmark",
-    "CTEntry",
-    "CTProblem",
+    "CTMethodEntry",
+    "CTScenario",
     "CTSource",
-    "Entry",
+    "CustomMethodName",
+    "CustomMethodSettings",
     "FastMRISource",
     "LesionSettings",
     "LoDoPaBSource",
     "MRIBenchmark",
-    "MRIEntry",
-    "MRIProblem",
+    "MRIMethodEntry",
+    "MRIScenario",
     "MRISource",
-    "OwnMethodName",
-    "OwnMethodSettings",
+    "MethodEntry",
     "PhantomCTSource",
     "PhantomMRISource",
-    "ProblemSettings",
+    "ScenarioSettings",
     "TunedEntry",
     "TunedSettings",
 ]
@@ -41,18 +42,18 @@ _Count = Annotated[int, Field(ge=1)]
 _Name = Annotated[str, Field(pattern=r"^[^|\r\n]+$", max_length=80)]  # stands in tables
 
 
-class OwnMethodName(StrEnum):
+class CustomMethodName(StrEnum):
     """How an image is made by code of the user's."""
 
     OWN = "own"
 
 
-class OwnMethodSettings(Method):
+class CustomMethodSettings(Method):
     """A method that is imported: `package.module:name`, called as `x = name(y, A)`, or a class of such without arguments."""
 
     summary = "your own: an object that is called as x = method(y, A)"
     needs = "to be importable; in MRI calibration lines, where there are several coils"
-    kind: Literal[OwnMethodName.OWN] = OwnMethodName.OWN
+    kind: Literal[CustomMethodName.OWN] = CustomMethodName.OWN
     import_: str = Field(alias="import")
 
     @model_validator(mode="after")
@@ -77,13 +78,13 @@ class _Entry(_Named):
     problems: tuple[_Name, ...] | None = None
 
 
-class MRIEntry(_Entry):
+class MRIMethodEntry(_Entry):
     """A method of MRI; with `output: rss` the measured samples are put back, and the image is that of all coils.
 
     With `rss-noise` the samples that were not measured have the noise of those that were, as a full scan has.
     """
 
-    method: Annotated[MethodSettings | OwnMethodSettings, Field(discriminator="kind")]
+    method: Annotated[MethodSettings | CustomMethodSettings, Field(discriminator="kind")]
     output: Literal["image", "rss", "rss-noise"] = "image"
 
     @model_validator(mode="after")
@@ -93,17 +94,17 @@ class MRIEntry(_Entry):
         return self
 
 
-class CTEntry(_Entry):
+class CTMethodEntry(_Entry):
     """A method of CT."""
 
-    method: Annotated[CTMethodSettings | OwnMethodSettings, Field(discriminator="kind")]
+    method: Annotated[CTMethodSettings | CustomMethodSettings, Field(discriminator="kind")]
 
 
 class LesionSettings(Settings):
     """A small bright disc, put into the object before it is measured.
 
-    `diameter` and the width of its smooth `edge` in millimetres; brighter than the tissue around it by the share `contrast`.
-    `pixel`, in millimetres, is for files that do not state it.
+    `diameter` and the width of its smooth `edge` in millimeters; brighter than the tissue around it by the share `contrast`.
+    `pixel`, in millimeters, is for files that do not state it.
     """
 
     diameter: Length = 6.0
@@ -183,7 +184,7 @@ class _Problem(_Named):
     tuned_as: _Name | None = None
 
 
-class MRIProblem(_Problem):
+class MRIScenario(_Problem):
     """Scans undersampled by a mask.
 
     `tuning` are the scans that settings are searched on. Before, noise of the signal-to-noise ratio `snr` may be added, `coils`
@@ -197,7 +198,7 @@ class MRIProblem(_Problem):
     coils: _Count | None = None
 
 
-class CTProblem(_Problem):
+class CTScenario(_Problem):
     """Sinograms with so many of their `views`, and the noise of `photons` a ray on top of what they hold.
 
     `tuning` are those that settings are searched on.
@@ -209,15 +210,15 @@ class CTProblem(_Problem):
     photons: Photons | None = None
 
 
-Entry = MRIEntry | CTEntry
-ProblemSettings = MRIProblem | CTProblem
+MethodEntry = MRIMethodEntry | CTMethodEntry
+ScenarioSettings = MRIScenario | CTScenario
 
 
 class MRIBenchmark(Settings):
     """Methods and problems of MRI."""
 
-    methods: tuple[MRIEntry, ...] = Field(min_length=1)
-    problems: tuple[MRIProblem, ...] = Field(min_length=1)
+    methods: tuple[MRIMethodEntry, ...] = Field(min_length=1)
+    problems: tuple[MRIScenario, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
@@ -228,8 +229,8 @@ class MRIBenchmark(Settings):
 class CTBenchmark(Settings):
     """Methods and problems of CT."""
 
-    methods: tuple[CTEntry, ...] = Field(min_length=1)
-    problems: tuple[CTProblem, ...] = Field(min_length=1)
+    methods: tuple[CTMethodEntry, ...] = Field(min_length=1)
+    problems: tuple[CTScenario, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:

@@ -13,7 +13,8 @@ from medrecon.config.learned import (
     UNetMethodSettings,
     VarNetMethodSettings,
 )
-from medrecon.config.settings import DeviceName, Method, Settings, Size, SliceSettings
+from medrecon.config.settings import Method, Settings, Size, SliceSettings
+from medrecon.device import DeviceName
 
 __all__ = [
     "CT_METHODS",
@@ -23,11 +24,11 @@ __all__ = [
     "CTReconstructionSettings",
     "CTSimulationSettings",
     "CTTotalVariationSettings",
-    "CglsSettings",
     "FbpSettings",
     "FilterName",
     "PoissonTotalVariationSettings",
     "SirtSettings",
+    "TikhonovSettings",
 ]
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
@@ -76,16 +77,16 @@ class FbpSettings(Method):
 class SirtSettings(Method):
     """The simultaneous iterative reconstruction technique."""
 
-    summary = "least squares by simultaneous corrections; stopping early regularises"
+    summary = "least squares by simultaneous corrections; stopping early regularizes"
     needs = "nothing else"
     kind: Literal[CTMethodName.SIRT] = CTMethodName.SIRT
     iterations: int | None = Field(default=None, ge=1)
 
 
-class CglsSettings(Method):
+class TikhonovSettings(Method):
     """Conjugate gradients on the normal equations."""
 
-    summary = "regularised least squares (Tikhonov) by conjugate gradients"
+    summary = "regularized least squares (Tikhonov) by conjugate gradients"
     needs = "nothing else"
     kind: Literal[CTMethodName.CGLS] = CTMethodName.CGLS
     weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -116,7 +117,7 @@ class PoissonTotalVariationSettings(_Sparse):
 CT_METHODS = (
     FbpSettings,
     SirtSettings,
-    CglsSettings,
+    TikhonovSettings,
     CTTotalVariationSettings,
     PoissonTotalVariationSettings,
     *LEARNED_METHODS,
@@ -124,7 +125,7 @@ CT_METHODS = (
 CTMethodSettings = Annotated[
     FbpSettings
     | SirtSettings
-    | CglsSettings
+    | TikhonovSettings
     | CTTotalVariationSettings
     | PoissonTotalVariationSettings
     | UNetMethodSettings
@@ -139,7 +140,7 @@ class CTReconstructionSettings(Settings):
     """How sinograms become images; what is None is taken from the file.
 
     `views` keeps so many evenly spaced ones, `photons` adds the noise of so many a ray, seeded by `seed` or by the file's name.
-    `size` (y, x) and `pixel` millimetres make the grid of the image. `hu` gives images in Hounsfield units.
+    `size` (y, x) and `pixel` millimeters make the grid of the image. `hu` gives images in Hounsfield units.
     """
 
     method: CTMethodSettings = FbpSettings()
@@ -155,7 +156,7 @@ class CTReconstructionSettings(Settings):
 
 
 class CTSimulationSettings(Settings):
-    """A scan of a phantom, or of images where `volume` names them; `size` is (y, x) pixels of `pixel` millimetres.
+    """A scan of a phantom, or of images where `volume` names them; `size` is (y, x) pixels of `pixel` millimeters.
 
     `geometry` names a file; without one the rays are parallel, `views` over half a turn, and `bins` cover the image. Without
     `photons` there is no noise.

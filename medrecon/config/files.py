@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from medrecon.config.renamed import modernize
 from medrecon.errors import InputError
 
 __all__ = ["load_settings", "settings_of"]
 
 T = TypeVar("T", bound=BaseModel)
+_LOG = logging.getLogger(__name__)
 
 
 def load_settings(kind: type[T], path: Path, changes: Sequence[str] = ()) -> T:
@@ -37,7 +40,7 @@ def load_settings(kind: type[T], path: Path, changes: Sequence[str] = ()) -> T:
         raise InputError(f"{path}: holds no keys; it takes {', '.join(kind.model_fields)}")
     for change in changes:
         _set(values, change)
-    return settings_of(kind, values, str(path))
+    return settings_of(kind, modernize(values, lambda note: _LOG.warning("%s: %s", path, note)), str(path))
 
 
 def settings_of(kind: type[T], values: object, name: str) -> T:
@@ -49,7 +52,7 @@ def settings_of(kind: type[T], values: object, name: str) -> T:
         As `load_settings`.
     """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(modernize(values))
     except ValidationError as error:
         raise InputError(f"{name}: {_words(kind, error.errors()[0])}") from error
 

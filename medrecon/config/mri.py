@@ -12,7 +12,8 @@ from medrecon.config.learned import (
     UNetMethodSettings,
     VarNetMethodSettings,
 )
-from medrecon.config.settings import DeviceName, Method, Settings, Size, SliceSettings
+from medrecon.config.settings import Method, Settings, Size, SliceSettings
+from medrecon.device import DeviceName
 
 __all__ = [
     "METHODS",
@@ -92,7 +93,7 @@ class RootSumOfSquaresSettings(Method):
 class SenseSettings(_Iterative):
     """SENSE."""
 
-    summary = "regularised least squares over all coils, by conjugate gradients"
+    summary = "regularized least squares over all coils, by conjugate gradients"
     needs = "calibration lines, where there are several coils"
     kind: Literal[MethodName.SENSE] = MethodName.SENSE
 
@@ -147,25 +148,25 @@ class _Mask(Settings):
         return self.acceleration
 
 
-class _CentredMask(_Mask):
-    """The fully sampled centre, where no fraction is given, is fastMRI's: 8 % at 4x, 4 % at 8x."""
+class _CenteredMask(_Mask):
+    """The fully sampled center, where no fraction is given, is fastMRI's: 8 % at 4x, 4 % at 8x."""
 
     center_fraction: float | None = Field(default=None, ge=0, le=1)
 
     @property
     def center(self) -> float:
-        """The share of the lines that are kept around the centre."""
+        """The share of the lines that are kept around the center."""
         return min(0.32 / self.acceleration, 1.0) if self.center_fraction is None else self.center_fraction
 
 
-class LineMaskSettings(_CentredMask):
+class LineMaskSettings(_CenteredMask):
     """Whole lines, of any acceleration."""
 
     kind: Literal[MaskName.RANDOM, MaskName.EQUISPACED_FRACTION, MaskName.MAGIC_FRACTION, MaskName.GAUSSIAN]
 
 
-class WholeLineMaskSettings(_CentredMask):
-    """Every so-manieth line, and the centre on top: of whole accelerations."""
+class WholeLineMaskSettings(_CenteredMask):
+    """Every so-manieth line, and the center on top: of whole accelerations."""
 
     kind: Literal[MaskName.EQUISPACED, MaskName.MAGIC]
 
@@ -181,14 +182,14 @@ class WholeLineMaskSettings(_CentredMask):
         return 1 / (self.center + (1 - self.center) / self.acceleration)
 
 
-class PoissonMaskSettings(_CentredMask):
-    """Points that keep a distance from each other, which grows outwards; the centre is a share of each axis."""
+class PoissonMaskSettings(_CenteredMask):
+    """Points that keep a distance from each other, which grows outwards; the center is a share of each axis."""
 
     kind: Literal[MaskName.POISSON] = MaskName.POISSON
 
 
 class RadialMaskSettings(_Mask):
-    """Points nearest to spokes, which fill the centre by themselves."""
+    """Points nearest to spokes, which fill the center by themselves."""
 
     kind: Literal[MaskName.RADIAL] = MaskName.RADIAL
 

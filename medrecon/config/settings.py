@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -10,19 +9,12 @@ from pydantic_core import InitErrorDetails
 
 from medrecon.errors import InputError
 
-__all__ = ["DeviceName", "Method", "Settings", "Size", "SliceSettings", "settings_from"]
+__all__ = ["Method", "Settings", "Size", "SliceSettings", "settings_from"]
 
 T = TypeVar("T", bound=BaseModel)
 
 #: Pixels along an axis of a simulated image.
 Size = Annotated[int, Field(ge=8, le=4096)]
-
-
-class DeviceName(StrEnum):
-    """Where the computing is done."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 class Settings(BaseModel):

@@ -25,7 +25,7 @@ __all__ = [
     "LoDoPaBUnitSettings",
     "MRIData",
     "MaskStage",
-    "NormalisationSettings",
+    "NormalizationSettings",
     "PhantomCTData",
     "PhantomMRIData",
     "RemeasureSettings",
@@ -54,7 +54,7 @@ class LoDoPaBUnitSettings(Settings):
     kind: Literal["lodopab-unit"]
 
 
-NormalisationSettings = Annotated[
+NormalizationSettings = Annotated[
     ConstantSettings | AdjointMaximumSettings | LoDoPaBUnitSettings, Field(discriminator="kind")
 ]
 
@@ -115,7 +115,7 @@ class MRIData(Settings):
     masks: tuple[MaskSettings, ...] = Field(min_length=1)
     curriculum: Annotated[tuple[MaskStage, ...], AfterValidator(_growing)] = ()
     bands: Annotated[tuple[BandStage, ...], AfterValidator(_growing)] = ()
-    normalisation: NormalisationSettings = AdjointMaximumSettings(kind="adjoint-maximum")
+    normalization: NormalizationSettings = AdjointMaximumSettings(kind="adjoint-maximum")
 
 
 class FastMRIData(MRIData):
@@ -159,7 +159,7 @@ class _CTData(Settings):
     photons: Photons | None = None
     curriculum: Annotated[tuple[DoseStage, ...], AfterValidator(_growing)] = ()
     flips: bool = False
-    normalisation: NormalisationSettings = LoDoPaBUnitSettings(kind="lodopab-unit")
+    normalization: NormalizationSettings = LoDoPaBUnitSettings(kind="lodopab-unit")
 
 
 class LoDoPaBData(_CTData):

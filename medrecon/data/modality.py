@@ -8,13 +8,13 @@ from pathlib import Path
 import h5py
 from torch import Tensor
 
-from medrecon.data.attenuation import AttenuationUnit
-from medrecon.data.geometry_files import CTScan
+from medrecon.data.ct.attenuation import AttenuationUnit
+from medrecon.data.ct.geometry_files import CTScan
+from medrecon.data.ct.lodopab import LoDoPaBFile
+from medrecon.data.ct.photons import LODOPAB_PHOTONS
+from medrecon.data.ct.sinogram_files import SinogramFile, Sinograms
+from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import open_hdf5
-from medrecon.data.lodopab import LoDoPaBFile
-from medrecon.data.photons import LODOPAB_PHOTONS
-from medrecon.data.sinogram_files import SinogramFile, Sinograms
-from medrecon.data.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
 

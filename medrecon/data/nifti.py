@@ -17,13 +17,13 @@ from medrecon.errors import InputError
 
 __all__ = ["read_nifti", "write_nifti"]
 
-_MILLIMETRES = {1: 1000.0, 3: 0.001}  # NIfTI's codes of metre and micrometre; else millimetres
+_MILLIMETERS = {1: 1000.0, 3: 0.001}  # NIfTI's codes of meter and micrometre; else millimeters
 
 
 def read_nifti(path: str | os.PathLike[str]) -> CTVolume:
     """Read a volume in Hounsfield units, turned to `(z, y, x)` by the file's affine, whatever its order of axes.
 
-    NIfTI counts millimetres to the right, front and head, DICOM to the left, back and head; the volume is laid out the
+    NIfTI counts millimeters to the right, front and head, DICOM to the left, back and head; the volume is laid out the
     latter way. Values below -1024 HU are clipped. An oblique volume is not resampled.
 
     Parameters
@@ -37,7 +37,7 @@ def read_nifti(path: str | os.PathLike[str]) -> CTVolume:
         If the file cannot be read, has not three axes, or holds NaN or infinite values.
     """
     path = Path(path)
-    values, affine, remarks = _load(path)
+    values, affine, notes = _load(path)
     if values.ndim != 3 or 0 in values.shape:
         raise InputError(
             f"{path}: has the shape {values.shape}, and a CT volume has three axes; cut one volume out of it"
@@ -47,7 +47,7 @@ def read_nifti(path: str | os.PathLike[str]) -> CTVolume:
         raise InputError(f"{path}: {wrong} values are NaN or infinite; fill them with -1024 HU first")
     steps = affine[:3, :3].T * np.array([-1.0, -1.0, 1.0])  # from right, front, head to left, back, head
     try:
-        return lay_out(values, steps, remarks)
+        return lay_out(values, steps, notes)
     except ValueError as error:
         raise InputError(f"{path}: {error}; correct the affine of its header") from error
 
@@ -64,7 +64,7 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[s
             raise InputError(f"{path}: its values are {stored}, and Hounsfield units are real numbers")
         with np.errstate(all="ignore"):
             values = np.asarray(image.dataobj, dtype=np.float32)
-        unit = _MILLIMETRES.get(int(image.header["xyzt_units"]) & 7, 1.0)
+        unit = _MILLIMETERS.get(int(image.header["xyzt_units"]) & 7, 1.0)
     except InputError:
         raise
     except (OSError, EOFError, ValueError, KeyError, zlib.error, ImageFileError, HeaderDataError) as error:
@@ -73,14 +73,14 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[s
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     placed = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
-    remarks = (
+    notes = (
         () if placed else ("the file states no orientation: it is taken to run from right to left, and back to front",)
     )
-    return values, np.asarray(image.affine, dtype=np.float64) * unit, remarks
+    return values, np.asarray(image.affine, dtype=np.float64) * unit, notes
 
 
 def write_nifti(path: str | os.PathLike[str], volume: CTVolume, *, overwrite: bool = False) -> None:
-    """Write a volume in Hounsfield units as float32, its centre at the origin; `.nii.gz` is compressed.
+    """Write a volume in Hounsfield units as float32, its center at the origin; `.nii.gz` is compressed.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def write_nifti(path: str | os.PathLike[str], volume: CTVolume, *, overwrite: bo
     affine[:3, 3] = dx * (nx - 1) / 2, dy * (ny - 1) / 2, -dz * (nz - 1) / 2
     values = volume.hounsfield.cpu().numpy().astype(np.float32).T
     image = nibabel.Nifti1Image(values, affine)  # type: ignore[no-untyped-call]
-    image.header["xyzt_units"] = 2  # millimetres
+    image.header["xyzt_units"] = 2  # millimeters
     content: bytes = image.to_bytes()
     with atomic_file(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(gzip.compress(content, 6, mtime=0) if name.endswith(".gz") else content)

@@ -27,21 +27,21 @@ class CTVolume:
         float32 `(z, y, x)`, at least -1024: z grows towards the head, y to the back (down in a picture), x to the
         patient's left (right in a picture), as DICOM's axial slices are shown.
     spacing : tuple
-        `(dz, dy, dx)` in millimetres.
-    remarks : tuple of str
+        `(dz, dy, dx)` in millimeters.
+    notes : tuple of str
         What a user should know of how the file was read.
     """
 
     hounsfield: Tensor
     spacing: tuple[float, float, float]
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.hounsfield.shape[0]
 
 
 def lay_out(
-    values: NDArray[np.float32], steps: NDArray[np.float64], remarks: tuple[str, ...] = (), padded: int = 0
+    values: NDArray[np.float32], steps: NDArray[np.float64], notes: tuple[str, ...] = (), padded: int = 0
 ) -> CTVolume:
     """Turn Hounsfield units on any three axes to `(z, y, x)` by swapping and flipping axes, and clip what is padding.
 
@@ -50,8 +50,8 @@ def lay_out(
     values
         Three axes in any order and direction. May be overwritten.
     steps
-        `(3, 3)`: row i is the step along axis i in millimetres to the patient's left, back and head (DICOM's LPS).
-    remarks
+        `(3, 3)`: row i is the step along axis i in millimeters to the patient's left, back and head (DICOM's LPS).
+    notes
         What is known already.
     padded
         Number of values that were padding and are -1024 already.
@@ -72,15 +72,15 @@ def lay_out(
     values = np.flip(values.transpose(order), backward)
     angle = max(math.degrees(math.acos(min(1.0, abs(cosines[axis, 2 - i])))) for i, axis in enumerate(order))
     if angle > _OBLIQUE:
-        remarks = (*remarks, f"the slices are oblique by {angle:.0f} degrees, and are taken as axial")
+        notes = (*notes, f"the slices are oblique by {angle:.0f} degrees, and are taken as axial")
     spacing = (float(lengths[order[0]]), float(lengths[order[1]]), float(lengths[order[2]]))
     hounsfield = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-    return CTVolume(hounsfield, spacing, (*remarks, *_settle(hounsfield, padded)))
+    return CTVolume(hounsfield, spacing, (*notes, *_settle(hounsfield, padded)))
 
 
 def _settle(hounsfield: Tensor, padded: int) -> tuple[str, ...]:
     """Clip padding in place, and say so; and say where values are unlike Hounsfield units."""
-    remarks = []
+    notes = []
     low, high = float(hounsfield.min()), float(hounsfield.max())
     if low < LOWEST:
         padded += int((hounsfield < LOWEST).sum())
@@ -88,9 +88,9 @@ def _settle(hounsfield: Tensor, padded: int) -> tuple[str, ...]:
     if padded:
         share = 100 * padded / hounsfield.numel()
         lowest = f", down to {low:g} HU," if low < LOWEST else ""
-        remarks.append(f"{padded} values ({share:.1f} %) of padding{lowest} were set to {LOWEST:g} HU")
+        notes.append(f"{padded} values ({share:.1f} %) of padding{lowest} were set to {LOWEST:g} HU")
     if low > _ORDINARY[0] or high < _ORDINARY[1]:
-        remarks.append(
+        notes.append(
             f"values from {low:g} to {high:g} are unlike Hounsfield units, in which air is -1000 and bone above 300"
         )
-    return tuple(remarks)
+    return tuple(notes)

@@ -1,12 +1,11 @@
-"""Write files whole or not at all: any file through a temporary one, and the two kinds of HDF5 file made here."""
+"""Write files whole or not at all: any file through a temporary one, HDF5 among them, and files of images."""
 
 import errno
-import math
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,15 +13,15 @@ from typing import BinaryIO
 import h5py
 import torch
 
-from medrecon.data.fastmri_header import FastMRIHeader, write_header
 from medrecon.errors import InputError
 
 __all__ = [
     "HDF5Output",
     "ReconstructionOutput",
+    "as_image",
     "atomic_file",
     "hdf5_file",
-    "write_fastmri",
+    "tensor_words",
     "write_reconstruction",
 ]
 
@@ -63,53 +62,6 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
             temporary.unlink(missing_ok=True)
 
 
-def write_fastmri(
-    path: str | os.PathLike[str],
-    slices: Iterable[torch.Tensor],
-    *,
-    header: FastMRIHeader,
-    targets: Iterable[torch.Tensor] | None = None,
-    mask: torch.Tensor | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write k-space slices `(coil, ky, kx)`, or `(ky, kx)` for a single-coil file, in the format of fastMRI.
-
-    Slices and targets `(y, x)` are taken in turn, so that no more than one of each is held. A `mask`, `(kx,)` or
-    `(ky, kx)`, is stored and applied. The attributes `max` and `norm` are the largest value and the Euclidean norm of
-    the targets.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written (see `atomic_file`).
-    ValueError
-        If a slice or a target is of the wrong kind or shape, or there is none, or not as many targets as slices.
-    """
-    with atomic_file(path, overwrite=overwrite) as temporary, hdf5_file(temporary) as output:
-        norm, largest = 0.0, -math.inf
-        pairs = ((k, None) for k in slices) if targets is None else zip(slices, targets, strict=True)
-        for kspace, target in pairs:
-            if not kspace.is_complex() or kspace.ndim not in (2, 3):
-                raise ValueError(f"write_fastmri takes complex slices (coil, ky, kx), got {_words(kspace)}")
-            values = kspace if mask is None else kspace * mask.to(kspace.device)
-            output.append("kspace", values.to(torch.complex64))
-            if target is not None:
-                name = "reconstruction_rss" if kspace.ndim == 3 else "reconstruction_esc"
-                output.append(name, _image(target))
-                norm, largest = math.hypot(norm, float(target.double().norm())), max(largest, float(target.max()))
-        file = output.file
-        if "kspace" not in file:
-            raise ValueError("write_fastmri takes at least one slice, got none")
-        file["ismrmrd_header"] = write_header(header).encode()
-        file.attrs["acquisition"] = header.acquisition
-        file.attrs["patient_id"] = header.patient_id
-        if targets is not None:
-            file.attrs["max"], file.attrs["norm"] = largest, norm
-        if mask is not None:
-            output.reserve(mask.numel())
-            file["mask"] = mask.cpu().numpy().astype(bool)
-
-
 class ReconstructionOutput:
     """The open end of `write_reconstruction`: slices are appended, attributes set."""
 
@@ -118,7 +70,7 @@ class ReconstructionOutput:
 
     def append(self, image: torch.Tensor) -> None:
         """Write the next slice `(y, x)`, real, as float32."""
-        self._output.append("reconstruction", _image(image))
+        self._output.append("reconstruction", as_image(image))
 
     def link(self, name: str) -> None:
         """Let the images, once there are any, be found by another name, too; they are stored once."""
@@ -200,13 +152,21 @@ def _reserve(file: BinaryIO, start: int, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _image(image: torch.Tensor) -> torch.Tensor:
+def as_image(image: torch.Tensor) -> torch.Tensor:
+    """The image as it is written, float32.
+
+    Raises
+    ------
+    ValueError
+        If it is not real, of shape `(y, x)`.
+    """
     if image.ndim != 2 or image.is_complex():
-        raise ValueError(f"an image to write is real, of shape (y, x), got {_words(image)}")
+        raise ValueError(f"an image to write is real, of shape (y, x), got {tensor_words(image)}")
     return image.to(torch.float32)
 
 
-def _words(tensor: torch.Tensor) -> str:
+def tensor_words(tensor: torch.Tensor) -> str:
+    """Say the shape and type of a tensor."""
     return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.networks.implicit import ConjugateGradients, regularized_inverse
-from medrecon.networks.scaling import Method, norm
+from medrecon.networks.scaling import norm
 from medrecon.operators import LinearOperator
+from medrecon.reconstructor import Reconstructor
 
 __all__ = ["Consistent", "GradientStep", "Layer", "ProximalStep", "ReplaceMeasured"]
 
@@ -35,7 +36,7 @@ class GradientStep(nn.Module):
 
 
 class ProximalStep(nn.Module):
-    """`(A.H A + mu)^-1 (A.H y + mu x)` with `mu = weight |A|^2`: the exact minimiser of `|A u - y|^2 + mu |u - x|^2`.
+    """`(A.H A + mu)^-1 (A.H y + mu x)` with `mu = weight |A|^2`: the exact minimizer of `|A u - y|^2 + mu |u - x|^2`.
 
     The logarithm of the weight is learned, so that it stays above 0. See `regularized_inverse` for how gradients flow.
     Aggarwal et al., MoDL, IEEE Trans Med Imaging 38:394 (2019).
@@ -88,7 +89,7 @@ class Consistent(nn.Module):
     >>> network = Consistent(PostProcess(ZeroFilled(), Residual(NormalizedUNet(UNet(2, 2, 8), change=True))), ProximalStep())
     """
 
-    def __init__(self, reconstruct: Method, layer: Layer) -> None:
+    def __init__(self, reconstruct: Reconstructor, layer: Layer) -> None:
         super().__init__()
         self.reconstruct, self.layer = reconstruct, layer
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from medrecon.networks.scaling import Method
+from medrecon.errors import InputError
 from medrecon.networks.unet import UNet
 from medrecon.operators import LinearOperator
+from medrecon.reconstructor import Reconstructor
 
-__all__ = ["compile_unets", "emulates_bfloat16", "in_full_precision", "stage"]
+__all__ = ["compile_unets", "emulates_bfloat16", "explain_compiler_error", "in_full_precision", "stage"]
 
 Result = TypeVar("Result")
+
+_LONGEST = 200  # letters of what a compiler says
 
 
 def stage(work: Callable[[], Result], *, recompute: bool) -> Result:
@@ -29,7 +33,7 @@ def stage(work: Callable[[], Result], *, recompute: bool) -> Result:
     return work()
 
 
-def in_full_precision(method: Method, y: Tensor, A: LinearOperator) -> Tensor:
+def in_full_precision(method: Reconstructor, y: Tensor, A: LinearOperator) -> Tensor:
     """A classical reconstruction inside a network, without autocast, which would shorten its inner products."""
     with torch.autocast(y.device.type, enabled=False):
         return method(y, A)
@@ -63,3 +67,20 @@ def compile_unets(network: nn.Module, *, backend: str = "inductor") -> int:
     for unet in unets:
         unet.compile(backend=backend)
     return len(unets)
+
+
+@contextmanager
+def explain_compiler_error(
+    option: str = "training.compile", without: str = "set training.compile=false"
+) -> Iterator[None]:
+    """Turn a failure of `torch.compile` into one that names the option, and says how to do without."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = " ".join(str(error).split())[:_LONGEST]
+        raise InputError(
+            f"{option}: the network cannot be compiled here ({type(error).__name__}: {reason}); "
+            f"install a C++ compiler, or {without}"
+        ) from error

@@ -32,7 +32,7 @@ class ConjugateGradients:
 def regularized_inverse(
     b: Tensor, z: Tensor, weight: Tensor, A: LinearOperator, solver: ConjugateGradients | None = None
 ) -> Tensor:
-    """`x = (A.H A + weight)^-1 (b + weight z)`: the minimiser of `|A x - y|^2 + weight |x - z|^2` for `b = A.H y`.
+    """`x = (A.H A + weight)^-1 (b + weight z)`: the minimizer of `|A x - y|^2 + weight |x - z|^2` for `b = A.H y`.
 
     Gradients flow to `b`, `z`, `weight` and the tensors that `A` holds (coil maps, say). They are those of the exact solution: with
     `r(x) = b + weight z - (A.H A + weight) x`, the solution of `r = 0` has `dx = (A.H A + weight)^-1 dr`, so that one more

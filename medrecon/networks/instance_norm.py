@@ -1,4 +1,4 @@
-"""Instance normalisation followed by a leaky ReLU: the step between two convolutions of a U-Net."""
+"""Instance normalization followed by a leaky ReLU: the step between two convolutions of a U-Net."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instance normalisation and leaky ReLU of channels-last images in two passes, compiled for the CPU.
+"""Instance normalization and leaky ReLU of channels-last images in two passes, compiled for the CPU.
 
 Pixels are taken in rows of several, so that the innermost loop is long whatever the number of channels. Sums are in double
 precision and of fixed blocks of pixels: they do not depend on the number of threads. bfloat16, which numpy lacks, comes as its
@@ -32,9 +32,9 @@ def forward(x: Floats, eps: float, slope: float) -> Floats:
     first, second = _sums(lambda block, sums: moments(x[block].reshape(-1), sums), x.shape)
     mean = first / pixels
     inverse = 1 / np.sqrt(np.maximum(second / pixels - mean**2, 0) + eps)
-    scale, centre = _tiled(inverse.astype(real)), _tiled(mean.astype(real))
+    scale, center = _tiled(inverse.astype(real)), _tiled(mean.astype(real))
     _each_block(
-        lambda _, block: activate(x[block].reshape(-1), scale[block[0]], centre[block[0]], real(slope)), x.shape
+        lambda _, block: activate(x[block].reshape(-1), scale[block[0]], center[block[0]], real(slope)), x.shape
     )
     found: Floats = inverse.astype(real)
     return found
@@ -108,12 +108,12 @@ def _moments(x: Floats, sums: Floats) -> None:
 
 
 @compiled
-def _activate(x: Floats, scale: Floats, centre: Floats, slope: Any) -> None:
+def _activate(x: Floats, scale: Floats, center: Floats, slope: Any) -> None:
     size = scale.size
     for start in range(0, x.size, size):
         row = x[start : start + size]
         for j in range(row.size):
-            value = (row[j] - centre[j]) * scale[j]
+            value = (row[j] - center[j]) * scale[j]
             row[j] = value if value > 0 else value * slope
 
 
@@ -171,12 +171,12 @@ def _moments_of_bits(x: Floats, sums: Floats) -> None:
 
 
 @compiled
-def _activate_bits(x: Floats, scale: Floats, centre: Floats, slope: Any) -> None:
+def _activate_bits(x: Floats, scale: Floats, center: Floats, slope: Any) -> None:
     size = scale.size
     for start in range(0, x.size, size):
         row = x[start : start + size]
         for j in range(row.size):
-            value = (_widened(row[j]) - centre[j]) * scale[j]
+            value = (_widened(row[j]) - center[j]) * scale[j]
             row[j] = _narrowed(value if value > 0 else value * slope)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from medrecon.calibration import measurement_noise
-from medrecon.networks.scaling import Method
-from medrecon.operators import LinearOperator, measured_root_sum_of_squares
+from medrecon.calibration import measured_root_sum_of_squares, measurement_noise
+from medrecon.operators import LinearOperator
+from medrecon.reconstructor import Reconstructor
 
 __all__ = ["MeasuredRootSumOfSquares"]
 
@@ -23,7 +23,7 @@ class MeasuredRootSumOfSquares(nn.Module):
         when called, for an operator that is not `sense(...)`.
     """
 
-    def __init__(self, reconstruct: Method, *, noise_floor: bool = False) -> None:
+    def __init__(self, reconstruct: Reconstructor, *, noise_floor: bool = False) -> None:
         super().__init__()
         self.reconstruct, self.noise_floor = reconstruct, noise_floor
 

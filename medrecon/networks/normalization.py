@@ -30,7 +30,7 @@ class Normalization:
     eps
         added to the standard deviation, in the units of the image.
     limit
-        normalised values are clipped to plus and minus that; None for no limit.
+        normalized values are clipped to plus and minus that; None for no limit.
 
     Raises
     ------
@@ -46,13 +46,13 @@ class Normalization:
             raise ValueError(f"Normalization takes eps >= 0 and a limit above 0, got {self.eps} and {self.limit}")
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Moments]:
-        """The normalised `(n, channel, y, x)`, and what it takes to go back."""
+        """The normalized `(n, channel, y, x)`, and what it takes to go back."""
         mean = x.mean((2, 3), keepdim=True)
-        centred = x - mean
-        variance = centred.square().sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3] - 1)
+        centered = x - mean
+        variance = centered.square().sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3] - 1)
         least = torch.finfo(x.dtype).tiny
         moments = Moments(mean, variance.clamp_min(least).sqrt() * (variance >= least))  # a gradient at 0 is 0
-        normal = centred / (moments.std + self.eps).clamp_min(least)
+        normal = centered / (moments.std + self.eps).clamp_min(least)
         return (normal if self.limit is None else normal.clamp(-self.limit, self.limit)), moments
 
     def undo(self, x: Tensor, moments: Moments) -> Tensor:

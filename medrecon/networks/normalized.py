@@ -16,7 +16,7 @@ _TOGETHER = 1 << 17  # pixels that the CPU works on at once where no gradient is
 
 
 class NormalizedUNet(nn.Module):
-    """Images `(..., y, x)` to images: normalised, padded, through the U-Net, cropped, and back to their own units.
+    """Images `(..., y, x)` to images: normalized, padded, through the U-Net, cropped, and back to their own units.
 
     All leading axes are batch. A complex image needs a U-Net of 2 channels, a real one of 1. First `margin` rows and columns are
     reflected on every side, then zeros are added on both sides until `y` and `x` are multiples of `multiple`; all are taken away

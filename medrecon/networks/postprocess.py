@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from medrecon.networks.execution import in_full_precision
-from medrecon.networks.scaling import Method
 from medrecon.operators import LinearOperator
+from medrecon.reconstructor import Reconstructor
 
 __all__ = ["PostProcess"]
 
@@ -26,7 +26,7 @@ class PostProcess(nn.Module):
         a module from `(..., y, x)` to `(..., y, x)`.
     """
 
-    def __init__(self, initial: Method, network: nn.Module) -> None:
+    def __init__(self, initial: Reconstructor, network: nn.Module) -> None:
         super().__init__()
         self.initial, self.network = initial, network
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from medrecon.networks.channels import from_channels, laid_out, n_channels, to_channels
 from medrecon.networks.execution import in_full_precision, stage
-from medrecon.networks.scaling import Method, norm
+from medrecon.networks.scaling import norm
 from medrecon.networks.unet import UNet
 from medrecon.operators import LinearOperator
+from medrecon.reconstructor import Reconstructor
 
 __all__ = ["LearnedPrimalDual", "PrimalDualSize"]
 
@@ -44,7 +45,7 @@ class LearnedPrimalDual(nn.Module):
 
     With `K = A / |A|` and `g = y / |A|`, each iteration adds `dual_k(h, K f_2, g)` to the memories `h` on the side of the
     measurements, then `primal_k(f, K.H h_1)` to the memories `f` on the side of the image; the image is `f_1`. Each network is
-    `n_layers` 3x3 convolutions with PReLU between. Data should be of the order of 1: nothing is normalised but the operator.
+    `n_layers` 3x3 convolutions with PReLU between. Data should be of the order of 1: nothing is normalized but the operator.
     Images are `(..., y, x)`; further axes of the measurements than the last two (coils) go through the dual networks one by one.
     Adler & Öktem, IEEE Trans Med Imaging 37:1322 (2018).
 
@@ -72,7 +73,7 @@ class LearnedPrimalDual(nn.Module):
         self,
         size: PrimalDualSize | None = None,
         n_channels: int = 1,
-        initial: Method | None = None,
+        initial: Reconstructor | None = None,
         *,
         recompute: bool = False,
         identity: bool = False,

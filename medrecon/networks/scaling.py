@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor
 
 from medrecon.operators import LinearOperator, operator_norm
 
-__all__ = ["Method", "norm"]
-
-Method = Callable[[Tensor, LinearOperator], Tensor]
-"""Anything that is called as `x = method(y, A)`."""
+__all__ = ["norm"]
 
 
 def norm(A: LinearOperator, device: torch.device) -> float:

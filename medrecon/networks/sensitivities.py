@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.calibration import calibration_region
-from medrecon.operators import LinearOperator, Mask, find
+from medrecon.operators import LinearOperator, Mask, factor_of
 from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["SensitivityNetwork", "calibration_block"]
@@ -15,7 +15,7 @@ __all__ = ["SensitivityNetwork", "calibration_block"]
 class SensitivityNetwork(nn.Module):
     """Coil maps `(..., coil, y, x)` of unit root sum of squares: the network's view of each coil's low-resolution image.
 
-    Only the block around the centre of k-space that was sampled without a gap is used.
+    Only the block around the center of k-space that was sampled without a gap is used.
     Sriram et al., End-to-end variational networks, MICCAI (2020).
 
     Parameters
@@ -28,7 +28,7 @@ class SensitivityNetwork(nn.Module):
     Raises
     ------
     ValueError
-        if `n_lines` is below 1; when called, for an operator without one `Mask`, or a mask without the centre of k-space.
+        if `n_lines` is below 1; when called, for an operator without one `Mask`, or a mask without the center of k-space.
     """
 
     def __init__(self, network: nn.Module, n_lines: int | None = None) -> None:
@@ -39,7 +39,7 @@ class SensitivityNetwork(nn.Module):
 
     def forward(self, y: Tensor, A: LinearOperator) -> Tensor:
         coil = A.range.dim("coil")
-        block = calibration_block(find(A, Mask, "SensitivityNetwork"), self.n_lines)
+        block = calibration_block(factor_of(A, Mask, "SensitivityNetwork"), self.n_lines)
         images = self.network(A.H(y * block.unsqueeze(coil).to(y.device)))
         magnitude = root_sum_of_squares(images, coil).unsqueeze(coil)
         maps: Tensor = images / magnitude.clamp_min(torch.finfo(magnitude.dtype).tiny)
@@ -56,7 +56,7 @@ def calibration_block(mask: Mask, n_lines: int | None) -> Tensor:
     Raises
     ------
     ValueError
-        if the centre of k-space was not sampled.
+        if the center of k-space was not sampled.
     """
     pattern = mask.pattern.cpu()
     varying = [dim for dim in (-2, -1) if pattern.shape[dim] > 1]
@@ -65,17 +65,17 @@ def calibration_block(mask: Mask, n_lines: int | None) -> Tensor:
     block = pattern.clone()
     if varying:
         lines = pattern.squeeze(-1 if varying == [-2] else -2)
-        block = torch.stack([_centre_lines(line, n_lines) for line in lines.reshape(-1, lines.shape[-1])])
+        block = torch.stack([_center_lines(line, n_lines) for line in lines.reshape(-1, lines.shape[-1])])
         block = block.reshape(pattern.shape)
     if not bool(block.any(-1).any(-1).all()):
         raise ValueError(
-            "the sensitivity network takes a mask with calibration lines, got one that leaves out the centre of k-space; "
-            "use a mask with a fully sampled centre, or estimate the maps and use a network on SENSE"
+            "the sensitivity network takes a mask with calibration lines, got one that leaves out the center of k-space; "
+            "use a mask with a fully sampled center, or estimate the maps and use a network on SENSE"
         )
     return block
 
 
-def _centre_lines(line: Tensor, n_lines: int | None) -> Tensor:
+def _center_lines(line: Tensor, n_lines: int | None) -> Tensor:
     n = line.shape[0]
     if n_lines is None:
         below = int(line[: n // 2].flip(0).int().cumprod(0).sum())
@@ -95,7 +95,7 @@ def _block_of_points(pattern: Tensor) -> Tensor:
         height, width = calibration_region(torch.empty((1, ny, nx), dtype=torch.complex64, device="meta"), sampled)
         if 0 in (height, width):
             raise ValueError(
-                "the sensitivity network takes a mask with a fully sampled centre, got one that leaves out the centre of k-space"
+                "the sensitivity network takes a mask with a fully sampled center, got one that leaves out the center of k-space"
             )
         top, left = ny // 2 - height // 2, nx // 2 - width // 2
         place[top : top + height, left : left + width] = True

@@ -17,7 +17,7 @@ _SLOPE = 0.2
 class UNet(nn.Module):
     """A U-Net `(n, in_channels, y, x)` to `(n, out_channels, y, x)`, for any size.
 
-    Pairs of 3x3 convolutions without bias, each followed by an instance normalisation without parameters and a leaky ReLU; means of
+    Pairs of 3x3 convolutions without bias, each followed by an instance normalization without parameters and a leaky ReLU; means of
     2x2 down, transposed convolutions up, where an odd size is restored by reflecting the last row or column; a 1x1 convolution with
     bias at the end. On the CPU it works channels last; elsewhere as `network.to(memory_format=...)` has it.
     Ronneberger et al., U-Net, MICCAI (2015); Zbontar et al., fastMRI, arXiv:1811.08839 (2018).
@@ -78,7 +78,7 @@ class UNet(nn.Module):
 
 
 class _Pair(nn.Module):
-    """Two convolutions, each normalised and activated."""
+    """Two convolutions, each normalized and activated."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from medrecon.networks.consistency import ProximalStep, gradient
 from medrecon.networks.execution import in_full_precision, stage
 from medrecon.networks.implicit import ConjugateGradients
-from medrecon.networks.scaling import Method, norm
+from medrecon.networks.scaling import norm
 from medrecon.operators import LinearOperator
+from medrecon.reconstructor import Reconstructor
 
 __all__ = ["Cascade", "ProximalVarNet", "VarNet"]
 
@@ -100,7 +101,7 @@ class ProximalVarNet(nn.Module):
         solver: ConjugateGradients | None = None,
         weight: float = 0.05,
         *,
-        initial: Method | None = None,
+        initial: Reconstructor | None = None,
         recompute: bool = False,
     ) -> None:
         super().__init__()

@@ -5,8 +5,7 @@ from medrecon.operators.diagonal import Diagonal
 from medrecon.operators.differences import Crop, Gradient, Roll
 from medrecon.operators.filtering import DetectorFilter
 from medrecon.operators.fourier import Convolution, Fourier
-from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Multiple, Sum, find
-from medrecon.operators.measured import measured_root_sum_of_squares
+from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Scaled, Sum, factor_of
 from medrecon.operators.norm import operator_norm
 from medrecon.operators.radon import Backprojection, Radon
 from medrecon.operators.sampling import Mask
@@ -26,13 +25,12 @@ __all__ = [
     "Identity",
     "LinearOperator",
     "Mask",
-    "Multiple",
     "Radon",
     "Roll",
+    "Scaled",
     "Sum",
     "Wavelet",
-    "find",
-    "measured_root_sum_of_squares",
+    "factor_of",
     "operator_norm",
     "sense",
 ]

@@ -63,12 +63,12 @@ class CoilMaps(LinearOperator):
             return super()._gram()
         return Diagonal(self.maps.abs().square().sum(self._coil), self.domain)
 
-    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+    def _congruence(self, inner: LinearOperator) -> LinearOperator:
         if isinstance(inner, Convolution) and self._coil not in inner.dims:
             return CoilGram(self, inner)
-        return super()._sandwich(inner)
+        return super()._congruence(inner)
 
-    def _after(self, outer: LinearOperator) -> LinearOperator | None:
+    def _absorb(self, outer: LinearOperator) -> LinearOperator | None:
         if not isinstance(outer, Diagonal) or outer.values.requires_grad or self.maps.requires_grad:
             return None
         return CoilMaps(outer.values.to(self.maps.device, self.maps.dtype) * self.maps, self.ndim)

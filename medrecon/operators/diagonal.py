@@ -67,12 +67,12 @@ class Diagonal(LinearOperator):
             return super()._gram()
         return Diagonal(self.values.abs().square(), self.space)
 
-    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+    def _congruence(self, inner: LinearOperator) -> LinearOperator:
         if isinstance(inner, Diagonal) and not (inner.values.requires_grad or self.values.requires_grad):
             return Diagonal(self.values.abs().square() * inner.values, self.space)
-        return super()._sandwich(inner)
+        return super()._congruence(inner)
 
-    def _after(self, outer: LinearOperator) -> LinearOperator | None:
+    def _absorb(self, outer: LinearOperator) -> LinearOperator | None:
         if not isinstance(outer, Diagonal) or outer.values.requires_grad or self.values.requires_grad:
             return None
         device = outer.values.device if self.values.device.type == "cpu" else self.values.device

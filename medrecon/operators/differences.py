@@ -129,7 +129,7 @@ class Roll(LinearOperator):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Crop(LinearOperator):
-    """The centre `shape` of a larger image (`n // 2` to `n // 2`); the adjoint pads with zeros.
+    """The center `shape` of a larger image (`n // 2` to `n // 2`); the adjoint pads with zeros.
 
     Raises
     ------
@@ -167,10 +167,10 @@ class Crop(LinearOperator):
         self._inside(out).copy_(y)
         return out
 
-    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+    def _congruence(self, inner: LinearOperator) -> LinearOperator:
         if self.shape == self.space.shape:
             return inner
-        return super()._sandwich(inner)
+        return super()._congruence(inner)
 
     def _parts(self) -> tuple[LinearOperator, ...]:
         return () if self.shape == self.space.shape else (self,)

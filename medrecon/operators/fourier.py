@@ -1,6 +1,6 @@
-"""The unitary, centred discrete Fourier transform, and the convolutions that are diagonal under it.
+"""The unitary, centered discrete Fourier transform, and the convolutions that are diagonal under it.
 
-A centred transform is `shift . DFT . unshift`. Instead of moving data, `Fourier` is written `phase_k . DFT . phase_x`: by the
+A centered transform is `shift . DFT . unshift`. Instead of moving data, `Fourier` is written `phase_k . DFT . phase_x`: by the
 shift theorem an index shift on one side is a phase on the other, and for even sizes the phases are signs. In a composition they are
 merged into the mask and the coil maps. A gram needs none: a convolution commutes with shifts.
 """
@@ -83,17 +83,17 @@ class Fourier(LinearOperator):
     def _gram(self) -> LinearOperator:
         return Identity(self.domain)
 
-    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+    def _congruence(self, inner: LinearOperator) -> LinearOperator:
         if isinstance(inner, Mask) and inner.varying_dims <= set(self._dims):
             return Convolution.of_mask(inner, self.domain)
-        return super()._sandwich(inner)
+        return super()._congruence(inner)
 
     def _norm_bound(self) -> float | None:
         return 1.0
 
 
 def _centring(space: Space, dims: tuple[int, ...]) -> Tensor:
-    """The diagonal `d` with `centred DFT = d . DFT . d`, real where every size allows it.
+    """The diagonal `d` with `centered DFT = d . DFT . d`, real where every size allows it.
 
     With c = N // 2: `(k - c)(n - c) = kn - ck - cn + c^2`, so that `d[n] = exp(2 pi i c (n - c / 2) / N)` an axis.
     """
@@ -108,10 +108,10 @@ def _centring(space: Space, dims: tuple[int, ...]) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _axis_phases(size: int) -> Tensor:
-    centre = size // 2
+    center = size // 2
     n = torch.arange(size, dtype=torch.float64)
     # Reduced modulo one turn in integers (twice the exponent), so that even sizes give exact quarter turns.
-    turns = (2 * centre * n - centre * centre) % (2 * size) / (2 * size)
+    turns = (2 * center * n - center * center) % (2 * size) / (2 * size)
     return _exact_cis(turns)
 
 
@@ -127,22 +127,22 @@ def _exact_cis(turns: Tensor) -> Tensor:
 class _Dft(LinearOperator):
     """The same transform with its origin at index 0."""
 
-    centred: Fourier
+    centered: Fourier
 
     @property
     def domain(self) -> Space:
-        return self.centred.domain
+        return self.centered.domain
 
     @property
     def range(self) -> Space:
-        return self.centred.range
+        return self.centered.range
 
     def _forward(self, x: Tensor) -> Tensor:
-        k: Tensor = torch.fft.fftn(x, dim=self.centred._dims, norm="ortho")
+        k: Tensor = torch.fft.fftn(x, dim=self.centered._dims, norm="ortho")
         return k
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        x: Tensor = torch.fft.ifftn(y, dim=self.centred._dims, norm="ortho")
+        x: Tensor = torch.fft.ifftn(y, dim=self.centered._dims, norm="ortho")
         return x
 
 

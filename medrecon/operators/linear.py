@@ -18,7 +18,7 @@ from torch import Tensor
 
 from medrecon.spaces import Space
 
-__all__ = ["Adjoint", "Composition", "Identity", "LinearOperator", "Multiple", "Sum", "find"]
+__all__ = ["Adjoint", "Composition", "Identity", "LinearOperator", "Scaled", "Sum", "factor_of"]
 
 Found = TypeVar("Found", bound="LinearOperator")
 
@@ -52,15 +52,15 @@ class LinearOperator(ABC):
         """`A.H @ A`."""
         return compose(self.H, self)
 
-    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+    def _congruence(self, inner: LinearOperator) -> LinearOperator:
         """`A.H @ inner @ A`."""
         return self.gram if isinstance(inner, Identity) else compose(self.H, inner, self)
 
     def _parts(self) -> tuple[LinearOperator, ...]:
-        """Factors of this operator, outermost first, that a composition may merge with their neighbours."""
+        """Factors of this operator, outermost first, that a composition may merge with their neighbors."""
         return (self,)
 
-    def _after(self, outer: LinearOperator) -> LinearOperator | None:
+    def _absorb(self, outer: LinearOperator) -> LinearOperator | None:
         """`outer @ self` as one cheaper operator, or None."""
         del outer
         return None
@@ -119,11 +119,11 @@ class LinearOperator(ABC):
 
     @final
     def __rmul__(self, scalar: complex) -> LinearOperator:
-        return Multiple(scalar, self)
+        return Scaled(scalar, self)
 
     @final
     def __neg__(self) -> LinearOperator:
-        return Multiple(-1.0, self)
+        return Scaled(-1.0, self)
 
     @final
     def to(self, device: torch.device | str) -> Self:
@@ -187,7 +187,7 @@ class Identity(LinearOperator):
     def _gram(self) -> LinearOperator:
         return self
 
-    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+    def _congruence(self, inner: LinearOperator) -> LinearOperator:
         return inner
 
     def _parts(self) -> tuple[LinearOperator, ...]:
@@ -231,7 +231,7 @@ class Adjoint(LinearOperator):
 class Composition(LinearOperator):
     """`factors[0] @ factors[1] @ ...`: made by `@`, which checks that the spaces meet.
 
-    The factors stay what they were; what is run is their parts, neighbours merged where they know how: the centring signs of a
+    The factors stay what they were; what is run is their parts, neighbors merged where they know how: the centering signs of a
     Fourier transform end up in the mask and the coil maps, and cost nothing.
     """
 
@@ -258,7 +258,7 @@ class Composition(LinearOperator):
         program: list[LinearOperator] = []
         with torch.inference_mode(False):  # what is kept may meet a gradient later
             for part in (part for factor in self.factors for part in factor._parts()):
-                merged = part._after(program[-1]) if program else None
+                merged = part._absorb(program[-1]) if program else None
                 if merged is None:
                     program.append(part)
                 else:
@@ -278,12 +278,12 @@ class Composition(LinearOperator):
     def _gram(self) -> LinearOperator:
         gram = self.factors[0].gram
         for factor in self.factors[1:]:
-            gram = factor._sandwich(gram)
+            gram = factor._congruence(gram)
         return gram
 
-    def _sandwich(self, inner: LinearOperator) -> LinearOperator:
+    def _congruence(self, inner: LinearOperator) -> LinearOperator:
         for factor in self.factors:
-            inner = factor._sandwich(inner)
+            inner = factor._congruence(inner)
         return inner
 
     def _parts(self) -> tuple[LinearOperator, ...]:
@@ -343,7 +343,7 @@ class Sum(LinearOperator):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Multiple(LinearOperator):
+class Scaled(LinearOperator):
     """`scalar * operator`; a complex scalar needs complex spaces."""
 
     scalar: complex
@@ -353,7 +353,7 @@ class Multiple(LinearOperator):
         scalar: object = self.scalar
         if not isinstance(scalar, Number):
             raise ValueError(
-                f"Multiple takes a number, got {_shown(scalar)}: for a tensor of factors compose with a Diagonal"
+                f"Scaled takes a number, got {_shown(scalar)}: for a tensor of factors compose with a Diagonal"
             )
         if not isinstance(scalar, Real) and not (self.domain.is_complex and self.range.is_complex):
             raise ValueError(f"a complex multiple needs complex spaces, got {self.domain} to {self.range}")
@@ -373,14 +373,14 @@ class Multiple(LinearOperator):
         return self.scalar.conjugate() * self.operator._adjoint(y)
 
     def _gram(self) -> LinearOperator:
-        return Multiple(abs(self.scalar) ** 2, self.operator.gram)
+        return Scaled(abs(self.scalar) ** 2, self.operator.gram)
 
     def _norm_bound(self) -> float | None:
         bound = self.operator.norm_bound
         return None if bound is None else abs(self.scalar) * bound
 
 
-def find(A: LinearOperator, kind: type[Found], who: str) -> Found:
+def factor_of(A: LinearOperator, kind: type[Found], who: str) -> Found:
     """The one factor of `A` of that kind, for a method that needs more than the algebra.
 
     Raises

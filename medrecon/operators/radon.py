@@ -83,8 +83,8 @@ class Backprojection(LinearOperator):
     """Sums over the views of a sinogram `(..., angle, detector)`, at each pixel of an image `(..., y, x)`.
 
     A pixel finds its place on the detector, and takes the sinogram there, interpolated linearly; beyond the detector's ends that is
-    zero. For a fan it is multiplied by `(R / (R + t))^2` on a flat detector, with t how far the pixel lies beyond the centre along
-    the central ray, and by `(R / L)^2` on a curved one, with L its distance from the source; `R` is that of the centre.
+    zero. For a fan it is multiplied by `(R / (R + t))^2` on a flat detector, with t how far the pixel lies beyond the center along
+    the central ray, and by `(R / L)^2` on a curved one, with L its distance from the source; `R` is that of the center.
     Filtered backprojection ends with it; as the adjoint of `Radon` it is only an approximation.
     Kak & Slaney, Principles of Computerized Tomographic Imaging, ch. 3 (1988).
 

@@ -36,7 +36,7 @@ class TorchRadon(LinearOperator):
     grid
         as many rows as columns of square pixels.
     geometry
-        a parallel beam, or a fan with a flat detector; the detector centred.
+        a parallel beam, or a fan with a flat detector; the detector centered.
 
     Raises
     ------
@@ -57,7 +57,9 @@ class TorchRadon(LinearOperator):
         if isinstance(geometry, FanBeam) and geometry.curved:
             raise ValueError("TorchRadon takes parallel beams and flat detectors, got a curved one; use Radon")
         if geometry.offset:
-            raise ValueError(f"TorchRadon takes a centred detector, got an offset of {geometry.offset:g} mm; use Radon")
+            raise ValueError(
+                f"TorchRadon takes a centered detector, got an offset of {geometry.offset:g} mm; use Radon"
+            )
         if len(geometry.angles) > _MOST_VIEWS:
             raise ValueError(f"TorchRadon takes up to {_MOST_VIEWS} views, got {len(geometry.angles)}; use Radon")
         if not hasattr(_package(), "ParallelBeam") and ny % _MULTIPLE:

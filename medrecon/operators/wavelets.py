@@ -78,7 +78,7 @@ class Wavelet(LinearOperator):
         pyramid: list[Tensor] = []
         for _ in range(self.levels):
             for dim in self.space.dims:
-                corner = bank.analyse(corner, dim)
+                corner = bank.analyze(corner, dim)
             pyramid.append(corner)
             corner = self._low(corner)
         bands = pyramid.pop()
@@ -102,7 +102,7 @@ class Wavelet(LinearOperator):
                 self._low(bands).copy_(image)
             image = bands
             for dim in reversed(self.space.dims):
-                image = bank.synthesise(image, dim)
+                image = bank.synthesize(image, dim)
         return _unplanes(image, y)
 
     def _low(self, bands: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class _FilterBank:
     def _is_short(self, n: int) -> bool:
         return n <= max(4 * _BLOCK, 2 * self.taps)
 
-    def analyse(self, x: Tensor, dim: int) -> Tensor:
+    def analyze(self, x: Tensor, dim: int) -> Tensor:
         """`n` samples along `dim` to `n / 2` low-pass and `n / 2` high-pass ones."""
         n, rows = x.shape[dim], _as_rows(x, dim)
         if self._is_short(n):
@@ -188,8 +188,8 @@ class _FilterBank:
         halves = split.transpose(1, 2).flatten(2, 3)[:, :, : n // 2]
         return halves.reshape(x.shape)
 
-    def synthesise(self, x: Tensor, dim: int) -> Tensor:
-        """The inverse, and adjoint, of `analyse`."""
+    def synthesize(self, x: Tensor, dim: int) -> Tensor:
+        """The inverse, and adjoint, of `analyze`."""
         n, rows = x.shape[dim], _as_rows(x, dim)
         if self._is_short(n):
             return _product(self.whole(n).T, rows).reshape(x.shape)

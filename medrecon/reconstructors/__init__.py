@@ -1,11 +1,10 @@
 """Classical reconstructors: values that are called as `x = reconstruct(y, A)`."""
 
-from medrecon.reconstructors.cgls import Cgls
+from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.direct import RootSumOfSquares, ZeroFilled
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
-from medrecon.reconstructors.protocol import Reconstructor
 from medrecon.reconstructors.ramp import Window
 from medrecon.reconstructors.sense import Sense
 from medrecon.reconstructors.sirt import Sirt
@@ -13,14 +12,13 @@ from medrecon.reconstructors.total_variation import TotalVariation
 from medrecon.reconstructors.wavelet import WaveletSparsity
 
 __all__ = [
-    "Cgls",
     "FilteredBackprojection",
     "NonnegativeTotalVariation",
     "PoissonTotalVariation",
-    "Reconstructor",
     "RootSumOfSquares",
     "Sense",
     "Sirt",
+    "Tikhonov",
     "TotalVariation",
     "WaveletSparsity",
     "Window",

@@ -1,4 +1,4 @@
-"""Least squares with Tikhonov's regularisation, by conjugate gradients."""
+"""Least squares with Tikhonov's regularization, by conjugate gradients."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from medrecon.calibration.sinogram_noise import log_noise
 from medrecon.functionals import LeastSquares
 from medrecon.operators import Diagonal, LinearOperator
-from medrecon.reconstructors.scaling import image_scale, log_noise, rays_per_pixel
+from medrecon.reconstructors.scaling import image_scale, rays_per_pixel
 from medrecon.solvers import conjugate_gradient, run
 
-__all__ = ["Cgls"]
+__all__ = ["Tikhonov"]
 
 
 @dataclass(frozen=True)
-class Cgls:
+class Tikhonov:
     """`argmin |A x - y|^2 + weight * unit * |x|^2` by conjugate gradients on the normal equations, from zero.
 
     `unit` is the variance of the noise of the line integrals, read from them, over the squared intensity of the image, times rays
-    per pixel: one `weight` means about the same at every dose and number of views. Stopping early regularises too, and alone with
+    per pixel: one `weight` means about the same at every dose and number of views. Stopping early regularizes too, and alone with
     a weight of 0. Hestenes & Stiefel, J Res Natl Bur Stand 49:409 (1952).
 
     Raises
@@ -36,7 +37,7 @@ class Cgls:
     def __post_init__(self) -> None:
         if not self.weight >= 0 or self.iterations < 1 or not self.tolerance >= 0:
             raise ValueError(
-                f"Cgls takes a weight of at least 0, iterations >= 1 and tolerance >= 0, got {self.weight}, "
+                f"Tikhonov takes a weight of at least 0, iterations >= 1 and tolerance >= 0, got {self.weight}, "
                 f"{self.iterations} and {self.tolerance}"
             )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from medrecon.operators import Fourier, LinearOperator, find
+from medrecon.operators import Fourier, LinearOperator, factor_of
 from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["RootSumOfSquares", "ZeroFilled"]
@@ -33,7 +33,7 @@ class RootSumOfSquares:
     """
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        fourier = find(A, Fourier, "RootSumOfSquares")
+        fourier = factor_of(A, Fourier, "RootSumOfSquares")
         if "coil" not in fourier.domain.axes:
             raise ValueError(f"RootSumOfSquares takes multi-coil k-space, got {A.range}")
         images = fourier.H(y)

@@ -9,9 +9,10 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from medrecon.calibration.sinogram_noise import log_noise
 from medrecon.functionals import Box, GroupL1
 from medrecon.operators import Gradient, LinearOperator
-from medrecon.reconstructors.scaling import log_noise, projection_unit
+from medrecon.reconstructors.scaling import projection_unit
 from medrecon.reconstructors.subsets import view_blocks
 from medrecon.solvers import State, ordered_subsets, run
 
@@ -24,7 +25,7 @@ class NonnegativeTotalVariation:
 
     `unit` is the variance of the noise of the line integrals, read from them, times `projection_unit`: one `weight` means the
     same at every dose and number of views. `A` has no negative entries. The first half of the iterations takes the views of a
-    `Radon` in `subsets`, and the second all at once, so that many iterations come to the minimiser.
+    `Radon` in `subsets`, and the second all at once, so that many iterations come to the minimizer.
 
     Sidky & Pan, Phys Med Biol 53:4777 (2008); Kim, Ramani & Fessler, IEEE Trans Med Imaging 34:167 (2015).
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from medrecon.calibration.sinogram_noise import grid_error, photon_noise, smoothed
 from medrecon.operators import LinearOperator
 from medrecon.reconstructors.nonnegative_tv import require_settings, total_variation
-from medrecon.reconstructors.scaling import grid_error, photon_noise, projection_unit, smoothed
+from medrecon.reconstructors.scaling import projection_unit
 from medrecon.solvers import State, run
 
 __all__ = ["PoissonTotalVariation"]
@@ -24,7 +25,7 @@ _LARGEST = 30.0  # a line integral beyond which single precision counts no photo
 class PoissonTotalVariation:
     """`argmin sum(exp(-A x) + c A x) + weight * unit * TV(x)` over `x >= 0`; `c = exp(-y)` are the photons counted, of those sent.
 
-    The sum is the negative logarithm of the likelihood of Poisson counts, over the photons sent along a ray. It is minimised by
+    The sum is the negative logarithm of the likelihood of Poisson counts, over the photons sent along a ray. It is minimized by
     Fisher scoring: its quadratic model about `l = A x`,
 
         <w (A x - v), A x - v> / 2,    w = exp(-l),    v = l + 1 - c exp(l),

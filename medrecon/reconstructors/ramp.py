@@ -51,7 +51,7 @@ class Window(StrEnum):
 def ramp_filter(
     geometry: Geometry, window: Window, frequency_scaling: float, *, before: int = 0, after: int = 0
 ) -> DetectorFilter:
-    """The windowed ramp along the detector of a scan, with the scale of the detector seen from the centre of rotation.
+    """The windowed ramp along the detector of a scan, with the scale of the detector seen from the center of rotation.
 
     The ramp |f|, limited to the band of the detector, is in space `h[0] = 1 / (4 d^2)`, `h[n] = -1 / (pi n d)^2` for odd n and 0
     for even n, and stands for `d sum_j h[k - j] x[j]`, where d is the distance of the bins. Its transform is right at the zero

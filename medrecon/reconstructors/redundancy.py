@@ -19,7 +19,7 @@ _LEAST_BINS = 8  # over which it rises from the short end of an offset detector,
 def ray_weights(geometry: Geometry) -> NDArray[np.float64]:
     """Weights `(n_angles or 1, n_bins or 1)` by which a sinogram is multiplied before the ramp filter, in radians.
 
-    They are `cell * share * cos(gamma)`: the angle between the neighbours of a view, the share that a ray has in its line where
+    They are `cell * share * cos(gamma)`: the angle between the neighbors of a view, the share that a ray has in its line where
     the line is measured twice, and for a fan the cosine of the ray's angle gamma. The shares of the two rays of a line, at beta and
     gamma and at `beta + pi - 2 gamma` and `-gamma`, sum to one. With c the distance of a ray from the end of the arc times that
     from the short end of the detector, and c' that of the opposite ray, the share is `sin^2(pi / 2 c / (c + c'))`. On the shortest
@@ -57,7 +57,7 @@ def _depth(cells: AngularCells, angles: NDArray[np.float64], geometry: Geometry)
 
 
 def _from_short_end(geometry: Geometry, places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of places on the detector from its end nearer to the centre, as far as it counts; 0 beyond, 1 without offset."""
+    """Distance of places on the detector from its end nearer to the center, as far as it counts; 0 beyond, 1 without offset."""
     if not is_offset(geometry):
         return np.ones(places.shape)
     side = math.copysign(1.0, geometry.offset)

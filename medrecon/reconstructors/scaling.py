@@ -1,4 +1,4 @@
-"""The units that regularisation weights are measured in, so that one weight means the same on every scan."""
+"""The units that regularization weights are measured in, so that one weight means the same on every scan."""
 
 from __future__ import annotations
 
@@ -11,24 +11,15 @@ from medrecon.calibration import measurement_noise
 from medrecon.operators import LinearOperator
 
 __all__ = [
-    "grid_error",
     "image_scale",
     "intensity",
-    "log_noise",
-    "photon_noise",
     "projection_unit",
     "rays_per_pixel",
     "relative_noise",
-    "smoothed",
     "sparsity_unit",
 ]
 
-_ALIASING = 0.034  # the relative noise at which noise asks for as much regularisation as undersampling does
-_GRID_ERROR = 0.01  # of the line integrals: about as well as a grid of pixels explains those of a body
-_MOST_PHOTONS = 1e4  # what that amounts to
-_OBJECT = 0.05  # of the largest line integral: rays below it have missed the object
-_MEDIAN_SQUARE = 0.4549364  # of a standard normal variable
-_WINDOW = 5  # bins
+_ALIASING = 0.034  # the relative noise at which noise asks for as much regularization as undersampling does
 
 
 def intensity(backprojection: Tensor, A: LinearOperator) -> Tensor:
@@ -58,44 +49,6 @@ def sparsity_unit(y: Tensor, A: LinearOperator, backprojection: Tensor) -> Tenso
     return scale * (1 + (relative_noise(y, A, scale) / _ALIASING).square())
 
 
-# Line integrals. The noise is that of their logarithm, read from its second differences along the detector.
-
-
-def grid_error(y: Tensor, A: LinearOperator) -> Tensor:
-    """The variance of the error that a grid of pixels makes in line integrals `y`, of shape `batch`: about 1 % of them, squared."""
-    dims = A.range.dims
-    energy = y.square().sum(dims)
-    typical = torch.where(energy > 0, y.abs().pow(3).sum(dims) / torch.where(energy > 0, energy, 1.0), 0.0)
-    return (_GRID_ERROR * typical).square()
-
-
-def log_noise(y: Tensor, A: LinearOperator) -> Tensor:
-    """The variance of the noise of line integrals `y`, of shape `batch`: its median over the rays that met the object.
-
-    It is at least `grid_error`, and that alone where `A.range` has no detector axis to read it from.
-    What a grid of pixels cannot explain, fine texture and sharp edges, counts as noise too, and asks for the same.
-    """
-    floor = grid_error(y, A)
-    if not _has_detector(A):
-        return floor
-    dims = A.range.dims
-    middle, detail = smoothed(y, A)[..., 1:-1], _detail(y)
-    return torch.maximum(_median(detail, _met(middle, dims), len(dims)) / _MEDIAN_SQUARE, floor)
-
-
-def photon_noise(y: Tensor, A: LinearOperator) -> Tensor:
-    """One over the photons per ray that noise of the variance `exp(y) / photons` in `y` speaks of, of shape `batch`.
-
-    It is at least 1e-4, and that alone where `A.range` has no detector axis to read it from.
-    """
-    dims = A.range.dims
-    if not _has_detector(A):
-        return torch.full_like(grid_error(y, A), 1 / _MOST_PHOTONS)
-    middle, detail = smoothed(y, A)[..., 1:-1], _detail(y)
-    noise = _median(detail * torch.exp(-middle), _met(middle, dims), len(dims)) / _MEDIAN_SQUARE
-    return noise.clamp_min(1 / _MOST_PHOTONS)
-
-
 def projection_unit(A: LinearOperator, backprojection: Tensor) -> Tensor:
     """The unit of sparse reconstructions from line integrals, over the variance of their noise, of shape `batch`.
 
@@ -116,31 +69,3 @@ def image_scale(backprojection: Tensor, A: LinearOperator) -> Tensor:
     square = A.domain.norm(backprojection).square()
     step = square / A.range.norm(A(backprojection)).square().clamp_min(torch.finfo(square.dtype).tiny)
     return intensity(A.domain.expand(step) * backprojection, A)
-
-
-def smoothed(y: Tensor, A: LinearOperator) -> Tensor:
-    """Line integrals as means over five neighbouring bins, the ends repeated; `y` itself without a detector axis."""
-    if not _has_detector(A):
-        return y
-    half = _WINDOW // 2
-    padded = torch.cat([y[..., :1].expand(*y.shape[:-1], half), y, y[..., -1:].expand(*y.shape[:-1], half)], -1)
-    return padded.unfold(-1, _WINDOW, 1).mean(-1)
-
-
-def _has_detector(A: LinearOperator) -> bool:
-    return A.range.axes[-1] == "detector" and A.range.shape[-1] >= 3
-
-
-def _detail(y: Tensor) -> Tensor:
-    """Squared second differences, of the variance of the noise where that is white."""
-    return (y[..., 2:] - 2 * y[..., 1:-1] + y[..., :-2]).square() / 6
-
-
-def _met(y: Tensor, dims: tuple[int, ...]) -> Tensor:
-    return y > _OBJECT * y.amax(dims, keepdim=True)
-
-
-def _median(values: Tensor, chosen: Tensor, ndim: int) -> Tensor:
-    """The median of the chosen values of each batch element; 0 of none."""
-    median: Tensor = torch.where(chosen, values, torch.nan).flatten(-ndim).nanmedian(-1).values
-    return median.nan_to_num(0.0)

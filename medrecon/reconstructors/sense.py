@@ -19,7 +19,7 @@ class Sense:
     """`argmin |A x - y|^2 + weight * noise^2 |x|^2` by conjugate gradients from `A.H y`.
 
     `noise` is that of the scan over the intensity of its image, so that a `weight` of 1 is the maximum a posteriori estimate of an
-    image of independent pixels of that intensity; 0 is plain least squares, which stopping early regularises.
+    image of independent pixels of that intensity; 0 is plain least squares, which stopping early regularizes.
     Pruessmann et al., Magn Reson Med 46:638 (2001).
     """
 

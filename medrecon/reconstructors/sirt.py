@@ -18,7 +18,7 @@ __all__ = ["Sirt"]
 
 @dataclass(frozen=True)
 class Sirt:
-    """`x <- x + A.H (y - A x)`, rows and columns of `A` over their sums, between bounds; stopping early regularises.
+    """`x <- x + A.H (y - A x)`, rows and columns of `A` over their sums, between bounds; stopping early regularizes.
 
     With `subsets` the views of a `Radon` take turns, and so many fewer iterations do the same; never less than 15 views in one.
 

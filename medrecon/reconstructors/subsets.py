@@ -23,7 +23,7 @@ def view_blocks(y: Tensor, A: LinearOperator, count: int, weights: Tensor | None
 
     There are fewer where a subset would have less than 15 views, up to a quarter more where a quarter turn then maps each onto
     itself, which makes projectors faster, and one alone of any other operator. `weights`, of the shape of
-    `y`, make the terms `<w (A_b x - y_b), A_b x - y_b> / 2`. Neighbours in the sequence lie far apart in angle: it is that of van
+    `y`, make the terms `<w (A_b x - y_b), A_b x - y_b> / 2`. Neighbors in the sequence lie far apart in angle: it is that of van
     der Corput, the multilevel scheme of Guan & Gordon, Phys Med Biol 39:2005 (1994).
     """
     n = _number(A.geometry, count) if isinstance(A, Radon) else 1

@@ -9,7 +9,7 @@ from itertools import count
 
 from torch import Tensor
 
-from medrecon.functionals import L1, LeastSquares, Rotated
+from medrecon.functionals import L1, LeastSquares, UnitaryPrecomposition
 from medrecon.operators import Crop, LinearOperator, Roll, Wavelet
 from medrecon.reconstructors.scaling import sparsity_unit
 from medrecon.solvers import run, scheduled_proximal_gradient
@@ -27,7 +27,7 @@ class WaveletSparsity:
 
     The shifts (cycle spinning) follow a fixed low-discrepancy sequence, and the result is the mean of the last iterates, so that
     no position of the wavelets is preferred. `unit` is `sparsity_unit`: one `weight` means the same on every scan. An image whose
-    sizes `2**levels` does not divide is embedded in a larger one of which `A` sees the centre.
+    sizes `2**levels` does not divide is embedded in a larger one of which `A` sees the center.
 
     Lustig, Donoho & Pauly, Magn Reson Med 58:1182 (2007); Coifman & Donoho, Translation-invariant de-noising (1995).
     """
@@ -48,7 +48,7 @@ class WaveletSparsity:
         threshold = self.weight * sparsity_unit(y, A, crop(data.backprojection))
         W = Wavelet(crop.domain, self.wavelet, self.levels)
         bases = (W @ Roll(crop.domain, shift) for shift in _shifts(crop.domain.ndim, 2**self.levels))
-        schedule = (Rotated(L1(basis.range, threshold), basis) for basis in bases)
+        schedule = (UnitaryPrecomposition(L1(basis.range, threshold), basis) for basis in bases)
         states = _running_mean(scheduled_proximal_gradient(data, schedule, data.backprojection))
         return crop(run(states, max_iterations=self.iterations, tolerance=self.tolerance).x)
 
@@ -60,7 +60,7 @@ def _divisible(space: Space, divisor: int) -> Crop:
 
 
 def _shifts(ndim: int, period: int) -> Iterator[tuple[int, ...]]:
-    """Shifts that fill `[0, period)^ndim` evenly: the additive recurrence of the generalised golden ratio."""
+    """Shifts that fill `[0, period)^ndim` evenly: the additive recurrence of the generalized golden ratio."""
     ratio = 2.0
     for _ in range(64):
         ratio = (1 + ratio) ** (1 / (ndim + 1))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from medrecon.data.attenuation import MU_MAX, AttenuationUnit, attenuation_from_hounsfield, image_in_unit
+from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, attenuation_from_hounsfield, image_in_unit
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
 from medrecon.report.ct_summary import CTReconstruction, CTReport, CTSliceResult
 from medrecon.report.summary import Reconstruction, Report, SliceResult
@@ -34,7 +34,7 @@ _DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of CT images that are black and w
 _NAMES = {
     AttenuationUnit.PER_MM: "1/mm",
     AttenuationUnit.HOUNSFIELD: "HU",
-    AttenuationUnit.LODOPAB: "normalised attenuation",
+    AttenuationUnit.LODOPAB: "normalized attenuation",
 }
 
 
@@ -49,7 +49,7 @@ class Stacks:
     _maps: list[Tensor | None] = field(default_factory=list)
 
     def add(self, result: SliceResult | CTSliceResult) -> None:
-        """Take the next slice in; of a sinogram's residuals the means over neighbouring rays."""
+        """Take the next slice in; of a sinogram's residuals the means over neighboring rays."""
         self._images.append(result.image)
         if self.with_targets:
             self._targets.append(result.target)
@@ -79,7 +79,7 @@ class Stacks:
 Results = Mapping[str, tuple[Reconstruction | CTReconstruction, Stacks]]
 
 
-def case_of(results: Results, remarks: Sequence[str]) -> ViewerCase:
+def case_of(results: Results, notes: Sequence[str]) -> ViewerCase:
     """Make the case of one file, reconstructed by methods of these names, the first of them that which was written.
 
     Images of CT are in the unit of the file that was written, and upright.
@@ -88,13 +88,13 @@ def case_of(results: Results, remarks: Sequence[str]) -> ViewerCase:
     ----------
     results
         of which the first has the targets.
-    remarks
+    notes
         what a reader should know beside what the reports say.
     """
     done, stacks = next(iter(results.values()))
     if isinstance(done, Reconstruction):
-        return _mri_case(results, done, stacks.targets, tuple(remarks))
-    return _ct_case(results, done.report, stacks.targets, tuple(remarks))
+        return _mri_case(results, done, stacks.targets, tuple(notes))
+    return _ct_case(results, done.report, stacks.targets, tuple(notes))
 
 
 def pooled_shape(shape: Sequence[int]) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def _mri_case(
     results: Results,
     done: Reconstruction,
     target: Tensor | None,
-    remarks: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> ViewerCase:
     report = done.report
     return ViewerCase(
@@ -130,7 +130,7 @@ def _mri_case(
         pixel=report.pixel,
         mask=None if bool(done.shown.sampled.all()) else done.shown.sampled,
         facts=_mri_facts(report),
-        remarks=(*remarks, *_remarks({name: one.report.remarks for name, (one, _) in results.items()})),
+        notes=(*notes, *_notes({name: one.report.notes for name, (one, _) in results.items()})),
         first_slice=report.first_slice,
         residual_unit="|A*(y - A x)|, intensity as stored",
     )
@@ -140,7 +140,7 @@ def _ct_case(
     results: Results,
     report: CTReport,
     target: Tensor | None,
-    remarks: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> ViewerCase:
     unit = AttenuationUnit(report.unit)
     methods = _methods(results, unit)
@@ -150,11 +150,11 @@ def _ct_case(
         methods=methods,
         unit=_NAMES[unit],
         target=target,
-        window=_grey_window(methods[0].images if target is None else target),
+        window=_gray_window(methods[0].images if target is None else target),
         presets=tuple(_preset(window, unit) for window in HOUNSFIELD_WINDOWS),
         pixel=report.pixel,
         facts=_ct_facts(report),
-        remarks=(*remarks, *_remarks({name: one.report.remarks for name, (one, _) in results.items()})),
+        notes=(*notes, *_notes({name: one.report.notes for name, (one, _) in results.items()})),
         first_slice=report.first_slice,
         residual_unit="|y - A x|, line integrals: views down, bins right",
     )
@@ -234,13 +234,13 @@ def _common_facts(report: Report | CTReport) -> dict[str, str | int | float]:
     return {**facts, "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")}
 
 
-def _remarks(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """What all methods remark, and, with its name, what one of several does."""
-    every = dict.fromkeys(remark for remarks in said.values() for remark in remarks)
+def _notes(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What all methods note, and, with its name, what one of several does."""
+    every = dict.fromkeys(note for notes in said.values() for note in notes)
     told = []
-    for remark in every:
-        of = [name for name, remarks in said.items() if remark in remarks]
-        told.append(remark if len(of) == len(said) else f"{', '.join(of)}: {remark}")
+    for note in every:
+        of = [name for name, notes in said.items() if note in notes]
+        told.append(note if len(of) == len(said) else f"{', '.join(of)}: {note}")
     return tuple(told)
 
 
@@ -258,7 +258,7 @@ def _preset(window: Window, unit: AttenuationUnit) -> Window:
     return Window(low, high, window.name)
 
 
-def _grey_window(images: Tensor) -> Window:
+def _gray_window(images: Tensor) -> Window:
     low, high = (quantile(images, share) for share in (_DARKEST, _BRIGHTEST))
     return Window(low, high if high > low else low + 1.0, "of these images")
 

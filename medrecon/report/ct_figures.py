@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medrecon.data.attenuation import MU_MAX, AttenuationUnit, hounsfield_from_attenuation
+from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, hounsfield_from_attenuation
 from medrecon.evaluation import LODOPAB_PROTOCOL, image_range
 from medrecon.metrics import psnr, ssim
 from medrecon.report.ct_summary import CTReconstruction
 from medrecon.report.layout import Layout, bar_below, show
 
-__all__ = ["ct_preview", "grey_window"]
+__all__ = ["ct_preview", "gray_window"]
 
 _DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of the reference that are black and white
 _LARGEST_ERROR = 0.995  # this quantile of the errors is the brightest
@@ -23,17 +23,17 @@ _BELOW = 0.5  # inches, for a bar and its label
 def ct_preview(path: Path, reconstruction: CTReconstruction) -> None:
     """Write a PNG of the middle image, upright: target and difference where there is a target, the image, and its sinogram.
 
-    Images share one grey window; bars say what values black and white stand for, and in which unit.
+    Images share one gray window; bars say what values black and white stand for, and in which unit.
     """
     report, shown = reconstruction.report, reconstruction.shown
     unit = AttenuationUnit(report.unit)
     image = _upright(shown.image, unit)
     target = None if shown.target is None else _upright(shown.target, unit)
-    low, high = grey_window(image if target is None else target)
+    low, high = gray_window(image if target is None else target)
     layout = Layout(1, 2 if target is None else 4, (image.shape[0], image.shape[1]), below=_BELOW)
     figure = layout.figure(_heading(reconstruction))
     panels = [("reconstruction", image)] if target is None else [("target", target), ("reconstruction", image)]
-    label = "normalised attenuation" if unit is AttenuationUnit.LODOPAB else unit.value
+    label = "normalized attenuation" if unit is AttenuationUnit.LODOPAB else unit.value
     for column, (title, picture) in enumerate(panels):
         axes = layout.axes(figure, 0, column, title)
         bar_below(axes, show(axes, picture, low, high), label)
@@ -48,7 +48,7 @@ def ct_preview(path: Path, reconstruction: CTReconstruction) -> None:
     figure.savefig(path, format="png")
 
 
-def grey_window(image: Tensor) -> tuple[float, float]:
+def gray_window(image: Tensor) -> tuple[float, float]:
     """The values to show as black and white: between the 1st and the 99th percentile of an image."""
     values = image.flatten().double()
     if values.numel() > 2**24:  # torch.quantile takes no more

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from medrecon import __version__
+from medrecon._version import __version__
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL
 
 __all__ = ["CTMetrics", "CTReconstruction", "CTReport", "CTSliceResult"]
@@ -18,7 +18,7 @@ __all__ = ["CTMetrics", "CTReconstruction", "CTReport", "CTSliceResult"]
 class CTMetrics:
     """Means over images by the protocol `medrecon.evaluation.LODOPAB_PROTOCOL`; PSNR in decibels.
 
-    `psnr_fr` and `ssim_fr` are those of `LODOPAB_FR_PROTOCOL`, for images in LoDoPaB's normalised unit alone.
+    `psnr_fr` and `ssim_fr` are those of `LODOPAB_FR_PROTOCOL`, for images in LoDoPaB's normalized unit alone.
     """
 
     psnr: float
@@ -34,7 +34,7 @@ class CTReport:
     `parameters` are those of the method; `geometry` is said in words, `views` how many were used of `measured_views`. `photons` are
     those a ray that the measurement then has, where they are known, and `added_photons` those whose noise was added, of `seed`.
     `unit` is that of the images, `shape` their `(rows, columns)` as they are written, `pixel` their `(y, x)` spacing in
-    millimetres. `slices`, `first_slice`, `seconds`, `weights` and `execution` are as in `medrecon.report.summary.Report`.
+    millimeters. `slices`, `first_slice`, `seconds`, `weights` and `execution` are as in `medrecon.report.summary.Report`.
     """
 
     input: str
@@ -56,7 +56,7 @@ class CTReport:
     seed: str | int | None = None
     seconds: float = 0.0
     metrics: CTMetrics | None = None
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     version: str = __version__
     weights: str | None = None
     execution: str | None = None

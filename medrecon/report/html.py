@@ -107,7 +107,7 @@ def _case(case: ViewerCase, number: int) -> dict[str, object]:
         "table": _table(_score_table(case)),
         "facts": _facts(case.facts),
         "methodFacts": [_facts(method.facts) for method in case.methods],
-        "remarks": case.remarks,
+        "notes": case.notes,
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from medrecon import __version__
+from medrecon._version import __version__
 from medrecon.evaluation import PROTOCOL
 
 __all__ = ["Metrics", "Reconstruction", "Report", "SliceResult"]
@@ -31,7 +31,7 @@ class Report:
     `first_slice` the place of the first in the input; `shape` is `(y, x)`; `data_range` is the maximum of the
     target over these slices, which the metrics refer to; `weights` name those of a learned method, and `execution` says
     how its network was run: precision, and whether compiled; `pixel` is `(y, x)` in
-    millimetres, where the header says it.
+    millimeters, where the header says it.
     """
 
     input: str
@@ -51,7 +51,7 @@ class Report:
     seconds: float = 0.0
     metrics: Metrics | None = None
     data_range: float | None = None
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     version: str = __version__
     weights: str | None = None
     execution: str | None = None
@@ -105,7 +105,7 @@ class SliceResult:
     sampling: str
     true_acceleration: float
     coil_maps: str
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     seconds: float
     residual: Tensor | None = None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from medrecon import __version__
+from medrecon._version import __version__
 
 __all__ = [
     "HOUNSFIELD_WINDOWS",
@@ -135,10 +135,10 @@ class ViewerCase:
         the first window, and others to choose from; unless given it is from 0, or the smallest value below it, to the 99.8th
         percentile of the target, else of the first method.
     pixel
-        its height and width `(y, x)` in millimetres.
+        its height and width `(y, x)` in millimeters.
     mask
         the picture of the sampling, `(ky, kx)` or `(kx,)`.
-    facts, remarks
+    facts, notes
         what was done to the data.
     first_slice
         the place of the first slice in its file.
@@ -155,7 +155,7 @@ class ViewerCase:
     pixel: tuple[float, float] | None = None
     mask: Tensor | None = None
     facts: Facts = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     first_slice: int = 0
     residual_unit: str = ""
 
@@ -173,7 +173,7 @@ class ViewerCase:
         if self.mask is not None and self.mask.ndim not in (1, 2):
             raise ValueError(f"{self.name} takes a mask (ky, kx) or (kx,), got {tuple(self.mask.shape)}")
         if self.pixel is not None and not all(math.isfinite(side) and side > 0 for side in self.pixel):
-            raise ValueError(f"{self.name} takes the pixel's sides (y, x) in millimetres, got {self.pixel}")
+            raise ValueError(f"{self.name} takes the pixel's sides (y, x) in millimeters, got {self.pixel}")
 
     @property
     def default_window(self) -> Window:

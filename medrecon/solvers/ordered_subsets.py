@@ -31,7 +31,7 @@ def ordered_subsets(
     *,
     inner_iterations: int = 3,
 ) -> Iterator[State]:
-    """Minimise `sum_b |A_b x - y_b|^2 / 2 + g(x) + f(K x)` for operators without negative entries.
+    """Minimize `sum_b |A_b x - y_b|^2 / 2 + g(x) + f(K x)` for operators without negative entries.
 
         x_new = prox(z - C B grad_b(z)),    z = x_new + (t - 1) / t_new (x_new - x),    C = 1 / sum_b A_b.H A_b 1
 
@@ -39,7 +39,7 @@ def ordered_subsets(
     proximal map of `g + f K` in the metric of `C` is a few accelerated steps on its dual, from where the last one ended, and one
     more every ten passes, so that its errors do not add up. With one block the momentum restarts where it leads uphill, and what
     is left converges even if the map is not exact. With many it is about as many times faster, ends in a small cycle about the
-    minimiser, and diverges where a block has too few rays to stand for all. One state a pass over all blocks, its residual
+    minimizer, and diverges where a block has too few rays to stand for all. One state a pass over all blocks, its residual
     `|x_k - x_{k-1}| / |x_k|`.
 
     Erdogan & Fessler, Phys Med Biol 44:2835 (1999); Beck & Teboulle, IEEE Trans Image Process 18:2419 (2009); Kim, Ramani &
@@ -90,7 +90,7 @@ class _Proximal:
 
 
 def _dual_step(K: LinearOperator, step: Tensor) -> Tensor:
-    """`sigma` with `|sigma^(1/2) K step^(1/2)| <= 1`: for a gradient as long at each pixel as it and its neighbours let it be."""
+    """`sigma` with `|sigma^(1/2) K step^(1/2)| <= 1`: for a gradient as long at each pixel as it and its neighbors let it be."""
     if not isinstance(K, Gradient):
         norm = operator_norm(K, device=step.device) if K.norm_bound is None else K.norm_bound
         return torch.as_tensor(K.range.expand(1 / (norm**2 * step.amax(K.domain.dims))))

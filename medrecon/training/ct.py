@@ -11,28 +11,29 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from medrecon.data.attenuation import MU_WATER, AttenuationUnit
 from medrecon.data.batches import derived_seed
-from medrecon.data.ellipses import Ellipse, Phantom
-from medrecon.data.lodopab_small import Projector, simulate
-from medrecon.data.projections import phantom_image, phantom_sinogram
-from medrecon.data.random_phantoms import random_phantom
-from medrecon.data.sinograms import SinogramSample
+from medrecon.data.ct.attenuation import MU_WATER, AttenuationUnit
+from medrecon.data.ct.projections import phantom_image, phantom_sinogram
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.phantoms.ellipses import Ellipse, Phantom
+from medrecon.data.phantoms.random_phantoms import random_phantom
+from medrecon.data.sets.lodopab_small import Projector, simulate
 from medrecon.errors import InputError
 from medrecon.evaluation import image_range
 from medrecon.geometry import Arc, Geometry, Grid, ParallelBeam
-from medrecon.problem import Problem, keep_views, lower_dose
+from medrecon.networks.data_normalization import DataNormalization
+from medrecon.problem import Problem, add_dose_noise, radon, subsample_views
 from medrecon.training.augmentation import Augmentation, Blur
 from medrecon.training.curriculum import Curriculum
-from medrecon.training.examples import Example, Normalisation, make_example, radon
+from medrecon.training.samples import Sample, make_sample
 
-__all__ = ["Dose", "PhantomSinograms", "Remeasurement", "SinogramExamples", "Sinograms"]
+__all__ = ["Dose", "PhantomSinograms", "Remeasurement", "SinogramTrainingSet", "Sinograms"]
 
 _SAME_ANGLE = 1e-6  # radians
 
 
 class Sinograms(Protocol):
-    """Sinograms of one geometry and grid with their targets, such as `medrecon.data.lodopab.LoDoPaB`."""
+    """Sinograms of one geometry and grid with their targets, such as `medrecon.data.ct.lodopab.LoDoPaB`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> SinogramSample: ...
@@ -55,7 +56,7 @@ class Remeasurement:
     augmentation, blur
         of the image, before it is measured.
     project
-        from images on `medrecon.data.lodopab_small.simulation_grid()` to LoDoPaB's rays.
+        from images on `medrecon.data.sets.lodopab_small.simulation_grid()` to LoDoPaB's rays.
     """
 
     augmentation: Augmentation
@@ -115,8 +116,8 @@ def _measured(size: int, n_views: int, seed: int, index: int) -> SinogramSample:
 
 
 @dataclass(frozen=True, eq=False)
-class SinogramExamples:
-    """Sinograms as problems in 1/mm, scaled by the normalisation; the range of the metrics is that of LoDoPaB-CT's protocol.
+class SinogramTrainingSet:
+    """Sinograms as problems in 1/mm, scaled by the normalization; the range of the metrics is that of LoDoPaB-CT's protocol.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ class SinogramExamples:
         where they come from.
     dose
         views and photons, by epoch.
-    normalisation
+    normalization
         of measurements and target.
     seed
         of the photons and flips; None for those of validation, the same in every epoch.
@@ -141,7 +142,7 @@ class SinogramExamples:
 
     sinograms: Sinograms
     dose: Curriculum[Dose]
-    normalisation: Normalisation
+    normalization: DataNormalization
     seed: int | None
     flips: bool = False
     remeasure: Remeasurement | None = None
@@ -152,24 +153,24 @@ class SinogramExamples:
     def bucket(self, index: int) -> Hashable:  # noqa: ARG002
         return None
 
-    def read(self, index: int, epoch: int) -> Example:
+    def read(self, index: int, epoch: int) -> Sample:
         sample = self.sinograms[index]
         if self.remeasure is not None and self.seed is not None:
             generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch, index, 2))
             sample = self.remeasure(sample, generator)
         dose = self.dose.last if self.seed is None else self.dose.at(epoch)
         if dose.views is not None:
-            sample = keep_views(sample, dose.views)
+            sample = subsample_views(sample, dose.views)
         if dose.photons is not None:
             keys = (index,) if self.seed is None else (self.seed, epoch, index)
-            sample = lower_dose(sample, dose.photons, torch.Generator().manual_seed(derived_seed(*keys)))
+            sample = add_dose_noise(sample, dose.photons, torch.Generator().manual_seed(derived_seed(*keys)))
         if self.flips and self.seed is not None:
             sample = _mirrored(sample, derived_seed(self.seed, epoch, index, 1))
         target: Tensor | None = sample.target
         A = radon(sample.grid, sample.geometry)
         problem = Problem(sample.sinogram, A, sample.grid.shape, target)
         data_range = 0.0 if target is None else image_range(target)
-        return make_example(problem, self.normalisation, data_range, f"{sample.name}, sample {sample.index}")
+        return make_sample(problem, self.normalization, data_range, f"{sample.name}, sample {sample.index}")
 
 
 def _mirrored(sample: SinogramSample, drawn: int) -> SinogramSample:

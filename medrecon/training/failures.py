@@ -13,14 +13,12 @@ from medrecon.training.state import RunFolder
 __all__ = [
     "TrainingStoppedError",
     "anew",
-    "compiler_said",
+    "explain_misfit",
+    "explain_out_of_memory",
     "kept_for_memory",
     "kept_for_numbers",
-    "memory_said",
-    "misfit_said",
 ]
 
-_LONGEST = 200  # letters of what a compiler says
 _FULL = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 
@@ -29,7 +27,7 @@ class TrainingStoppedError(InputError):
 
 
 @contextmanager
-def memory_said(counted: int, savings: Sequence[str], kept: str = "") -> Iterator[None]:
+def explain_out_of_memory(counted: int, savings: Sequence[str], kept: str = "") -> Iterator[None]:
     """Turn an error of too little memory into one that says what to lower, and how many bytes the plan `counted`."""
     try:
         yield
@@ -44,22 +42,7 @@ def memory_said(counted: int, savings: Sequence[str], kept: str = "") -> Iterato
 
 
 @contextmanager
-def compiler_said(option: str = "training.compile", without: str = "set training.compile=false") -> Iterator[None]:
-    """Turn a failure of `torch.compile` into one that names the option, and says how to do without."""
-    try:
-        yield
-    except Exception as error:
-        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise
-        reason = " ".join(str(error).split())[:_LONGEST]
-        raise InputError(
-            f"{option}: the network cannot be compiled here ({type(error).__name__}: {reason}); "
-            f"install a C++ compiler, or {without}"
-        ) from error
-
-
-@contextmanager
-def misfit_said() -> Iterator[None]:
+def explain_misfit() -> Iterator[None]:
     """Turn what a network says of data that it cannot take, such as images too small for its poolings, into a user's error."""
     try:
         yield

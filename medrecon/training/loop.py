@@ -15,25 +15,26 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from medrecon.data.download import Progress, silent
 from medrecon.errors import InputError
-from medrecon.training.card import with_scores
-from medrecon.training.checkpoint import Checkpoint, read_metadata, write_card, write_checkpoint
-from medrecon.training.examples import Example, Examples, collate
+from medrecon.networks.execution import explain_compiler_error
+from medrecon.progress import Progress, silent
+from medrecon.training.cost import CostEstimate, least_memory
 from medrecon.training.failures import (
     TrainingStoppedError,
     anew,
-    compiler_said,
+    explain_misfit,
+    explain_out_of_memory,
     kept_for_memory,
     kept_for_numbers,
-    memory_said,
-    misfit_said,
 )
 from medrecon.training.logs import Logs
-from medrecon.training.plan import Plan, least_memory
+from medrecon.training.samples import Sample, TrainingSet, collate
 from medrecon.training.state import Position, RunFolder, State, read_state, write_state
 from medrecon.training.task import Task
-from medrecon.training.validation import Scores, validate
+from medrecon.training.validation import validate
+from medrecon.weights.card import with_scores
+from medrecon.weights.checkpoint import Checkpoint, read_metadata, write_card, write_checkpoint
+from medrecon.weights.scores import Scores
 
 __all__ = ["train"]
 
@@ -48,7 +49,7 @@ def train(
     accelerator: Accelerator,
     *,
     resume: bool = False,
-    plan: Plan | None = None,
+    plan: CostEstimate | None = None,
     progress: Progress = silent,
 ) -> Position:
     """Train until the epochs are over, or validation has not improved for long; the best and the last weights lie in `folder`.
@@ -82,7 +83,7 @@ def train(
         run = _Run(task, folder, card, accelerator, wrapped, optimizer, logs, progress, counted)
         if not resume:
             run.save(state.position, card)
-        stack.enter_context(compiler_said())
+        stack.enter_context(explain_compiler_error())
         return run.go(state.position)
 
 
@@ -102,12 +103,12 @@ class _Run:
 
     def go(self, position: Position) -> Position:
         task, epochs = self.task, self.task.recipe.epochs
-        while position.epoch < epochs and not self._enough(position) and not self._waited(position):
-            with memory_said(self.counted, task.savings, kept_for_memory(self.folder)):
+        while position.epoch < epochs and not self._enough(position) and not self._out_of_patience(position):
+            with explain_out_of_memory(self.counted, task.savings, kept_for_memory(self.folder)):
                 start = time.perf_counter()
                 position = self._epoch(position)
                 try:
-                    with misfit_said():
+                    with explain_misfit():
                         scores = validate(task.network, task.loss, task.validation, self.accelerator)
                 except (InputError, KeyboardInterrupt):
                     if not self._enough(position):  # a run that is over would never be validated
@@ -125,40 +126,40 @@ class _Run:
     def _enough(self, position: Position) -> bool:
         return self.task.recipe.max_steps is not None and position.step >= self.task.recipe.max_steps
 
-    def _waited(self, position: Position) -> bool:
-        return self.task.recipe.patience is not None and position.waited >= self.task.recipe.patience
+    def _out_of_patience(self, position: Position) -> bool:
+        return self.task.recipe.patience is not None and position.epochs_since_best >= self.task.recipe.patience
 
     def _epoch(self, position: Position) -> Position:
         self.task.network.train()
         every, batches = self.task.recipe.save_every, self._mine(position.epoch)
-        for example in self._examples(batches[position.batch :], position.epoch):
+        for sample in self._examples(batches[position.batch :], position.epoch):
             if self._enough(position):
                 break
             fraction = position.epoch + position.batch / len(batches)
-            position = self._step(example.to(self.accelerator.device), position, fraction)
+            position = self._step(sample.to(self.accelerator.device), position, fraction)
             self.progress(f"epoch {position.epoch + 1}/{self.task.recipe.epochs}", position.batch, len(batches))
             if every is not None and position.step % every == 0 and position.batch < len(batches):
                 self.save(position, self.card)
         return position
 
-    def _step(self, example: Example, position: Position, epochs: float) -> Position:
+    def _step(self, sample: Sample, position: Position, epochs: float) -> Position:
         task, accelerator = self.task, self.accelerator
         factor = task.schedule(epochs, task.recipe.epochs)
         for group in task.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        with misfit_said():
-            image = example.problem.picture(self.wrapped(example.problem.y, example.problem.A)).float()
-            loss = task.loss(image, example.target, example.data_range)
+        with explain_misfit():
+            image = sample.problem.display_image(self.wrapped(sample.problem.y, sample.problem.A)).float()
+            loss = task.loss(image, sample.target, sample.data_range)
         mean = float(accelerator.reduce(loss.detach(), reduction="mean"))
         if not math.isfinite(mean):
-            self._stop(f"the loss is {mean}", position, example, math.isfinite(float(loss.detach())))
+            self._stop(f"the loss is {mean}", position, sample, math.isfinite(float(loss.detach())))
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(self.wrapped.parameters(), task.recipe.clip or math.inf)
         if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
-            self._stop("the gradient is not finite", position, example, False)
+            self._stop("the gradient is not finite", position, sample, False)
         self.optimizer.step()
         if accelerator.scaler is not None and accelerator.scaler.get_scale() < _LEAST_SCALE:
-            self._stop("the gradient is not finite, however small the loss is scaled", position, example, False)
+            self._stop("the gradient is not finite, however small the loss is scaled", position, sample, False)
         self.optimizer.zero_grad()
         done = replace(position, batch=position.batch + 1, step=position.step + 1, loss_sum=position.loss_sum + mean)
         if self.logs is not None:
@@ -184,7 +185,7 @@ class _Run:
         after = replace(
             position,
             best=scores.loss if better else position.best,
-            waited=0 if better else position.waited + 1,
+            epochs_since_best=0 if better else position.epochs_since_best + 1,
         )
         if position.batch >= len(self._mine(position.epoch)):  # or `max_steps` ended it
             after = replace(after, epoch=position.epoch + 1, batch=0, loss_sum=0.0)
@@ -195,7 +196,7 @@ class _Run:
         n = self.accelerator.num_processes
         return self.task.batches(epoch, n)[self.accelerator.process_index :: n]
 
-    def _examples(self, batches: list[tuple[int, ...]], epoch: int) -> Iterator[Example]:
+    def _examples(self, batches: list[tuple[int, ...]], epoch: int) -> Iterator[Sample]:
         loader = DataLoader(
             _Epoch(self.task.training, batches, epoch),
             batch_size=None,
@@ -208,37 +209,37 @@ class _Run:
                 raise read
             yield read
 
-    def _stop(self, what: str, position: Position, example: Example, innocent: bool) -> None:
-        names = gather_object([] if innocent else [", ".join(example.names)])
+    def _stop(self, what: str, position: Position, sample: Sample, innocent: bool) -> None:
+        names = gather_object([] if innocent else [", ".join(sample.names)])
         raise TrainingStoppedError(
             f"epoch {position.epoch + 1}, step {position.step + 1}: {what} on the batch of {'; '.join(names)}; "
             f"{kept_for_numbers(self.folder)}"
         )
 
 
-class _Epoch(Dataset[Example | InputError]):
+class _Epoch(Dataset[Sample | InputError]):
     """The batches of one process in one epoch.
 
     A fault of a file is given back, and raised by the loop: raised in a worker it would come with that process's traceback.
     """
 
-    def __init__(self, examples: Examples, batches: list[tuple[int, ...]], epoch: int) -> None:
-        self.examples, self.batches, self.epoch = examples, batches, epoch
+    def __init__(self, samples: TrainingSet, batches: list[tuple[int, ...]], epoch: int) -> None:
+        self.samples, self.batches, self.epoch = samples, batches, epoch
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, place: int) -> Example | InputError:
+    def __getitem__(self, place: int) -> Sample | InputError:
         if not 0 <= place < len(self.batches):
             raise IndexError(place)
         try:
-            return collate([self.examples.read(index, self.epoch) for index in self.batches[place]])
+            return collate([self.samples.read(index, self.epoch) for index in self.batches[place]])
         except InputError as error:
             return error
 
 
-def _same(example: Any) -> Any:
-    return example
+def _same(sample: Any) -> Any:
+    return sample
 
 
 def _require_samples(folder: RunFolder, now: int) -> None:

@@ -14,19 +14,20 @@ import torch
 from torch import Tensor
 
 from medrecon.data.batches import derived_seed
-from medrecon.data.birdcage import background_phase, birdcage_maps, normalise_maps
-from medrecon.data.fastmri import FastMRIFile, KSpaceSample, find_fastmri_files
-from medrecon.data.masks import SamplingMask
-from medrecon.data.noise import add_noise
-from medrecon.data.random_phantoms import random_phantom
+from medrecon.data.mri.birdcage import background_phase, birdcage_maps, normalize_maps
+from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample, find_fastmri_files
+from medrecon.data.mri.masks import SamplingMask
+from medrecon.data.mri.noise import add_noise
+from medrecon.data.phantoms.random_phantoms import random_phantom
 from medrecon.errors import InputError
+from medrecon.networks.data_normalization import DataNormalization
 from medrecon.operators import CoilMaps, Fourier
-from medrecon.problem import Problem, cut_band, full_reconstruction, remove_oversampling, undersample
+from medrecon.problem import Problem, crop_readout, full_reconstruction, remove_oversampling, undersample
 from medrecon.training.augmentation import Augmentation
 from medrecon.training.curriculum import Curriculum
-from medrecon.training.examples import Example, Normalisation, make_example
+from medrecon.training.samples import Sample, make_sample
 
-__all__ = ["CoilSimulation", "FastMRISlices", "ImageSlices", "KSpaceExamples", "PhantomImages", "Slices"]
+__all__ = ["CoilSimulation", "FastMRISlices", "ImageSlices", "KSpaceTrainingSet", "PhantomImages", "Slices"]
 
 #: Draws the mask for k-space of shape `(ky, kx)` of a file of that name; without a seed the name is the seed.
 DrawMask = Callable[[tuple[int, int], str, int | None], SamplingMask]
@@ -108,7 +109,7 @@ class CoilSimulation:
         """Fully sampled multi-coil k-space of the image, which is its target."""
         shape = (image.shape[-2], image.shape[-1])
         phase = background_phase(shape, generator)
-        maps = CoilMaps(normalise_maps(birdcage_maps(self.n_coils, shape)))
+        maps = CoilMaps(normalize_maps(birdcage_maps(self.n_coils, shape)))
         kspace = Fourier(maps.range)(maps(image * phase)).to(torch.complex64)
         if self.snr is not None:
             kspace = add_noise(kspace, self.snr, generator)
@@ -169,7 +170,7 @@ def _whole_slices() -> Curriculum[int | None]:
 
 
 @dataclass(frozen=True, eq=False)
-class KSpaceExamples:
+class KSpaceTrainingSet:
     """Slices as problems: one of several masks is drawn for each, anew in each epoch of training.
 
     In validation each slice is measured by every mask, one after the other. They are drawn with the file's name as seed, as fastMRI
@@ -184,20 +185,20 @@ class KSpaceExamples:
         draws from which one is chosen at random, by epoch.
     pose
         from an undersampled slice to its problem: `coil_problem` or `sense_problem`.
-    normalisation
+    normalization
         of measurements and target.
     seed
         of the masks; None for those of validation.
     bands
         rows of the band, drawn anew in each epoch of training, to which slices are cut, by epoch; None for whole slices. A step
-        costs so much less, and a band is a scan as good as a slice; but networks that normalise by the image should end on whole
+        costs so much less, and a band is a scan as good as a slice; but networks that normalize by the image should end on whole
         slices.
     """
 
     slices: Slices
     masks: Curriculum[tuple[DrawMask, ...]]
     pose: Callable[[KSpaceSample], Problem]
-    normalisation: Normalisation
+    normalization: DataNormalization
     seed: int | None
     bands: Curriculum[int | None] = field(default_factory=_whole_slices)
 
@@ -207,7 +208,7 @@ class KSpaceExamples:
     def bucket(self, index: int) -> Hashable:
         return self.slices.bucket(index // len(self.masks.last) if self.seed is None else index)
 
-    def read(self, index: int, epoch: int) -> Example:
+    def read(self, index: int, epoch: int) -> Sample:
         choice = 0
         if self.seed is None:
             index, choice = divmod(index, len(self.masks.last))
@@ -223,12 +224,12 @@ class KSpaceExamples:
         target = full_reconstruction(full) if full.target is None else full.target
         data_range = float(target.max()) if full.maximum is None else full.maximum
         problem = self.pose(undersample(full, mask))
-        problem = Problem(problem.y, problem.A, problem.shape, target, problem.remarks, problem.maps)
-        return make_example(problem, self.normalisation, data_range, f"{full.name}, slice {full.slice_index}")
+        problem = Problem(problem.y, problem.A, problem.shape, target, problem.notes, problem.maps_origin)
+        return make_sample(problem, self.normalization, data_range, f"{full.name}, slice {full.slice_index}")
 
     def _band(self, full: KSpaceSample, index: int, epoch: int) -> KSpaceSample:
         rows = None if self.seed is None else self.bands.at(epoch)
         if rows is None or rows >= full.kspace.shape[-2]:
             return full
         left = full.kspace.shape[-2] - rows + 1
-        return cut_band(full, derived_seed(self.seed or 0, epoch, index, 2) % left, rows)
+        return crop_readout(full, derived_seed(self.seed or 0, epoch, index, 2) % left, rows)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.errors import InputError
-from medrecon.training.checkpoint import Checkpoint, load_into, read_checkpoint, read_metadata, write_checkpoint
+from medrecon.weights.checkpoint import Checkpoint, load_into, read_checkpoint, read_metadata, write_checkpoint
 
 __all__ = ["Position", "RunFolder", "State", "read_position", "read_state", "write_state"]
 
@@ -30,7 +30,7 @@ class Position:
         steps of the optimizer in all.
     loss_sum
         of the losses of the batches of this epoch.
-    best, waited
+    best, epochs_since_best
         the least loss of validation so far, and the epochs since.
     """
 
@@ -39,7 +39,7 @@ class Position:
     step: int = 0
     loss_sum: float = 0.0
     best: float | None = None
-    waited: int = 0
+    epochs_since_best: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def read_position(path: Path) -> Position:
     InputError
         If the file cannot be used, or holds weights alone.
     """
-    return Position(**_run(path, read_metadata(path))["position"])
+    return _position(_run(path, read_metadata(path)))
 
 
 def write_state(path: Path, state: State, card: Mapping[str, Any]) -> None:
@@ -135,7 +135,7 @@ def read_state(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
             index, _, key = name.removeprefix(_OPTIMIZER).partition(".")
             memory.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
-    return State(network, optimizer, Position(**run["position"]), n_processes, run["scaler"])
+    return State(network, optimizer, _position(run), n_processes, run["scaler"])
 
 
 def _run(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,3 +143,9 @@ def _run(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(run, dict):
         raise InputError(f"{path}: holds weights alone, and no state of a run to go on with")
     return run
+
+
+def _position(run: Mapping[str, Any]) -> Position:
+    """The position of a run; before version 0.2 the epochs since the best were called `waited`."""
+    values = {"epochs_since_best" if name == "waited" else name: value for name, value in run["position"].items()}
+    return Position(**values)

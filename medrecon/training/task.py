@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from medrecon.data.batches import epoch_batches
-from medrecon.training.examples import Examples
 from medrecon.training.losses import Loss
+from medrecon.training.samples import TrainingSet
 from medrecon.training.schedules import Schedule
 
 __all__ = ["Recipe", "Task"]
@@ -55,8 +55,8 @@ class Task:
     optimizer: torch.optim.Optimizer
     loss: Loss
     schedule: Schedule
-    training: Examples
-    validation: Examples
+    training: TrainingSet
+    validation: TrainingSet
     recipe: Recipe
     savings: tuple[str, ...] = ()
 

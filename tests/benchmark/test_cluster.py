@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from medrecon.benchmark import Workers, cluster
-from medrecon.benchmark.plan import make_plan
-from medrecon.benchmark.sources import Item
+from medrecon.benchmark.schedule import make_schedule
+from medrecon.benchmark.sources import ImageReference
 from medrecon.errors import InputError
 
 from .settings import Deadly, mri
@@ -17,8 +17,8 @@ pytest.importorskip("distributed", reason="the package distributed, which runs s
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_its_case_alone() -> None:
-    plan = make_plan(mri())
-    deadly = tuple(replace(case, item=Item("deadly", "", Deadly(9))) for case in plan.groups[0])  # type: ignore[arg-type]
+    plan = make_schedule(mri())
+    deadly = tuple(replace(case, item=ImageReference("deadly", "", Deadly(9))) for case in plan.groups[0])  # type: ignore[arg-type]
     with Workers(1, 1) as workers:
         rows = list(workers.run((deadly, *plan.groups)))
         workers._client.wait_for_workers(1, timeout=60)  # the killed one has a successor
@@ -36,7 +36,7 @@ def test_a_killed_worker_costs_its_case_alone() -> None:
 def test_a_scheduler_lends_its_workers() -> None:
     from distributed import LocalCluster
 
-    plan = make_plan(mri())
+    plan = make_schedule(mri())
     with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as lent:
         address = lent.scheduler_address
         with Workers(0, 1, scheduler=address) as workers:
@@ -48,7 +48,7 @@ def test_a_scheduler_without_workers_is_told(monkeypatch: pytest.MonkeyPatch) ->
     from distributed import LocalCluster
 
     monkeypatch.setattr(cluster, "_PATIENCE", "300ms")
-    plan = make_plan(mri())
+    plan = make_schedule(mri())
     with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as idle:
         address = idle.scheduler_address
         with Workers(0, scheduler=address) as workers, pytest.raises(InputError, match="has no workers; start some by"):

@@ -47,11 +47,11 @@ def test_a_benchmark_and_its_tables(config: Path, tmp_path: Path) -> None:
 
 def test_all_cases_fail(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> object:
-        raise ValueError("no centre")
+        raise ValueError("no center")
 
-    monkeypatch.setattr("medrecon.benchmark.cases.mri_scene", broken)
+    monkeypatch.setattr("medrecon.benchmark.cases.mri_inputs", broken)
     done = call("benchmark", config, "--output", tmp_path / "out", "--workers", 0)
-    assert "failed: brain, sense, phantom brain, slice 0: no centre" in done.output
+    assert "failed: brain, sense, phantom brain, slice 0: no center" in done.output
     assert done.return_value == 2
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medrecon.benchmark import load_benchmark
-from medrecon.benchmark.plan import make_plan
+from medrecon.benchmark.schedule import make_schedule
 
 FILES = sorted((Path(__file__).parents[2] / "configs").glob("benchmark_*.yaml"))
 
@@ -21,6 +21,6 @@ def test_every_configuration_is_read(path: Path) -> None:
 
 def test_that_of_phantoms_needs_nothing() -> None:
     path = next(path for path in FILES if path.stem == "benchmark_phantom")
-    plan = make_plan(load_benchmark(path, ["images=2"]))
+    plan = make_schedule(load_benchmark(path, ["images=2"]))
     assert {len(group) for group in plan.groups} == {4}
     assert len(plan.groups) == 8

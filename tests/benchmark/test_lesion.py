@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from medrecon.benchmark.inputs import ct_inputs, mri_inputs
 from medrecon.benchmark.lesion import Lesion, lesion_in_image, lesion_in_kspace, place_lesion
-from medrecon.benchmark.scenes import ct_scene, mri_scene
-from medrecon.benchmark.sources import Item, ct_items, mri_items, read_kspace, read_sinogram
-from medrecon.config.benchmark import BenchmarkSettings, CTProblem, LesionSettings, MRIProblem
+from medrecon.benchmark.sources import ImageReference, ct_images, mri_images, read_kspace, read_sinogram
+from medrecon.config.benchmark import BenchmarkSettings, CTScenario, LesionSettings, MRIScenario
 from medrecon.errors import InputError
 from medrecon.operators import Radon
 from medrecon.problem import full_reconstruction
@@ -20,16 +20,16 @@ from .settings import ct, mri
 LESION = {"diameter": 32, "edge": 8}  # of a field of 256 mm on 32 pixels: 4 pixels
 
 
-def mri_problem(settings: BenchmarkSettings) -> tuple[MRIProblem, Item]:
+def mri_problem(settings: BenchmarkSettings) -> tuple[MRIScenario, ImageReference]:
     assert settings.mri is not None
     problem = settings.mri.problems[0]
-    return problem, mri_items(problem.data)[0]
+    return problem, mri_images(problem.data)[0]
 
 
-def ct_problem(settings: BenchmarkSettings) -> tuple[CTProblem, Item]:
+def ct_problem(settings: BenchmarkSettings) -> tuple[CTScenario, ImageReference]:
     assert settings.ct is not None
     problem = settings.ct.problems[0]
-    return problem, ct_items(problem.data)[0]
+    return problem, ct_images(problem.data)[0]
 
 
 def body(size: int = 48) -> Tensor:
@@ -50,7 +50,7 @@ def test_the_profile_is_a_smooth_disc() -> None:
 def test_it_lies_in_even_tissue() -> None:
     image = body()
     lesion = place_lesion(image, 4.0, 1.0, 0.5, torch.Generator().manual_seed(0))
-    top, left = lesion.centre
+    top, left = lesion.center
     assert not bool(image[top - 2 : top + 3, left - 2 : left + 3].ne(1).any())
     assert lesion.height == pytest.approx(0.5)
     again = place_lesion(image, 4.0, 1.0, 0.5, torch.Generator().manual_seed(0))
@@ -81,7 +81,7 @@ def test_in_kspace_the_image_of_all_coils_becomes_brighter_by_it() -> None:
     lesion = place_lesion(image, 5.0, 1.0, 0.5, torch.Generator().manual_seed(1))
     changed = full_reconstruction(lesion_in_kspace(sample, lesion)) - image
     expected = lesion.height * lesion.profile((32, 32))
-    top, left = lesion.centre
+    top, left = lesion.center
     inside = changed[top - 1 : top + 2, left - 1 : left + 2].mean()
     assert float(inside) == pytest.approx(lesion.height, rel=0.1)
     assert float((changed - expected).norm() / expected.norm()) < 0.15
@@ -114,21 +114,21 @@ def test_in_a_sinogram_its_rays_are_added() -> None:
 def test_the_target_holds_it_and_keeps_all_of_its_contrast(modality: str) -> None:
     if modality == "mri":
         with_it, item = mri_problem(mri(lesion=LESION))
-        scene, plain = mri_scene(with_it, item, 0), mri_scene(with_it.model_copy(update={"lesion": None}), item, 0)
-        assert scene.data_range == plain.data_range
+        inputs, plain = mri_inputs(with_it, item, 0), mri_inputs(with_it.model_copy(update={"lesion": None}), item, 0)
+        assert inputs.data_range == plain.data_range
     else:
         ct_with, item = ct_problem(ct(lesion={"diameter": 70, "edge": 12, "contrast": 0.3}))
-        scene, plain = ct_scene(ct_with, item, 0), ct_scene(ct_with.model_copy(update={"lesion": None}), item, 0)  # type: ignore[assignment]
-    assert scene.lesion is not None
+        inputs, plain = ct_inputs(ct_with, item, 0), ct_inputs(ct_with.model_copy(update={"lesion": None}), item, 0)  # type: ignore[assignment]
+    assert inputs.lesion is not None
     assert plain.lesion is None
-    gained = scene.lesion.contrast(scene.target) - scene.lesion.contrast(plain.target)
-    assert gained == pytest.approx(scene.lesion.height, rel=0.15)
+    gained = inputs.lesion.contrast(inputs.target) - inputs.lesion.contrast(plain.target)
+    assert gained == pytest.approx(inputs.lesion.height, rel=0.15)
 
 
 def test_a_file_without_a_field_of_view_needs_the_width_of_a_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, item = mri_problem(mri(lesion=LESION))
-    monkeypatch.setattr("medrecon.benchmark.scenes.pixel_sides", lambda *_: None)
+    monkeypatch.setattr("medrecon.benchmark.inputs.pixel_sides", lambda *_: None)
     with pytest.raises(InputError, match=r"states no field of view; give lesion\.pixel"):
-        mri_scene(problem, item, 0)
+        mri_inputs(problem, item, 0)
     stated = problem.model_copy(update={"lesion": LesionSettings(**LESION, pixel=8.0)})
-    assert mri_scene(stated, item, 0).lesion is not None
+    assert mri_inputs(stated, item, 0).lesion is not None

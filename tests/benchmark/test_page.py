@@ -13,13 +13,13 @@ from torch import Tensor
 from medrecon.benchmark import Workers, cluster, page, run_benchmark, write_page
 from medrecon.benchmark.cases import Case, Picture, run_pictures
 from medrecon.benchmark.choice import choose
+from medrecon.benchmark.inputs import mri_inputs
 from medrecon.benchmark.methods import build
-from medrecon.benchmark.plan import make_plan
 from medrecon.benchmark.rows import FAILED, Row, Score
 from medrecon.benchmark.run import Finished
-from medrecon.benchmark.scenes import mri_scene
+from medrecon.benchmark.schedule import make_schedule
 from medrecon.config.benchmark import BenchmarkSettings
-from medrecon.data.attenuation import attenuation_from_hounsfield
+from medrecon.data.ct.attenuation import attenuation_from_hounsfield
 from medrecon.errors import InputError
 from medrecon.metrics import psnr
 from medrecon.operators import LinearOperator
@@ -123,12 +123,12 @@ def test_a_lesion_is_pointed_at(tmp_path: Path, shown: list[ViewerReport]) -> No
     assert case.facts["chosen as"] == "the only one"
     assert case.unit == "HU"
     assert case.target is not None
-    words = next(remark for remark in case.remarks if "lesion" in remark)
+    words = next(note for note in case.notes if "lesion" in note)
     row, column = (int(words.split(name)[1].split(",")[0]) for name in ("at row ", "column "))
     plain = finished(ct(data={**CT_DATA, "slices": 1}), tmp_path / "plain")
     write_page(tmp_path / "p.html", plain, HERE)
     without = shown[1].cases[0]
-    assert not without.remarks
+    assert not without.notes
     assert without.target is not None
     added = attenuation_from_hounsfield(case.target[0]) - attenuation_from_hounsfield(without.target[0])
     assert float(added[row, column]) == pytest.approx(float(added.max()), rel=1e-3)
@@ -153,17 +153,17 @@ def test_what_failed_is_a_remark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         lambda entry, *rest: unsteady if entry.name == "sense" else build(entry, *rest),
     )
     done = finished(mri(), tmp_path)
-    lost = replace(done.rows[2], status=FAILED, reason="no centre", scores=())
+    lost = replace(done.rows[2], status=FAILED, reason="no center", scores=())
     part = replace(done, rows=(*done.rows[:2], lost, done.rows[3]))
     assert write_page(tmp_path / "r.html", part, HERE) == 1
     (case,) = shown[0].cases
     assert [method.name for method in case.methods] == ["zero-filled"]
-    assert case.remarks[0] == "sense has no image here: it failed when it was run again: not again"
-    assert case.remarks[1:] == done.rows[0].remarks
+    assert case.notes[0] == "sense has no image here: it failed when it was run again: not again"
+    assert case.notes[1:] == done.rows[0].notes
     first = replace(done.rows[1], status=FAILED, reason="no memory", scores=())
     part = replace(done, rows=(done.rows[0], first, *done.rows[2:]))
     write_page(tmp_path / "r.html", part, HERE)
-    assert shown[1].cases[0].remarks[0] == "sense failed: no memory"
+    assert shown[1].cases[0].notes[0] == "sense failed: no memory"
     gone = replace(done, rows=tuple(replace(row, status=FAILED, reason="gone", scores=()) for row in done.rows))
     assert write_page(tmp_path / "none.html", gone, HERE) == 0
     assert not (tmp_path / "none.html").exists()
@@ -186,7 +186,7 @@ def scored(place: int, method: str, value: float) -> Row:
     ("images", "places"), [(1, [3]), (2, [0, 3]), (3, [0, 1, 3]), (4, [0, 1, 2, 3]), (9, [0, 1, 2, 3, 4])]
 )
 def test_the_most_telling_images_are_chosen(images: int, places: list[int]) -> None:
-    (case, *_) = make_plan(mri()).cases
+    (case, *_) = make_schedule(mri()).cases
     good = [scored(place, "good", value) for place, value in enumerate((30.0, 33.0, 29.0, 20.0, 31.0))]
     poor = [scored(place, "poor", 10.0 - place) for place in range(5)]
     rows = [row for pair in zip(good, poor, strict=True) for row in pair]
@@ -204,5 +204,5 @@ def test_a_target_is_that_of_the_scene(tmp_path: Path, shown: list[ViewerReport]
     write_page(tmp_path / "r.html", done, HERE, images=1)
     case = done.plan.cases[[row.slice for row in done.rows].index(shown[0].cases[0].first_slice)]
     assert shown[0].cases[0].target is not None
-    assert torch.equal(shown[0].cases[0].target[0], mri_scene(case.problem, case.item, 0).target)  # type: ignore[arg-type]
+    assert torch.equal(shown[0].cases[0].target[0], mri_inputs(case.problem, case.item, 0).target)  # type: ignore[arg-type]
     assert shown[0].cases[0].facts["noise added"] == "signal-to-noise ratio 10"

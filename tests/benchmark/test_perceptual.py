@@ -12,7 +12,7 @@ from torch import Tensor
 from medrecon.benchmark import Workers, perceptual, run_benchmark
 from medrecon.benchmark.cases import Case
 from medrecon.benchmark.perceptual import lpips_distance
-from medrecon.benchmark.plan import make_plan
+from medrecon.benchmark.schedule import make_schedule
 from medrecon.errors import InputError
 
 from .settings import ct, mri
@@ -76,7 +76,7 @@ def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("present")
 def test_rows_without_it_do_not_count_for_those_with_it() -> None:
     def keys(lpips: bool) -> set[str]:
-        cases: tuple[Case, ...] = make_plan(settings(mri, lpips)).cases
+        cases: tuple[Case, ...] = make_schedule(settings(mri, lpips)).cases
         return {case.key for case in cases}
 
     assert not keys(True) & keys(False)
@@ -99,4 +99,4 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 @pytest.mark.usefixtures("package")
 def test_without_the_weights() -> None:
     with pytest.raises(InputError, match=r"weights of AlexNet are not in .*fetches them once, or leave lpips out"):
-        make_plan(settings(ct))
+        make_schedule(settings(ct))

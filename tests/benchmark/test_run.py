@@ -13,16 +13,16 @@ from torch import Tensor
 
 from medrecon.benchmark import Workers, load_benchmark, run_benchmark
 from medrecon.benchmark.cases import Case, run_group
+from medrecon.benchmark.inputs import ct_inputs, mri_inputs
 from medrecon.benchmark.methods import build
-from medrecon.benchmark.plan import make_plan
 from medrecon.benchmark.rows import Row, open_journal
-from medrecon.benchmark.scenes import ct_scene, mri_scene
+from medrecon.benchmark.schedule import make_schedule
 from medrecon.benchmark.sources import spread
 from medrecon.commands.console import expected
-from medrecon.config.benchmark import CTProblem, Entry
-from medrecon.data.photons import count_photons
+from medrecon.config.benchmark import CTScenario, MethodEntry
+from medrecon.data.ct.photons import count_photons
 from medrecon.errors import InputError
-from medrecon.reconstructors import Reconstructor
+from medrecon.reconstructor import Reconstructor
 
 from .settings import CT_DATA, MASK, MRI_DATA, Broken, Fixed, ct, mri, sense, zero_filled
 
@@ -65,24 +65,24 @@ def test_rows_and_tables(tmp_path: Path) -> None:
 
 
 def target_of(case: Case) -> Tensor:
-    assert isinstance(case.problem, CTProblem)
-    return ct_scene(case.problem, case.item, 0).target[None]
+    assert isinstance(case.problem, CTScenario)
+    return ct_inputs(case.problem, case.item, 0).target[None]
 
 
 def test_the_true_image_has_a_residual_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    (group,) = make_plan(ct(data={**CT_DATA, "slices": 1, "photons": 2000})).groups
-    assert isinstance(group[0].problem, CTProblem)
-    scene = ct_scene(group[0].problem, group[0].item, 0)
-    counted_rays = count_photons(scene.A(scene.target), 2000, torch.Generator().manual_seed(0))
-    measured = replace(scene, sample=replace(scene.sample, sinogram=counted_rays))
-    monkeypatch.setattr("medrecon.benchmark.cases.ct_scene", lambda *_: measured)
-    monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: Fixed(scene.target[None]))
+    (group,) = make_schedule(ct(data={**CT_DATA, "slices": 1, "photons": 2000})).groups
+    assert isinstance(group[0].problem, CTScenario)
+    inputs = ct_inputs(group[0].problem, group[0].item, 0)
+    counted_rays = count_photons(inputs.A(inputs.target), 2000, torch.Generator().manual_seed(0))
+    measured = replace(inputs, sample=replace(inputs.sample, sinogram=counted_rays))
+    monkeypatch.setattr("medrecon.benchmark.cases.ct_inputs", lambda *_: measured)
+    monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: Fixed(inputs.target[None]))
     (row,) = run_group(group)
     assert row.scores[0].psnr is None  # equal to the target
     assert row.scores[0].ssim == pytest.approx(1)
     assert row.nmse == 0
     assert row.residual == pytest.approx(1, abs=0.1)
-    monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: Fixed(0.9 * scene.target[None]))
+    monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: Fixed(0.9 * inputs.target[None]))
     (wrong,) = run_group(group)
     assert wrong.residual is not None
     assert wrong.residual > 1.5
@@ -91,7 +91,7 @@ def test_the_true_image_has_a_residual_of_one(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("factor", "kept"), [(1.0, 100.0), (0.5, 50.0)])
 def test_a_perfect_image_keeps_all_of_a_lesion(monkeypatch: pytest.MonkeyPatch, factor: float, kept: float) -> None:
     lesion = {"diameter": 70, "edge": 12, "contrast": 0.3}
-    (group,) = make_plan(ct(lesion=lesion, data={**CT_DATA, "slices": 1})).groups
+    (group,) = make_schedule(ct(lesion=lesion, data={**CT_DATA, "slices": 1})).groups
     image = Fixed(factor * target_of(group[0]))
     monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: image)
     (row,) = run_group(group)
@@ -156,7 +156,7 @@ def test_only_what_changed_is_run_again(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_failed_case_is_a_row_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def some(entry: Entry, *rest: Any) -> Reconstructor:
+    def some(entry: MethodEntry, *rest: Any) -> Reconstructor:
         return Broken() if entry.name == "sense" else build(entry, *rest)
 
     monkeypatch.setattr("medrecon.benchmark.cases.build", some)
@@ -174,35 +174,35 @@ def test_a_failed_case_is_a_row_and_is_tried_again(tmp_path: Path, monkeypatch: 
 def test_an_image_that_is_not_finite_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = Fixed(torch.full((1, 32, 32), torch.nan))
     monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: nowhere)
-    (row, *_) = run_group(make_plan(ct()).groups[0])
+    (row, *_) = run_group(make_schedule(ct()).groups[0])
     assert row.status == "failed"
     assert "not finite" in row.reason
 
 
 def test_robustness_is_posed_as_said() -> None:
-    plan = make_plan(mri())
+    plan = make_schedule(mri())
     problem, item = plan.cases[0].problem, plan.cases[0].item
-    plain = mri_scene(problem, item, 0)  # type: ignore[arg-type]
-    fewer = mri_scene(problem.model_copy(update={"coils": 2}), item, 0)  # type: ignore[arg-type]
+    plain = mri_inputs(problem, item, 0)  # type: ignore[arg-type]
+    fewer = mri_inputs(problem.model_copy(update={"coils": 2}), item, 0)  # type: ignore[arg-type]
     assert fewer.sample.kspace.shape[0] == 2
     assert fewer.data_range != plain.data_range
-    noisy = mri_scene(problem.model_copy(update={"snr": 5.0}), item, 0)  # type: ignore[arg-type]
+    noisy = mri_inputs(problem.model_copy(update={"snr": 5.0}), item, 0)  # type: ignore[arg-type]
     assert noisy.sigma * noisy.scale > 2 * plain.sigma * plain.scale  # type: ignore[operator]
     assert torch.equal(noisy.target, plain.target)
     with pytest.raises(InputError, match="has 4 coils, and 9 are to be kept"):
-        mri_scene(problem.model_copy(update={"coils": 9}), item, 0)  # type: ignore[arg-type]
-    case = make_plan(ct(views=12, photons=5000)).cases[0]
-    thin = ct_scene(case.problem, case.item, 0)  # type: ignore[arg-type]
+        mri_inputs(problem.model_copy(update={"coils": 9}), item, 0)  # type: ignore[arg-type]
+    case = make_schedule(ct(views=12, photons=5000)).cases[0]
+    thin = ct_inputs(case.problem, case.item, 0)  # type: ignore[arg-type]
     assert thin.sample.geometry.shape[0] == 12
     assert thin.sample.photons == pytest.approx(4000)  # of 20000 and 5000
-    assert torch.equal(thin.sample.sinogram, ct_scene(case.problem, case.item, 0).sample.sinogram)  # type: ignore[arg-type]
-    assert not torch.equal(thin.sample.sinogram, ct_scene(case.problem, case.item, 1).sample.sinogram)  # type: ignore[arg-type]
+    assert torch.equal(thin.sample.sinogram, ct_inputs(case.problem, case.item, 0).sample.sinogram)  # type: ignore[arg-type]
+    assert not torch.equal(thin.sample.sinogram, ct_inputs(case.problem, case.item, 1).sample.sinogram)  # type: ignore[arg-type]
 
 
 def test_no_noise_has_no_residual() -> None:
-    (row, *_) = run_group(make_plan(mri(data={**MRI_DATA, "snr": None})).groups[0])
+    (row, *_) = run_group(make_schedule(mri(data={**MRI_DATA, "snr": None})).groups[0])
     assert (row.residual, row.residual_note) == (None, "the data hold no noise")
-    (row, *_) = run_group(make_plan(ct(data={**CT_DATA, "photons": None})).groups[0])
+    (row, *_) = run_group(make_schedule(ct(data={**CT_DATA, "photons": None})).groups[0])
     assert row.residual is None
     assert "photons" in row.residual_note
 
@@ -272,7 +272,7 @@ def test_missing_data_is_told_before_anything_runs(tmp_path: Path, monkeypatch: 
         run_benchmark(settings, tmp_path / "out", HERE)
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=r"is no folder; set data\.folder"):
-        make_plan(ct(data={"kind": "lodopab", "folder": str(tmp_path / "none")}))
+        make_schedule(ct(data={"kind": "lodopab", "folder": str(tmp_path / "none")}))
 
 
 def test_missing_weights_are_told_before_anything_runs(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medrecon.benchmark.rows import FAILED, Row, Score, rows_csv
-from medrecon.benchmark.summary import summarise
+from medrecon.benchmark.summary import summarize
 from medrecon.benchmark.tables import summary_csv, summary_lines, summary_markdown
 from medrecon.evaluation import VolumeScore
 from medrecon.metrics import nmse, psnr, ssim
@@ -41,7 +41,7 @@ def rows() -> list[Row]:
 
 
 def test_gains_are_paired_and_over_the_best_without_weights(rows: list[Row]) -> None:
-    (problem,) = summarise(rows, resamples=500, seed=0)
+    (problem,) = summarize(rows, resamples=500, seed=0)
     assert problem.best_classical == "good"
     poor, good, net = problem.methods
     assert good.psnr_gain is None
@@ -59,30 +59,30 @@ def test_gains_are_paired_and_over_the_best_without_weights(rows: list[Row]) -> 
 
 
 def test_the_same_rows_give_the_same_figures(rows: list[Row]) -> None:
-    assert summarise(rows, resamples=500, seed=4) == summarise(rows, resamples=500, seed=4)
+    assert summarize(rows, resamples=500, seed=4) == summarize(rows, resamples=500, seed=4)
 
 
 def test_failures_are_told(rows: list[Row]) -> None:
-    wrong = replace(rows[0], status=FAILED, reason="no centre", scores=(), nmse=None, seconds=None)
-    (problem,) = summarise([wrong, *rows[1:]], resamples=100, seed=0)
+    wrong = replace(rows[0], status=FAILED, reason="no center", scores=(), nmse=None, seconds=None)
+    (problem,) = summarize([wrong, *rows[1:]], resamples=100, seed=0)
     assert (problem.methods[0].done, problem.methods[0].failed) == (11, 1)
     text = summary_markdown("b", [problem])
-    assert "- poor: 1 of 12 failed: no centre" in text
+    assert "- poor: 1 of 12 failed: no center" in text
     everything = [replace(one, status=FAILED, reason="gone", scores=()) for one in rows]
-    (nothing,) = summarise(everything, resamples=100, seed=0)
+    (nothing,) = summarize(everything, resamples=100, seed=0)
     assert nothing.best_classical is None
     assert "nothing was scored" in summary_markdown("b", [nothing])
 
 
 def test_a_method_that_did_fewer_images_is_not_the_best(rows: list[Row]) -> None:
     easy = [replace(row("easy", 0, 50.0))]
-    (problem,) = summarise([*rows, *easy], resamples=100, seed=0)
+    (problem,) = summarize([*rows, *easy], resamples=100, seed=0)
     assert problem.best_classical == "good"
 
 
 def test_no_figure_without_its_protocol(rows: list[Row]) -> None:
     both = [replace(one, scores=(*one.scores, Score("lodopab-fr", 20.0, 0.5))) for one in rows]
-    problems = summarise(both, resamples=100, seed=0)
+    problems = summarize(both, resamples=100, seed=0)
     assert [problem.protocol for problem in problems] == ["lodopab", "lodopab-fr"]
     text = summary_markdown("b", problems)
     for protocol in ("lodopab", "lodopab-fr"):
@@ -109,7 +109,7 @@ def test_the_figures_of_a_volume_are_those_of_fastmri(generator: torch.Generator
         )
         for k, (a, b) in enumerate(zip(image, target, strict=True))
     ]
-    (problem,) = summarise(rows, resamples=100, seed=0)
+    (problem,) = summarize(rows, resamples=100, seed=0)
     (method,) = problem.methods
     score = VolumeScore(peak)
     for a, b in zip(image, target, strict=True):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from medrecon.benchmark import Workers, load_benchmark, tune_method
-from medrecon.benchmark.plan import make_plan
+from medrecon.benchmark.schedule import make_schedule
 from medrecon.benchmark.search import Found
 from medrecon.config.benchmark import TunedSettings
 from medrecon.config.files import load_settings
@@ -39,7 +39,7 @@ def test_the_best_weight_is_written_and_read(tmp_path: Path) -> None:
     shifted = {**problem, "name": "noisy", "snr": 10, "tuned_as": "brain"}
     methods = [sense(tuned="tuned.yaml")]
     config.write_text(yaml.safe_dump({"name": "b", "mri": {"methods": methods, "problems": [problem, shifted]}}))
-    entries = {case.entry.method.weight for case in make_plan(load_benchmark(config)).cases}  # type: ignore[union-attr]
+    entries = {case.entry.method.weight for case in make_schedule(load_benchmark(config)).cases}  # type: ignore[union-attr]
     assert entries == {found.settings["weight"]}
 
 
@@ -67,10 +67,10 @@ def test_iterations_are_doubled_while_that_gains(
 def test_a_benchmark_says_how_to_get_what_is_not_tuned(tmp_path: Path) -> None:
     settings = mri([sense(tuned=str(tmp_path / "none.yaml"))])
     with pytest.raises(InputError, match=r"none\.yaml: there is no such file .*`medrecon tune 'sense' CONFIG"):
-        make_plan(settings)
+        make_schedule(settings)
     (tmp_path / "none.yaml").write_text("tuned: []\n")
     with pytest.raises(InputError, match="holds nothing for 'sense' on 'brain'"):
-        make_plan(settings)
+        make_schedule(settings)
 
 
 def test_what_cannot_be_tuned(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_each_window_of_filtered_backprojection(tmp_path: Path, monkeypatch: pyt
 
 def test_an_image_on_which_it_fails_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> object:
-        raise ValueError("no centre")
+        raise ValueError("no center")
 
     monkeypatch.setattr("medrecon.benchmark.cases.pose_problem", broken)
-    with pytest.raises(InputError, match="sense on 'brain', phantom shepp-logan, slice 0: no centre"):
+    with pytest.raises(InputError, match="sense on 'brain', phantom shepp-logan, slice 0: no center"):
         tune_method(mri(tuning=TUNING), "sense", tmp_path / "t.yaml", HERE)

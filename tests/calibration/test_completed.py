@@ -4,7 +4,7 @@ import torch
 from medrecon.calibration import completed_maps, espirit, estimate_maps
 from medrecon.operators import sense
 from medrecon.reconstructors import Sense
-from tests.scans import simulated_scan
+from tests.kspace_files import simulated_scan
 
 
 def test_maps_have_unit_length_everywhere_and_are_espirits_in_the_object() -> None:

@@ -8,7 +8,7 @@ from medrecon.errors import InputError
 from tests.calibration.test_espirit import distance, inside
 
 
-def centre_lines(n: int, width: int) -> torch.Tensor:
+def center_lines(n: int, width: int) -> torch.Tensor:
     mask = torch.zeros(n, dtype=torch.bool)
     mask[n // 2 - width // 2 : n // 2 - width // 2 + width] = True
     return mask
@@ -17,7 +17,7 @@ def centre_lines(n: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize(("n", "width"), [(80, 1), (80, 2), (80, 29), (81, 30), (81, 81), (80, 80)])
 def test_region_of_lines(n, width):
     kspace = torch.zeros(2, 3, 64, n, dtype=torch.complex64)
-    mask = centre_lines(n, width)
+    mask = center_lines(n, width)
     assert calibration_region(kspace, mask) == (64, width)
     lone = mask.clone()
     lone[0] = True
@@ -25,7 +25,7 @@ def test_region_of_lines(n, width):
     assert calibration_region(kspace, mask.expand(64, n)) == (64, width)
 
 
-def test_region_is_centred_and_stops_at_the_first_gap():
+def test_region_is_centered_and_stops_at_the_first_gap():
     kspace = torch.zeros(3, 16, 20, dtype=torch.complex64)
     mask = torch.ones(20, dtype=torch.bool)
     mask[7] = False
@@ -60,16 +60,16 @@ def test_region_refuses_a_mask_that_does_not_fit():
 
 def test_low_resolution_maps_are_near_the_truth_and_of_unit_length(scan):
     kspace, truth, body = scan()
-    maps = low_resolution_maps(kspace, centre_lines(80, 20))
+    maps = low_resolution_maps(kspace, center_lines(80, 20))
     assert torch.allclose(torch.linalg.vector_norm(maps, dim=0), torch.ones(()), atol=1e-4)
     assert distance(maps, truth)[body].quantile(0.9) < 0.1
-    crude = low_resolution_maps(kspace, centre_lines(80, 4))
+    crude = low_resolution_maps(kspace, center_lines(80, 4))
     assert distance(maps, truth)[body].mean() < 0.5 * distance(crude, truth)[body].mean()
 
 
 def test_low_resolution_maps_of_batches_scales_and_empty_slices(scan):
     kspace, _, body = scan()
-    mask = centre_lines(80, 10)
+    mask = center_lines(80, 10)
     batch = low_resolution_maps(torch.stack([kspace, 1e-6 * kspace, 0 * kspace]), mask)
     assert torch.allclose(batch[0], low_resolution_maps(kspace, mask), atol=1e-5)
     assert (batch[0] - batch[1])[:, body].abs().max() < 1e-4
@@ -79,7 +79,7 @@ def test_low_resolution_maps_of_batches_scales_and_empty_slices(scan):
 def test_maps_use_measured_lines_alone(scan):
     kspace = scan(noise=0.01)[0]
     for width in (5, 8, 15, 29):
-        mask = centre_lines(80, width)
+        mask = center_lines(80, width)
         mask[::5] = True
         assert torch.equal(estimate_maps(kspace * mask, mask).maps, estimate_maps(kspace.where(mask, 7.0), mask).maps)
 
@@ -95,7 +95,7 @@ def test_maps_use_measured_lines_alone(scan):
 )
 def test_picks_the_method_that_the_lines_allow(scan, width, method, words):
     kspace, truth, body = scan(noise=0.01)
-    estimate = estimate_maps(kspace, centre_lines(80, width))
+    estimate = estimate_maps(kspace, center_lines(80, width))
     assert estimate.method == method
     if words is None:
         assert estimate.message is None
@@ -107,7 +107,7 @@ def test_picks_the_method_that_the_lines_allow(scan, width, method, words):
 @pytest.mark.parametrize("width", [6, 8, 10, 12])
 def test_espirit_with_few_lines_beats_low_resolution(scan, width):
     kspace, truth, body = scan(noise=0.01)
-    mask = centre_lines(80, width)
+    mask = center_lines(80, width)
     ours, theirs = estimate_maps(kspace, mask).maps, low_resolution_maps(kspace, mask)
     assert distance(ours, truth)[body].mean() < distance(theirs, truth)[body].mean()
 
@@ -124,8 +124,8 @@ def test_survives_heavy_noise(scan):
 
 @pytest.mark.parametrize("width", [0, 3])
 def test_no_calibration_lines_is_the_users_error(scan, width):
-    mask = centre_lines(80, width)
+    mask = center_lines(80, width)
     mask[::7] = True
     mask[40] = width > 0
-    with pytest.raises(InputError, match=r"centre of k-space is \d+ x \d+ .*need at least 4 x 4.*rss"):
+    with pytest.raises(InputError, match=r"center of k-space is \d+ x \d+ .*need at least 4 x 4.*rss"):
         estimate_maps(scan()[0], mask)

@@ -21,8 +21,8 @@ def points(case: FunctionalCase, generator: torch.Generator) -> tuple[Tensor, Te
 
 @every_functional
 @pytest.mark.parametrize("step", [STEP, STEPS], ids=["one step", "a step a batch element"])
-def test_prox_is_the_minimiser(name: str, step: Tensor | float, generator: torch.Generator) -> None:
-    """`z` minimises `f(z) + |z - x|^2 / (2 s)` just where `f(w) >= f(z) + <(x - z) / s, w - z>` for all `w`."""
+def test_prox_is_the_minimizer(name: str, step: Tensor | float, generator: torch.Generator) -> None:
+    """`z` minimizes `f(z) + |z - x|^2 / (2 s)` just where `f(w) >= f(z) + <(x - z) / s, w - z>` for all `w`."""
     case = FUNCTIONALS[name]()
     x, other = points(case, generator)
     space = case.f.space

@@ -75,8 +75,8 @@ def moreau(prox: reference.Prox) -> reference.Prox:
     return lambda p, step: p - step * prox(p / step, 1 / step)
 
 
-def towards(centre: np.ndarray, weight: float) -> reference.Prox:
-    return lambda x, step: (x + step * weight * centre) / (1 + step * weight)
+def towards(center: np.ndarray, weight: float) -> reference.Prox:
+    return lambda x, step: (x + step * weight * center) / (1 + step * weight)
 
 
 def ours(name: str, p: Problem) -> Iterator[State]:

@@ -6,9 +6,9 @@ import h5py
 import pytest
 import torch
 
-from medrecon.data.fastmri_header import make_header
-from medrecon.data.inspection import Inspection, inspect_file, lines
-from medrecon.data.writing import write_fastmri
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.inspection import Inspection, inspect_file, lines
+from medrecon.data.mri.writing import write_fastmri
 from medrecon.errors import InputError
 
 KY, KX, COILS, SIGMA = 128, 84, 5, 0.02

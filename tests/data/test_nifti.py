@@ -44,7 +44,7 @@ def test_every_order_and_direction_of_axes_gives_the_same_volume(
     volume = read_nifti(_save(tmp_path / "ct.nii", np.ascontiguousarray(stored), steps))
     assert torch.equal(volume.hounsfield, _volume().hounsfield)
     assert volume.spacing == pytest.approx(SPACING)
-    assert volume.remarks == ()
+    assert volume.notes == ()
 
 
 @pytest.mark.parametrize("name", ["ct.nii", "ct.nii.gz"])
@@ -55,8 +55,8 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
     assert volume.spacing == pytest.approx(SPACING)
     stored = nibabel.load(tmp_path / name)
     assert nibabel.aff2axcodes(stored.affine) == ("L", "P", "S")
-    centre = stored.affine @ [*(np.array(stored.shape) - 1) / 2, 1]
-    np.testing.assert_allclose(centre[:3], 0, atol=1e-6)
+    center = stored.affine @ [*(np.array(stored.shape) - 1) / 2, 1]
+    np.testing.assert_allclose(center[:3], 0, atol=1e-6)
     assert [file.name for file in tmp_path.iterdir()] == [name]
     with pytest.raises(InputError, match="exists already"):
         write_nifti(tmp_path / name, _volume())
@@ -69,9 +69,9 @@ def test_padding_and_strange_values_are_told(tmp_path: Path) -> None:
     values[0, 0] = -2048
     volume = read_nifti(_save(tmp_path / "a.nii", values, np.eye(4)))
     assert float(volume.hounsfield.min()) == -1024
-    assert volume.remarks == ("6 values (5.0 %) of padding, down to -2048 HU, were set to -1024 HU",)
+    assert volume.notes == ("6 values (5.0 %) of padding, down to -2048 HU, were set to -1024 HU",)
     volume = read_nifti(_save(tmp_path / "b.nii", np.linspace(0, 1, 120, dtype=np.float32).reshape(SHAPE), np.eye(4)))
-    assert "values from 0 to 1 are unlike Hounsfield units" in volume.remarks[0]
+    assert "values from 0 to 1 are unlike Hounsfield units" in volume.notes[0]
 
 
 def test_scaled_values_and_metres(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_oblique_volume_is_told(tmp_path: Path) -> None:
     turn = np.eye(4)
     turn[1:3, 1:3] = [[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]]
     volume = read_nifti(_save(tmp_path / "a.nii", _volume().hounsfield.numpy(), turn))
-    assert volume.remarks == ("the slices are oblique by 11 degrees, and are taken as axial",)
+    assert volume.notes == ("the slices are oblique by 11 degrees, and are taken as axial",)
 
 
 def test_a_trailing_axis_of_one_is_nothing(tmp_path: Path) -> None:

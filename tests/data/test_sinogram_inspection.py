@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from medrecon.data.geometry_files import CTScan, geometry_text
-from medrecon.data.photons import count_photons
-from medrecon.data.sinogram_files import SinogramFile, write_sinograms
-from medrecon.data.sinogram_inspection import (
+from medrecon.data.ct.geometry_files import CTScan, geometry_text
+from medrecon.data.ct.inspection import (
     SinogramInspection,
     dead_bins,
     estimate_photons,
@@ -20,8 +18,10 @@ from medrecon.data.sinogram_inspection import (
     inspect_sinograms,
     sinogram_lines,
 )
+from medrecon.data.ct.photons import count_photons
+from medrecon.data.ct.sinogram_files import SinogramFile, write_sinograms
 from medrecon.geometry import Arc, FanBeam, Grid, ParallelBeam
-from tests.sinograms import GEOMETRY, SCAN, sinograms, write_scan
+from tests.sinogram_files import GEOMETRY, SCAN, sinograms, write_scan
 
 
 def inspected(path: Path) -> SinogramInspection:
@@ -46,7 +46,7 @@ def test_a_sound_file(tmp_path: Path) -> None:
         "CT, 2 sinograms of 60 x 64 (angle, detector)",
         "parallel beam: 60 views from 0 to 177 degrees, 64 bins of 2 mm",
         "coverage: 60 views over half a turn",
-        "whole within 64.0 mm of the centre; image of 40 x 48 pixels of 2 mm",
+        "whole within 64.0 mm of the center; image of 40 x 48 pixels of 2 mm",
         "dose: 20000 photons per ray, as the file says",
         "photons per ray\n",
         "target: there is one; images are given back in 1/mm",
@@ -125,6 +125,6 @@ def test_geometries_and_grids_in_words() -> None:
     fan = FanBeam(Arc.full_turn(4), 20, 0.4, 410.66, 143.08, curved=True, offset=-1.5)
     assert geometry_words(fan) == (
         "fan beam on a curved detector: 4 views from 0 to 270 degrees, 20 bins of 0.4 mm, offset by -1.5 mm, source 410.66 mm and "
-        "detector 143.08 mm from the centre"
+        "detector 143.08 mm from the center"
     )
     assert grid_words(Grid((3, 4), (1.0, 2.0))) == "3 x 4 pixels of 1 x 2 mm"

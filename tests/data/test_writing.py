@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from medrecon.data.fastmri_header import make_header
-from medrecon.data.writing import atomic_file, write_fastmri, write_reconstruction
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.writing import write_fastmri
+from medrecon.data.writing import atomic_file, write_reconstruction
 from medrecon.errors import InputError
 
 HEADER = make_header((16, 12), (8, 10), padding=(1, 11), acquisition="AXT2", patient_id="p7")

@@ -60,10 +60,10 @@ def maps(n_coils: int, shape: tuple[int, int]) -> Tensor:
     return unscaled / torch.linalg.vector_norm(unscaled, dim=0)
 
 
-def lines(n: int, centre: int = 4, every: int = 2) -> Tensor:
+def lines(n: int, center: int = 4, every: int = 2) -> Tensor:
     sampled = torch.zeros(n, dtype=torch.bool)
     sampled[::every] = True
-    sampled[n // 2 - centre // 2 : n // 2 - centre // 2 + centre] = True
+    sampled[n // 2 - center // 2 : n // 2 - center // 2 + center] = True
     return sampled
 
 

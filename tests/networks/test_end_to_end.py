@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medrecon.networks import EndToEndVarNet, NormalizedUNet, SensitivityNetwork, UNet, fastmri_varnet
 from medrecon.networks.sensitivities import calibration_block
-from medrecon.operators import CoilMaps, LinearOperator, Mask, find
+from medrecon.operators import CoilMaps, LinearOperator, Mask, factor_of
 from tests.networks.cases import coils, disks, lines, maps, mri, relative
 
 
@@ -111,7 +111,7 @@ def test_gradients_equal_the_peers() -> None:
 
 @pytest.mark.parametrize("sampled", [lines(18), lines(20)[:, None], torch.rand(20, 18).round().bool()])
 def test_the_short_form_is_the_cascade_as_written(sampled: Tensor) -> None:
-    """Also for rows, and for points around a full centre."""
+    """Also for rows, and for points around a full center."""
     if sampled.ndim == 2:
         sampled = sampled.expand(20, 18).clone()
         sampled[8:12, 7:11] = True
@@ -209,10 +209,10 @@ def test_autocast_stays_near() -> None:
         assert 0 < relative(low, network(y, A)) < 0.05
 
 
-def test_the_centre_of_the_mask() -> None:
+def test_the_center_of_the_mask() -> None:
     def block(sampled: Tensor, n_lines: int | None = None) -> list[int]:
         A = coils(1, (4, sampled.shape[-1]), sampled)
-        return calibration_block(find(A, Mask, "test"), n_lines).reshape(-1).nonzero().flatten().tolist()
+        return calibration_block(factor_of(A, Mask, "test"), n_lines).reshape(-1).nonzero().flatten().tolist()
 
     assert block(torch.tensor([1, 0, 1, 1, 1, 1, 0, 1, 0, 0]).bool()) == [4, 5]
     assert block(torch.tensor([1, 0, 0, 1, 1, 1, 1, 0, 0, 0]).bool()) == [3, 4, 5, 6]
@@ -221,9 +221,9 @@ def test_the_centre_of_the_mask() -> None:
 
 
 @pytest.mark.parametrize("sampled", [torch.arange(18) < 4, (torch.arange(18) < 4) & (torch.arange(20)[:, None] < 5)])
-def test_a_mask_without_a_centre_is_refused(sampled: Tensor) -> None:
+def test_a_mask_without_a_center_is_refused(sampled: Tensor) -> None:
     A = coils(2, (20, 18), sampled)
-    with pytest.raises(ValueError, match="leaves out the centre of k-space"):
+    with pytest.raises(ValueError, match="leaves out the center of k-space"):
         EndToEndVarNet.of_sizes(1, 2, 1, 2, 1)(measured(A), A)
 
 

@@ -1,4 +1,4 @@
-"""Instance normalisation and leaky ReLU in one, against torch's two."""
+"""Instance normalization and leaky ReLU in one, against torch's two."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def test_there_is_no_second_derivative_in_silence(generator: torch.Generator) ->
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_low_precision_is_normalised_in_single(dtype: torch.dtype, generator: torch.Generator) -> None:
+def test_low_precision_is_normalized_in_single(dtype: torch.dtype, generator: torch.Generator) -> None:
     x = (torch.randn((1, 3, 40, 30), generator=generator) + 20).to(dtype)
     found = normalize_and_activate(x.clone(), 0.2)
     assert found.dtype == dtype

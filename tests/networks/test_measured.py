@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medrecon.calibration import measurement_noise
+from medrecon.calibration import measured_root_sum_of_squares, measurement_noise
 from medrecon.networks import MeasuredRootSumOfSquares
-from medrecon.operators import LinearOperator, measured_root_sum_of_squares, sense
+from medrecon.operators import LinearOperator, sense
 from tests.networks.cases import NETWORKS, built, ct, lines, maps, mri, relative
 
 

@@ -10,7 +10,7 @@ from tests.networks.cases import Scan, ct, mri, relative
 
 
 def test_published_number_of_parameters() -> None:
-    """Of the reference for LoDoPaB-CT: PReLU with a slope a channel, no normalisation."""
+    """Of the reference for LoDoPaB-CT: PReLU with a slope a channel, no normalization."""
     assert sum(weight.numel() for weight in LearnedPrimalDual().parameters()) == 874_980
 
 

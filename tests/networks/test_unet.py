@@ -1,4 +1,4 @@
-"""The U-Net and its normalised form, against those of the fastmri package."""
+"""The U-Net and its normalized form, against those of the fastmri package."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_equals_the_peer(size: tuple[int, int], channels: int, generator: torch.
 
 
 @pytest.mark.parametrize("size", [(33, 47), (64, 16), (20, 37)])
-def test_the_normalised_form_equals_the_peer(size: tuple[int, int], generator: torch.Generator) -> None:
+def test_the_normalized_form_equals_the_peer(size: tuple[int, int], generator: torch.Generator) -> None:
     peer = NormUnet(4, 2)
     ours = NormalizedUNet(fastmri_unet(peer.unet.state_dict()))
     x = torch.randn((3, *size), generator=generator, dtype=torch.complex64) * 1e-4 + (2 - 1j)
@@ -87,7 +87,7 @@ def test_channels_and_back(dtype: torch.dtype, batch: tuple[int, ...], generator
     assert torch.equal(from_channels(to_channels(x.conj()), x), x.conj())
 
 
-def test_normalisation_and_back(generator: torch.Generator) -> None:
+def test_normalization_and_back(generator: torch.Generator) -> None:
     x = 4 * torch.randn((3, 2, 30, 20), generator=generator, dtype=torch.float64) + 9
     normal, moments = Normalization()(x)
     assert torch.allclose(normal.mean((2, 3)), torch.zeros(3, 2, dtype=torch.float64), atol=1e-12)

@@ -18,7 +18,7 @@ class _Zero(nn.Module):
 
 
 @pytest.mark.parametrize("name", SCANS)
-def test_silent_networks_leave_regularised_least_squares(name: str) -> None:
+def test_silent_networks_leave_regularized_least_squares(name: str) -> None:
     scan = SCANS[name]()
     with torch.no_grad():
         x = ProximalVarNet([_Zero()], _EXACT)(scan.y, scan.A)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medrecon.operators import CoilMaps, Mask, find, sense
+from medrecon.operators import CoilMaps, Mask, factor_of, sense
 from medrecon.operators.linear import Adjoint
 from medrecon.spaces import kspace_space
 
@@ -64,8 +64,8 @@ def test_mask_is_bool_and_fits(sampled: torch.Tensor) -> None:
 
 def test_find_says_what_it_needs_and_what_there_is() -> None:
     A = sense(torch.ones(5, dtype=torch.bool), torch.ones(2, 6, 5, dtype=torch.complex64))
-    assert find(A, Mask, "GRAPPA") is A.factors[0]  # type: ignore[attr-defined]
+    assert factor_of(A, Mask, "GRAPPA") is A.factors[0]  # type: ignore[attr-defined]
     with pytest.raises(
         ValueError, match="GRAPPA needs an operator with one Adjoint in it, got Mask @ Fourier @ CoilMaps"
     ):
-        find(A, Adjoint, "GRAPPA")
+        factor_of(A, Adjoint, "GRAPPA")

@@ -11,7 +11,7 @@ from medrecon.spaces import Space, image_space
 SHAPES = [(6, 5), (5, 6), (4, 8), (6, 10), (7, 9), (1, 4), (3, 4, 5), (4, 6, 2)]
 
 
-def centred(x: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
+def centered(x: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
     x = torch.fft.ifftshift(x, dim=dims)
     return torch.fft.fftshift(torch.fft.fftn(x, dim=dims, norm="ortho"), dim=dims)
 
@@ -20,7 +20,7 @@ def centred(x: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
 def test_is_the_shifted_transform(shape: tuple[int, ...], generator: torch.Generator) -> None:
     F = Fourier(image_space(shape))
     x = F.domain.random((2,), generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(F(x), centred(x, F.domain.dims), rtol=0, atol=1e-13)
+    torch.testing.assert_close(F(x), centered(x, F.domain.dims), rtol=0, atol=1e-13)
     torch.testing.assert_close(F.H(F(x)), x, rtol=0, atol=1e-13)
 
 
@@ -29,12 +29,12 @@ def test_over_some_axes(axes: tuple[str, ...], generator: torch.Generator) -> No
     space = Space(("coil", "z", "y", "x"), (2, 3, 4, 5), is_complex=True)
     F = Fourier(space, axes)
     x = space.random(generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(F(x), centred(x, tuple(space.dim(axis) for axis in axes)), rtol=0, atol=1e-13)
+    torch.testing.assert_close(F(x), centered(x, tuple(space.dim(axis) for axis in axes)), rtol=0, atol=1e-13)
     assert F.range.axes == ("coil", *(f"k{axis}" if axis in axes else axis for axis in ("z", "y", "x")))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_constant_is_the_sample_at_the_centre(shape: tuple[int, ...]) -> None:
+def test_a_constant_is_the_sample_at_the_center(shape: tuple[int, ...]) -> None:
     k = Fourier(image_space(shape))(torch.ones(shape, dtype=torch.complex128))
     want = torch.zeros_like(k)
     want[tuple(size // 2 for size in shape)] = k.numel() ** 0.5

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.data.ellipses import Ellipse, Phantom
-from medrecon.data.phantoms import shepp_logan
-from medrecon.data.projections import phantom_image, phantom_sinogram
+from medrecon.data.ct.projections import phantom_image, phantom_sinogram
+from medrecon.data.phantoms.ellipses import Ellipse, Phantom
+from medrecon.data.phantoms.mri_phantoms import shepp_logan
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam, lodopab, lodopab_grid
 from medrecon.operators import Backprojection, LinearOperator, Radon
 from medrecon.operators.kernels import operations
@@ -34,7 +34,7 @@ SCANS: dict[str, tuple[Grid, Geometry]] = {
     "one of each": (Grid((1, 1), 1.0), ParallelBeam(Arc.half_turn(8), 1, 1.0)),
     "tall": (Grid((40, 3), 1.0), ParallelBeam((math.pi / 2, 1.5, 0.0, 0.01), 40, 1.0)),
 }
-DISK = Phantom((Ellipse(0.25, (-30.0, 20.0), (80.0, 80.0)),))  # millimetres
+DISK = Phantom((Ellipse(0.25, (-30.0, 20.0), (80.0, 80.0)),))  # millimeters
 
 
 @pytest.fixture(params=SCANS, ids=str)

@@ -80,7 +80,7 @@ def test_says_what_is_missing() -> None:
         (Grid((32, 30), 1.0), GEOMETRIES["parallel"], "square grids of square pixels"),
         (Grid((32, 32), (1.0, 1.1)), GEOMETRIES["parallel"], "square grids of square pixels"),
         (Grid((30, 30), 1.0), GEOMETRIES["parallel"], "multiple of 16 pixels, got 30"),
-        (GRID, ParallelBeam((0.0,), 45, 1.0, offset=2.0), "centred detector, got an offset of 2 mm"),
+        (GRID, ParallelBeam((0.0,), 45, 1.0, offset=2.0), "centered detector, got an offset of 2 mm"),
         (GRID, FanBeam((0.0,), 45, 1.0, 60.0, 40.0, curved=True), "got a curved one; use Radon"),
         (GRID, ParallelBeam(Arc.half_turn(5000), 45, 1.0), "up to 4096 views, got 5000"),
     ],

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.data.ellipses import Ellipse, Phantom
-from medrecon.data.phantoms import shepp_logan
-from medrecon.data.projections import phantom_image, phantom_sinogram
+from medrecon.data.ct.projections import phantom_image, phantom_sinogram
+from medrecon.data.phantoms.ellipses import Ellipse, Phantom
+from medrecon.data.phantoms.mri_phantoms import shepp_logan
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import Diagonal, Radon
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
@@ -235,7 +235,7 @@ def test_the_ramp_is_the_frequency_and_right_at_zero() -> None:
     geometry = ParallelBeam(Arc.half_turn(4), 400, 0.7)
     ramp = ramp_filter(geometry, Window.RAMP, 1.0)
     n = len(ramp.response)
-    frequency = torch.arange(n, dtype=torch.float64) / (2 * (n - 1) * 0.7)  # in cycles per millimetre
+    frequency = torch.arange(n, dtype=torch.float64) / (2 * (n - 1) * 0.7)  # in cycles per millimeter
     assert torch.allclose(ramp.response[1:], frequency[1:], rtol=0, atol=2e-3 * float(frequency[-1]))
     odd = torch.arange(1, n, 2, dtype=torch.float64)
     lags_beyond = 1 / (4 * 0.7) - 2 * float((1 / (math.pi * odd) ** 2).sum()) / 0.7  # what they would take away

@@ -10,26 +10,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.data.ellipses import Ellipse, Phantom
-from medrecon.data.phantoms import shepp_logan
-from medrecon.data.photons import count_photons
-from medrecon.data.projections import phantom_image, phantom_sinogram
+from medrecon.calibration.sinogram_noise import grid_error, log_noise, photon_noise, smoothed
+from medrecon.data.ct.photons import count_photons
+from medrecon.data.ct.projections import phantom_image, phantom_sinogram
+from medrecon.data.phantoms.ellipses import Ellipse, Phantom
+from medrecon.data.phantoms.mri_phantoms import shepp_logan
 from medrecon.functionals import GroupL1, LeastSquares
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import Diagonal, Gradient, Radon
-from medrecon.reconstructors import Reconstructor
-from medrecon.reconstructors.cgls import Cgls
+from medrecon.reconstructor import Reconstructor
+from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
-from medrecon.reconstructors.scaling import grid_error, log_noise, photon_noise, projection_unit, smoothed
+from medrecon.reconstructors.scaling import projection_unit
 from medrecon.reconstructors.sirt import Sirt
 from medrecon.reconstructors.subsets import view_blocks
 from tests.solvers.dense import Matrix
 
 METHODS: dict[str, Reconstructor] = {
     "sirt": Sirt(),
-    "cgls": Cgls(),
+    "cgls": Tikhonov(),
     "tv": NonnegativeTotalVariation(),
     "poisson tv": PoissonTotalVariation(),
 }
@@ -132,7 +133,7 @@ def test_the_default_iterations_suffice(name: str) -> None:
     assert abs(s.psnr(image) - s.psnr(converged)) < 0.3
 
 
-def test_total_variation_comes_to_its_minimiser() -> None:
+def test_total_variation_comes_to_its_minimizer() -> None:
     """Long before the default ends its objective is within a percent, and subsets get there sooner."""
     s = scan(starved(), PARALLEL, 2000.0)
     method = NonnegativeTotalVariation()
@@ -236,11 +237,11 @@ def test_conjugate_gradients_end_at_least_squares(generator: torch.Generator) ->
     A, truth = small(generator)
     noisy = A(truth) + 0.1 * torch.randn(40, generator=generator, dtype=torch.float64)
     want = torch.linalg.lstsq(A.matrix, noisy[:, None]).solution[:, 0]
-    torch.testing.assert_close(Cgls(weight=0.0, iterations=40, tolerance=0.0)(noisy, A), want, rtol=0, atol=1e-8)
+    torch.testing.assert_close(Tikhonov(weight=0.0, iterations=40, tolerance=0.0)(noisy, A), want, rtol=0, atol=1e-8)
 
 
 def test_the_score_vanishes_at_the_fixed_point(generator: torch.Generator) -> None:
-    """Without regularisation: that of the likelihood, each ray by the share of photons in its variance; at the bound it rises."""
+    """Without regularization: that of the likelihood, each ray by the share of photons in its variance; at the bound it rises."""
     A, truth = small(generator)
     y = count_photons(0.5 * A(truth), 100.0, generator)
     x = PoissonTotalVariation(weight=0.0, iterations=3000, photons=100.0)(y, A)
@@ -279,7 +280,7 @@ def test_blocks_deal_out_every_view_once(views: int) -> None:
         torch.testing.assert_close(torch.stack([block.gradient(x) for block in blocks]).sum(0), whole.gradient(x))
 
 
-def test_neighbouring_blocks_lie_far_apart() -> None:
+def test_neighboring_blocks_lie_far_apart() -> None:
     A = Radon(Grid((8, 8), 1.0), ParallelBeam(Arc.half_turn(120), 12, 1.0))
     y = torch.arange(120.0)[:, None].expand(120, 12).contiguous()
     assert [int(block.y[0, 0]) for block in view_blocks(y, A, 8)] == [0, 4, 2, 6, 1, 5, 3, 7]
@@ -307,8 +308,8 @@ REFUSED = {
     "Sirt takes iterations >= 1 and subsets >= 1, got 0 and 8": lambda: Sirt(iterations=0),
     "Sirt takes iterations >= 1 and subsets >= 1, got 20 and 0": lambda: Sirt(subsets=0),
     "Sirt takes lower <= upper, got 1.0 and 0.5": lambda: Sirt(lower=1.0, upper=0.5),
-    "Cgls takes a weight of at least 0, iterations >= 1 and tolerance >= 0, got -1": lambda: Cgls(weight=-1.0),
-    "Cgls takes .* got 6.0, 20 and -0.1": lambda: Cgls(tolerance=-0.1),
+    "Tikhonov takes a weight of at least 0, iterations >= 1 and tolerance >= 0, got -1": lambda: Tikhonov(weight=-1.0),
+    "Tikhonov takes .* got 6.0, 20 and -0.1": lambda: Tikhonov(tolerance=-0.1),
     "NonnegativeTotalVariation takes a weight and a tolerance of at least 0, got -1": lambda: NonnegativeTotalVariation(
         -1.0
     ),

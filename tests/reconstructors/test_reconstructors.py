@@ -6,10 +6,11 @@ import torch
 
 from medrecon.functionals import GroupL1, LeastSquares
 from medrecon.operators import Fourier, Gradient, Identity, sense
-from medrecon.reconstructors import Reconstructor, RootSumOfSquares, Sense, TotalVariation, WaveletSparsity, ZeroFilled
+from medrecon.reconstructor import Reconstructor
+from medrecon.reconstructors import RootSumOfSquares, Sense, TotalVariation, WaveletSparsity, ZeroFilled
 from medrecon.reconstructors.scaling import intensity, relative_noise, sparsity_unit
 from medrecon.spaces import image_space
-from tests.scans import simulated_scan
+from tests.kspace_files import simulated_scan
 
 METHODS: dict[str, Reconstructor] = {
     "zero-filled": ZeroFilled(),
@@ -102,7 +103,7 @@ def test_volumes(name: str, generator: torch.Generator) -> None:
     assert float((image - truth).norm() / truth.norm()) < 0.7 * before
 
 
-def test_total_variation_minimises_its_objective_further_than_sigpy() -> None:
+def test_total_variation_minimizes_its_objective_further_than_sigpy() -> None:
     from sigpy.mri.app import TotalVariationRecon
 
     scan = simulated_scan()

@@ -9,8 +9,8 @@ import torch
 
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import Radon
-from medrecon.reconstructors import Reconstructor
-from medrecon.reconstructors.cgls import Cgls
+from medrecon.reconstructor import Reconstructor
+from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.sirt import Sirt
 
@@ -56,6 +56,6 @@ ITERATED = [
 
 
 @pytest.mark.parametrize(("pixel", "geometry"), ITERATED, ids=name)
-@pytest.mark.parametrize("method", [Sirt(iterations=10), Cgls(weight=0.0, iterations=50, tolerance=0.0)], ids=name)
+@pytest.mark.parametrize("method", [Sirt(iterations=10), Tikhonov(weight=0.0, iterations=50, tolerance=0.0)], ids=name)
 def test_iterations(method: Reconstructor, pixel: float, geometry: Geometry) -> None:
     assert middle_of_the_block(method, pixel, geometry) == pytest.approx(1.0, abs=TOLERANCE)

@@ -18,11 +18,11 @@ from medrecon.config import (
     SimulationSettings,
     settings_from,
 )
-from medrecon.data.fastmri import FastMRIFile
+from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL, VolumeScore
-from medrecon.experiment import build_ct_reconstructor, build_reconstructor, reconstruct_file, simulate_file
-from medrecon.reconstructors import Reconstructor
-from medrecon.training.card import shipped_weights
+from medrecon.reconstructor import Reconstructor
+from medrecon.weights.card import shipped_weights
+from medrecon.workflows import build_ct_reconstructor, build_reconstructor, reconstruct_file, simulate_file
 
 __all__ = ["CASES", "PROBLEMS", "Case", "Problem", "Score", "measure", "reconstructor", "weights_missing"]
 
@@ -118,7 +118,7 @@ def measure(case: Case, folder: Path) -> Score:
     done = reconstruct_file(_simulated(problem, problem.scan, folder), output, case.settings, overwrite=True)
     if problem.modality == "ct":  # its target is the phantom itself
         metrics = done.report.metrics
-        assert metrics is not None, f"{case}: was not scored: {done.report.remarks}"
+        assert metrics is not None, f"{case}: was not scored: {done.report.notes}"
         return Score(metrics.psnr, metrics.ssim)
     clean = FastMRIFile(_simulated(problem, {**problem.scan, "snr": math.inf}, folder))[0].target
     assert clean is not None

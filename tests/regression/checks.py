@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medrecon.data.birdcage import background_phase, birdcage_maps, normalise_maps
-from medrecon.data.ct_phantoms import ABDOMEN_FIELD, abdomen_volume
-from medrecon.data.phantoms import brain
-from medrecon.data.projections import phantom_image
+from medrecon.data.ct.phantoms import ABDOMEN_FIELD, abdomen_volume
+from medrecon.data.ct.projections import phantom_image
+from medrecon.data.mri.birdcage import background_phase, birdcage_maps, normalize_maps
+from medrecon.data.phantoms.mri_phantoms import brain
 from medrecon.geometry import Arc, Grid, ParallelBeam
 from medrecon.operators import LinearOperator, Radon, sense
+from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import (
-    Cgls,
     NonnegativeTotalVariation,
     PoissonTotalVariation,
-    Reconstructor,
     RootSumOfSquares,
     Sense,
     Sirt,
+    Tikhonov,
     TotalVariation,
     WaveletSparsity,
     ZeroFilled,
@@ -82,15 +82,15 @@ class Exact:
         return f"{self.scene} {type(self.reconstruct).__name__}"
 
 
-_LEAST_SQUARES = "without a regulariser it is least squares, and no pixel is unseen by all coils"
-_MORE_RAYS = "without a regulariser it is least squares, of more rays than pixels"
+_LEAST_SQUARES = "without a regularizer it is least squares, and no pixel is unseen by all coils"
+_MORE_RAYS = "without a regularizer it is least squares, of more rays than pixels"
 EXACT = (
-    Exact("mri", ZeroFilled(), "the Fourier transform is unitary, and so are normalised maps: A.H A = 1"),
-    Exact("mri", RootSumOfSquares(), "coil images are exact, and the root sum of squares of normalised maps is one"),
+    Exact("mri", ZeroFilled(), "the Fourier transform is unitary, and so are normalized maps: A.H A = 1"),
+    Exact("mri", RootSumOfSquares(), "coil images are exact, and the root sum of squares of normalized maps is one"),
     Exact("mri-uneven", Sense(weight=0, tolerance=1e-7), _LEAST_SQUARES),
     Exact("mri-uneven", WaveletSparsity(weight=0), _LEAST_SQUARES),
     Exact("mri-uneven", TotalVariation(weight=0), _LEAST_SQUARES),
-    Exact("ct", Cgls(weight=0, iterations=100, tolerance=0), _MORE_RAYS),
+    Exact("ct", Tikhonov(weight=0, iterations=100, tolerance=0), _MORE_RAYS),
     Exact("ct", NonnegativeTotalVariation(weight=0, iterations=200), _MORE_RAYS),
     Exact("ct", PoissonTotalVariation(weight=0, iterations=200), "the likelihood is largest where A x = y"),
     Exact("ct", Sirt(iterations=300), "it tends to least squares, of more rays than pixels"),
@@ -135,7 +135,7 @@ def _scene(name: str) -> tuple[Tensor, LinearOperator]:
         geometry = ParallelBeam(Arc.half_turn(60), 48, 2 * grid.radius / 48)
         return phantom_image(section, grid, ABDOMEN_FIELD / 2), Radon(grid, geometry)
     shape = (48, 40)
-    maps = normalise_maps(birdcage_maps(6, shape))
+    maps = normalize_maps(birdcage_maps(6, shape))
     if name == "mri-uneven":  # then the adjoint is not the inverse
         maps = maps * torch.linspace(0.7, 1.3, shape[0])[:, None]
     x = brain().image(shape) * background_phase(shape, torch.Generator().manual_seed(3))

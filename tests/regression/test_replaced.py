@@ -11,7 +11,8 @@ import pytest
 from torch import Tensor
 
 from medrecon.operators import LinearOperator, Radon
-from medrecon.reconstructors import FilteredBackprojection, Reconstructor, RootSumOfSquares, ZeroFilled
+from medrecon.reconstructor import Reconstructor
+from medrecon.reconstructors import FilteredBackprojection, RootSumOfSquares, ZeroFilled
 from tests.regression.cases import CASES, Case, Score, measure, reconstructor
 from tests.regression.checks import EXACT, ORDERS, Exact, Order, check_exact, check_order, check_score
 from tests.regression.numbers import read_numbers

@@ -27,7 +27,7 @@ class Reader:
         end = time.monotonic() + seconds
         while not condition():
             state = self.run("return [document.body.dataset.state, document.visibilityState, document.title]")
-            assert time.monotonic() < end, f"the page did not become what was waited for: {state}"
+            assert time.monotonic() < end, f"the page did not become what was epochs_since_best for: {state}"
             time.sleep(0.02)
 
     def settle(self) -> None:
@@ -80,7 +80,7 @@ class Reader:
         found = np.array(self.run(script, method, kind, *self.shape), dtype=int)
         return found.reshape(*self.shape, 3)
 
-    def grey(self, method: str) -> np.ndarray:
+    def gray(self, method: str) -> np.ndarray:
         pixels = self.canvas(method)
         assert np.ptp(pixels, axis=-1).max() == 0
         return pixels[..., 0]

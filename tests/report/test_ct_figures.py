@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from medrecon.report.ct_figures import ct_preview, grey_window
+from medrecon.report.ct_figures import ct_preview, gray_window
 from medrecon.report.ct_summary import CTMetrics, CTReconstruction, CTReport, CTSliceResult
 
 SHAPE = (40, 30)
@@ -47,7 +47,7 @@ def panels(path: Path) -> list[np.ndarray]:
     return [picture[:, a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-@pytest.mark.parametrize("unit", ["1/mm", "HU", "normalised"])
+@pytest.mark.parametrize("unit", ["1/mm", "HU", "normalized"])
 def test_preview_is_upright_in_every_unit(tmp_path: Path, unit: str) -> None:
     target = torch.full(SHAPE, 0.002)
     target[:20, :15] = 0.02
@@ -70,11 +70,11 @@ def test_preview_without_a_target_and_of_an_empty_image(tmp_path: Path) -> None:
     assert sizes[1] > 1.8 * sizes[0]
 
 
-def test_the_grey_window_leaves_out_what_is_rare() -> None:
+def test_the_gray_window_leaves_out_what_is_rare() -> None:
     image = torch.linspace(0, 1, 1000).reshape(20, 50)
     image[0, 0], image[-1, -1] = -100, 100
-    assert grey_window(image) == pytest.approx((0.01, 0.99), abs=0.002)
-    assert grey_window(torch.full((4, 4), 2.0)) == (2.0, 3.0)
+    assert gray_window(image) == pytest.approx((0.01, 0.99), abs=0.002)
+    assert gray_window(torch.full((4, 4), 2.0)) == (2.0, 3.0)
 
 
 def test_reports_as_values() -> None:

@@ -109,7 +109,7 @@ def test_names_are_text_wherever_they_stand(tmp_path: Path) -> None:
         methods=(MethodImages(EVIL, stack(1), facts={EVIL: EVIL}), MethodImages("b", stack(2))),
         unit=EVIL,
         facts={EVIL: EVIL},
-        remarks=(EVIL,),
+        notes=(EVIL,),
     )
     page = written(tmp_path, evil, title=EVIL, tables=(Table(EVIL, (Column(EVIL),), ((EVIL,),)),))
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in usual.tags]  # the names made no element

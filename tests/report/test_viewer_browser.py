@@ -50,7 +50,7 @@ def report() -> ViewerReport:
         pixel=(2.0, 1.0),
         mask=mask,
         facts={"views": 60, EVIL: EVIL},
-        remarks=(EVIL,),
+        notes=(EVIL,),
     )
     second = ViewerCase(EVIL, (MethodImages("sense", images(5)[:1]),), "HU")
     table = Table("All cases", (Column("method"), Column("cases")), (("tv", 10), ("fbp", 9), (EVIL, None)))
@@ -87,28 +87,28 @@ def reader(browser: "webdriver.Chrome", page: Path) -> Iterator[Reader]:
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
-def greys(values: torch.Tensor, low: float, high: float) -> np.ndarray:
+def grays(values: torch.Tensor, low: float, high: float) -> np.ndarray:
     return np.clip((values.double().numpy() - low) / (high - low) * 255, 0, 255)
 
 
 def test_pixels_are_the_numbers_through_the_window(reader: Reader) -> None:
     reader.press("i")  # pixels as they are
     for method, stack in (("target", TARGET), ("tv", TV), ("fbp", FBP), (EVIL, TARGET)):
-        assert np.abs(reader.grey(method) - greys(stack[1], 0, 1)).max() < 0.51  # rounded to the next grey
+        assert np.abs(reader.gray(method) - grays(stack[1], 0, 1)).max() < 0.51  # rounded to the next gray
     low, high = reader.run("return [...document.querySelectorAll('.bar[data-kind=image] input')]")
     for box, value in ((low, "-0.25"), (high, "1.75")):
         box.clear()
         box.send_keys(value, "\n")
     reader.settle()
     assert reader.window() == (-0.25, 1.75)
-    assert np.abs(reader.grey("tv") - greys(TV[1], -0.25, 1.75)).max() < 0.51
+    assert np.abs(reader.gray("tv") - grays(TV[1], -0.25, 1.75)).max() < 0.51
 
 
 def test_error_maps_are_the_differences_on_one_scale(reader: Reader) -> None:
     reader.press("i", "e")
     top = float(reader.run("return document.querySelector('.bar[data-kind=error] input:last-of-type').value"))
     brightness = {name: reader.canvas(name, "error").sum(-1) for name in ("tv", "fbp", EVIL)}
-    assert brightness[EVIL].max() <= 4  # the target itself: the darkest colour alone
+    assert brightness[EVIL].max() <= 4  # the target itself: the darkest color alone
     for name, stack in (("tv", TV), ("fbp", FBP)):
         error = (stack[1] - TARGET[1]).abs().double().numpy()
         order = np.argsort(error.flat)
@@ -124,7 +124,7 @@ def test_slices_by_slider_wheel_and_keys(reader: Reader) -> None:
     reader.find("#slice").send_keys("\ue014")  # to the right
     reader.settle()
     assert reader.find("#slice-shown").text == "3 of 3"
-    assert np.abs(reader.grey("fbp") - greys(FBP[2], 0, 1)).max() < 0.51
+    assert np.abs(reader.gray("fbp") - grays(FBP[2], 0, 1)).max() < 0.51
     reader.press("\ue013", "\ue013", "\ue013")  # up, once more than there are slices
     assert reader.find("#slice-shown").text == "1 of 3"
     frame = reader.find(".frame")
@@ -132,7 +132,7 @@ def test_slices_by_slider_wheel_and_keys(reader: Reader) -> None:
     reader.actions().scroll_from_origin(origin, 0, 60).perform()
     reader.wait(lambda: reader.find("#slice-shown").text == "2 of 3")
     reader.settle()
-    assert np.abs(reader.grey("fbp") - greys(FBP[1], 0, 1)).max() < 0.51
+    assert np.abs(reader.gray("fbp") - grays(FBP[1], 0, 1)).max() < 0.51
 
 
 def test_flicker_shows_one_after_the_other_in_one_place(reader: Reader) -> None:
@@ -182,7 +182,7 @@ def test_dragging_changes_width_and_level_and_a_double_click_resets(reader: Read
     assert after[1] - after[0] == pytest.approx(high - low, rel=0.01)
     assert (after[0] + after[1]) / 2 == pytest.approx(0.6, abs=0.01)
     reader.press("i")
-    assert np.abs(reader.grey("tv") - greys(TV[1], *after)).max() < 1.5  # the window is said to four digits
+    assert np.abs(reader.gray("tv") - grays(TV[1], *after)).max() < 1.5  # the window is said to four digits
     reader.actions().double_click(frame).perform()
     reader.settle()
     assert reader.window() == (0, 1)
@@ -193,25 +193,25 @@ def test_dragging_changes_width_and_level_and_a_double_click_resets(reader: Read
 
 def test_zoom_and_place_are_those_of_all_panels(reader: Reader) -> None:
     reader.press("i")
-    whole = reader.grey("tv")
+    whole = reader.gray("tv")
     frame = reader.find(".frame")
     keys = webdriver.common.keys.Keys
     origin = ScrollOrigin.from_element(frame)
     reader.actions().key_down(keys.CONTROL).scroll_from_origin(origin, 0, -400).key_up(keys.CONTROL).perform()
-    reader.wait(lambda: not np.array_equal(reader.grey("tv"), whole))
+    reader.wait(lambda: not np.array_equal(reader.gray("tv"), whole))
     assert reader.find("#slice-shown").text == "2 of 3"
     reader.press(*[keys.SHIFT + keys.ARROW_LEFT] * 20, *[keys.SHIFT + keys.ARROW_UP] * 20)
     for method, stack in (("target", TARGET), ("tv", TV)):
-        assert reader.grey(method)[0, 0] == pytest.approx(greys(stack[1], 0, 1)[0, 0], abs=0.51)
-        assert len(np.unique(reader.grey(method))) < 60  # a corner, enlarged
-    corner = reader.grey("tv")
+        assert reader.gray(method)[0, 0] == pytest.approx(grays(stack[1], 0, 1)[0, 0], abs=0.51)
+        assert len(np.unique(reader.gray(method))) < 60  # a corner, enlarged
+    corner = reader.gray("tv")
     reader.actions().key_down(keys.SHIFT).move_to_element(frame).click_and_hold().move_by_offset(
         -50, -50
     ).release().key_up(keys.SHIFT).perform()
     reader.settle()
-    assert not np.array_equal(reader.grey("tv"), corner)
+    assert not np.array_equal(reader.gray("tv"), corner)
     reader.press("0")
-    np.testing.assert_array_equal(reader.grey("tv"), whole)
+    np.testing.assert_array_equal(reader.gray("tv"), whole)
 
 
 def test_the_value_under_the_pointer_is_said_for_all(reader: Reader) -> None:
@@ -269,7 +269,7 @@ def test_cases_are_opened_one_after_the_other(reader: Reader) -> None:
 def test_names_are_shown_as_text(reader: Reader) -> None:
     assert reader.driver.title == "Two cases"
     assert reader.run("return document.querySelectorAll('b').length") == 0
-    for place in ("#panels", "#facts", "#remarks", "#scores", "#tables", "#chosen"):
+    for place in ("#panels", "#facts", "#notes", "#scores", "#tables", "#chosen"):
         assert EVIL in str(reader.run("return document.querySelector(arguments[0]).textContent", place))
 
 
@@ -345,7 +345,7 @@ def test_it_says_that_it_is_not_for_diagnosis(reader: Reader) -> None:
 
 def test_two_fingers_zoom(reader: Reader) -> None:
     reader.press("i")
-    whole = reader.grey("fbp")
+    whole = reader.gray("fbp")
     box = reader.find(".frame").rect
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     for kind, apart in (("touchStart", 20), ("touchMove", 30), ("touchMove", 60), ("touchEnd", None)):
@@ -353,9 +353,9 @@ def test_two_fingers_zoom(reader: Reader) -> None:
         reader.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     reader.settle()
     rows, columns = ((np.arange(n) + 0.5 - n / 2) / 3 + n / 2 for n in (HEIGHT, WIDTH))  # three times as large
-    seen = greys(FBP[1], 0, 1)[np.ix_(rows.astype(int), columns.astype(int))]
-    assert not np.array_equal(reader.grey("fbp"), whole)
-    assert (np.abs(reader.grey("fbp") - seen) < 0.51).mean() > 0.9  # but for pixels that lie on an edge
+    seen = grays(FBP[1], 0, 1)[np.ix_(rows.astype(int), columns.astype(int))]
+    assert not np.array_equal(reader.gray("fbp"), whole)
+    assert (np.abs(reader.gray("fbp") - seen) < 0.51).mean() > 0.9  # but for pixels that lie on an edge
 
 
 def test_a_large_page_costs_less_than_two_seconds(

@@ -115,7 +115,7 @@ def test_ordered_subsets_of_one_block_converge(generator: torch.Generator) -> No
     torch.testing.assert_close(solution.x, want, rtol=0, atol=1e-6)
 
 
-def test_the_constraint_is_met_at_the_minimiser(generator: torch.Generator) -> None:
+def test_the_constraint_is_met_at_the_minimizer(generator: torch.Generator) -> None:
     """Karush, Kuhn & Tucker: no slope inside, a rising one at the bound."""
     A, y, x = problem(generator)
     data = LeastSquares(Matrix(A), y - 1)

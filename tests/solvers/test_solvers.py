@@ -120,12 +120,12 @@ def test_primal_dual_approaches_its_saddle_point(generator: torch.Generator) -> 
     f = least_squares(generator, batch=1)
     K = Matrix(torch.randn(1, 8, 10, dtype=torch.complex128, generator=generator))
     sigma = 0.95 / (0.1 * float(torch.linalg.matrix_norm(K.matrix, 2)) ** 2)
-    centre = f.space.random((1,), generator=generator, dtype=DOUBLE)
-    g, l1 = SquaredDistance(f.space, centre), L1(K.range, 0.3)
-    states = list(islice(primal_dual(g, l1, K, centre, tau=0.1, sigma=sigma), 1500))
+    center = f.space.random((1,), generator=generator, dtype=DOUBLE)
+    g, l1 = SquaredDistance(f.space, center), L1(K.range, 0.3)
+    states = list(islice(primal_dual(g, l1, K, center, tau=0.1, sigma=sigma), 1500))
     assert float(states[-1].residual) < 1e-9
     x = states[-1].x
-    dual = centre - x  # K.H p at the solution, with |p| <= the weight
+    dual = center - x  # K.H p at the solution, with |p| <= the weight
     p = torch.linalg.lstsq(K.matrix[0].mH, dual[0, :, None])
     torch.testing.assert_close(K.matrix[0].mH @ p.solution, dual[0, :, None], rtol=0, atol=1e-7)
     assert float(p.solution.abs().max()) <= 0.3 * (1 + 1e-6)
@@ -145,7 +145,7 @@ def test_admm_with_an_operator_that_returns_its_argument(generator: torch.Genera
     torch.testing.assert_close(x, want, rtol=0, atol=1e-10)
 
 
-def test_a_start_that_minimises_all_but_the_last_term_is_not_the_end(generator: torch.Generator) -> None:
+def test_a_start_that_minimizes_all_but_the_last_term_is_not_the_end(generator: torch.Generator) -> None:
     """The first move is nothing there: a residual of the move alone would call it converged."""
     space = image_space((6, 5))
     y = space.random((2,), generator=generator, dtype=DOUBLE)
@@ -267,7 +267,7 @@ def sense_solvers(A: LinearOperator, y: torch.Tensor) -> dict[str, Iterator[Stat
     "name",
     ["conjugate gradient", "proximal gradient", "accelerated", "primal-dual", "primal-dual, smooth", "admm"],
 )
-def test_sense_without_regularisation_is_sigpys(name: str) -> None:
+def test_sense_without_regularization_is_sigpys(name: str) -> None:
     """A 6 x 6 phantom, 4 coils, every second column."""
     phantom = sigpy.shepp_logan((6, 6), dtype=np.complex64)
     maps = sigpy.mri.birdcage_maps((4, 6, 6)).astype(np.complex64)

@@ -20,7 +20,7 @@ def spot(shape: tuple[int, int], place: tuple[float, float], width: float = 3.0)
 
 
 def middle(image: Tensor) -> tuple[float, float]:
-    """The centre of gravity, in pixels from the middle of the image."""
+    """The center of gravity, in pixels from the middle of the image."""
     y, x = (torch.arange(n) - (n - 1) / 2 for n in image.shape)
     total = image.sum()
     return float((image.sum(1) * y).sum() / total), float((image.sum(0) * x).sum() / total)

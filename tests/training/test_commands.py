@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from medrecon.commands.launch import launch
-from medrecon.experiment.networks import load_network
-from medrecon.experiment.training import build_task, open_accelerator
-from medrecon.training.checkpoint import Checkpoint, read_metadata, write_checkpoint
 from medrecon.training.logs import read_table
 from medrecon.training.state import RunFolder
 from medrecon.training.validation import validate
+from medrecon.weights.checkpoint import Checkpoint, read_metadata, write_checkpoint
+from medrecon.weights.networks import load_network
+from medrecon.workflows.training import build_task, open_accelerator
 from tests.program import medrecon
 from tests.training.runs import TINY, TINY_CT, losses, settings, written
 
@@ -43,7 +43,7 @@ def test_train_prints_a_plan_and_weights_are_listed_and_shown(tmp_path: Path) ->
 def test_the_plan_says_where_bfloat16_is_the_slower_choice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulated: bool, precision: str
 ) -> None:
-    monkeypatch.setattr("medrecon.experiment.training.emulates_bfloat16", lambda _device: emulated)
+    monkeypatch.setattr("medrecon.workflows.training.emulates_bfloat16", lambda _device: emulated)
     short = ("--set", "training.max_steps=1", "--set", f"training.precision={precision}")
     done = medrecon("train", written(tmp_path / "c.yaml"), "-o", tmp_path / "run", *short)
     assert done.status == 0

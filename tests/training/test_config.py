@@ -12,8 +12,6 @@ from medrecon.config.settings import settings_from
 from medrecon.config.training import AdamSettings, TrainingSettings
 from medrecon.config.training_data import BrainSmallData
 from medrecon.errors import InputError
-from medrecon.experiment.networks import load_network
-from medrecon.experiment.training import build_task, train_network
 from medrecon.networks import (
     EndToEndVarNet,
     LearnedPrimalDual,
@@ -24,6 +22,8 @@ from medrecon.networks import (
     VarNet,
 )
 from medrecon.networks.consistency import Consistent
+from medrecon.weights.networks import load_network
+from medrecon.workflows.training import build_task, train_network
 from tests.training.runs import TINY, TINY_CT, changed, settings, written
 
 

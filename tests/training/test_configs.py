@@ -7,20 +7,20 @@ import h5py
 import pytest
 import torch
 
-from medrecon.config import DeviceName
 from medrecon.config.files import load_settings
 from medrecon.config.training import TrainingSettings
 from medrecon.config.training_data import BrainSmallData
-from medrecon.data.attenuation import MU_MAX
-from medrecon.data.lodopab import write_lodopab
-from medrecon.experiment.networks import build_network, load_network, operator_family, read_card
-from medrecon.experiment.training import train_network
+from medrecon.data.ct.attenuation import MU_MAX
+from medrecon.data.ct.lodopab import write_lodopab
+from medrecon.device import DeviceName
 from medrecon.geometry import lodopab, lodopab_grid
 from medrecon.operators import Radon
-from medrecon.training.card import SHIPPED as SHIPPED_WEIGHTS
 from medrecon.training.logs import read_table
 from medrecon.training.mri import PhantomImages
 from medrecon.training.state import RunFolder
+from medrecon.weights.card import SHIPPED as SHIPPED_WEIGHTS
+from medrecon.weights.networks import build_network, load_network, operator_family, read_card
+from medrecon.workflows.training import train_network
 from tests.program import simulate
 from tests.training.runs import losses
 
@@ -135,4 +135,4 @@ def test_a_configuration_trains_on_files_of_its_data_set(path: Path, data: dict[
     assert any(line.startswith("parameters: ") for line in told)
     network, card = load_network(run.best, operator_family(plain.data))
     assert all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
-    assert card["data"]["licence"]
+    assert card["data"]["license"]

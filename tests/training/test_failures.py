@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.errors import InputError
-from medrecon.experiment.networks import build_network, load_network
-from medrecon.experiment.training import build_card, build_task, open_accelerator, train_network
+from medrecon.networks.execution import explain_compiler_error
 from medrecon.operators import LinearOperator
-from medrecon.training.checkpoint import Checkpoint, read_checkpoint, read_metadata, write_checkpoint
-from medrecon.training.failures import TrainingStoppedError, compiler_said
+from medrecon.training.cost import estimate_cost
+from medrecon.training.failures import TrainingStoppedError
 from medrecon.training.loop import train
-from medrecon.training.plan import make_plan
 from medrecon.training.state import RunFolder
+from medrecon.weights.checkpoint import Checkpoint, read_checkpoint, read_metadata, write_checkpoint
+from medrecon.weights.networks import build_network, load_network
+from medrecon.workflows.training import build_card, build_task, open_accelerator, train_network
 from tests.program import medrecon, simulate
 from tests.training.runs import TINY, TINY_CT, changed, losses, settings, written
 
@@ -53,7 +54,7 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> None:
             build_network(*arguments), 3 + 4, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
         )
 
-    monkeypatch.setattr("medrecon.experiment.training.build_network", build)
+    monkeypatch.setattr("medrecon.workflows.training.build_network", build)
 
 
 def stripped(path: Path) -> None:
@@ -70,7 +71,7 @@ def test_too_little_memory_in_a_step_keeps_the_last_checkpoint(tmp_path: Path, m
     assert done.status == 2
     found = re.match(r"there is not enough memory .* at least ([\d.]+) MiB by the plan; (.*?); (.*)", done.complaint)
     assert found is not None, done.complaint
-    plan = make_plan(build_task(settings(EVERY)), open_accelerator("fp32"))
+    plan = estimate_cost(build_task(settings(EVERY)), open_accelerator("fp32"))
     assert float(found[1]) == pytest.approx(plan.memory / 2**20, rel=0.2)
     assert found[2] == (
         "lower training.batch_size from 2, set network.recompute=true, set training.precision=bf16, "
@@ -98,7 +99,7 @@ def test_too_little_memory_for_the_plan_is_said_by_what_the_weights_take() -> No
     with pytest.raises(
         InputError, match=f"at least {16 * count / 2**20:.1f} MiB by the plan; lower training.batch_size"
     ):
-        make_plan(task, open_accelerator("fp32"))
+        estimate_cost(task, open_accelerator("fp32"))
 
 
 def test_too_little_memory_for_the_plan_of_a_run_that_goes_on_says_what_may_be_changed(
@@ -107,7 +108,7 @@ def test_too_little_memory_for_the_plan_of_a_run_that_goes_on_says_what_may_be_c
     config, run = written(tmp_path / "c.yaml", EVERY), RunFolder(tmp_path / "run")
     train_network(settings(EVERY, training__max_steps=1), run.path)
     monkeypatch.setattr(
-        "medrecon.experiment.training.build_network", lambda *a: Failing(build_network(*a), 0, MemoryError())
+        "medrecon.workflows.training.build_network", lambda *a: Failing(build_network(*a), 0, MemoryError())
     )
     done = medrecon("train", config, "-o", run.path, "--resume")
     assert done.status == 2
@@ -244,7 +245,7 @@ def test_any_number_of_coils_is_taken(tmp_path: Path) -> None:
         other = build_task(settings(TINY, data__coils=5, **values)).training.read(0, 0)
         assert other.problem.y.shape[0] == 5
         with torch.no_grad():
-            assert other.problem.picture(trained(other.problem.y, other.problem.A)).shape == other.target.shape
+            assert other.problem.display_image(trained(other.problem.y, other.problem.A)).shape == other.target.shape
 
 
 @pytest.mark.parametrize(
@@ -342,7 +343,7 @@ def test_a_compiler_that_fails_says_how_to_do_without() -> None:
     module = Doubled()
     module.compile(backend=_broken)
     words = r"training\.compile: .*no compiler.*; install a C\+\+ compiler, or set training\.compile=false"
-    with pytest.raises(InputError, match=words), compiler_said():
+    with pytest.raises(InputError, match=words), explain_compiler_error():
         module(torch.ones(1, 2))
-    with pytest.raises(RuntimeError, match="else"), compiler_said():
+    with pytest.raises(RuntimeError, match="else"), explain_compiler_error():
         raise RuntimeError("else")

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from medrecon.data.attenuation import AttenuationUnit
-from medrecon.data.sinograms import SinogramSample
+from medrecon.data.ct.attenuation import AttenuationUnit
+from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam, lodopab, lodopab_grid
+from medrecon.networks.data_normalization import Constant
 from medrecon.operators import Radon
-from medrecon.training.ct import Dose, SinogramExamples
+from medrecon.training.ct import Dose, SinogramTrainingSet
 from medrecon.training.curriculum import Curriculum
-from medrecon.training.examples import Constant
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class One:
         )
 
 
-def examples(geometry: Geometry, grid: Grid, seed: int | None = 0, dose: Dose | None = None) -> SinogramExamples:
-    return SinogramExamples(One(geometry, grid), Curriculum(dose or Dose()), Constant(), seed, flips=True)
+def samples(geometry: Geometry, grid: Grid, seed: int | None = 0, dose: Dose | None = None) -> SinogramTrainingSet:
+    return SinogramTrainingSet(One(geometry, grid), Curriculum(dose or Dose()), Constant(), seed, flips=True)
 
 
 def arcs(count: int) -> dict[str, Arc]:
@@ -55,22 +55,22 @@ def arcs(count: int) -> dict[str, Arc]:
 def test_the_mirrored_sinogram_is_that_of_the_mirrored_image(arc: str, count: int, shape: tuple[int, int]) -> None:
     for n_bins in (17, 18):
         geometry = ParallelBeam(arcs(count)[arc], n_bins=n_bins, spacing=1.1)
-        data = examples(geometry, Grid(shape, 1.0))
+        data = samples(geometry, Grid(shape, 1.0))
         image = data.sinograms[0].target
         assert image is not None
         seen: set[str] = set()
         views = {"none": image, "x": image.flip(-1), "y": image.flip(-2), "both": image.flip(-2, -1)}
         for epoch in range(24):
-            example = data.read(0, epoch)
+            sample = data.read(0, epoch)
             torch.testing.assert_close(
-                example.problem.A(example.target), example.problem.y, rtol=1e-5, atol=1e-5 * float(image.norm())
+                sample.problem.A(sample.target), sample.problem.y, rtol=1e-5, atol=1e-5 * float(image.norm())
             )
-            seen.update(name for name, view in views.items() if torch.equal(view, example.target))
+            seen.update(name for name, view in views.items() if torch.equal(view, sample.target))
         assert seen == set(views)
 
 
 def test_a_sinogram_that_is_not_mirrored_fits_no_mirrored_image() -> None:
-    data = examples(ParallelBeam(Arc.half_turn(8), n_bins=17, spacing=1.0), Grid((12, 12), 1.0))
+    data = samples(ParallelBeam(Arc.half_turn(8), n_bins=17, spacing=1.0), Grid((12, 12), 1.0))
     sample = data.sinograms[0]
     assert sample.target is not None
     A = data.read(0, 0).problem.A
@@ -82,28 +82,28 @@ def test_the_views_of_lodopab_may_be_mirrored_but_not_thinned() -> None:
     grid = Grid((12, 12), lodopab_grid().spacing[0] * 30)
     coarse = replace(lodopab(), n_bins=19, spacing=lodopab().spacing * 27)
     for epoch in range(6):
-        example = examples(coarse, grid).read(0, epoch)
-        residual = example.problem.A(example.target) - example.problem.y
-        assert float(residual.norm() / example.problem.y.norm()) < 1e-5
+        sample = samples(coarse, grid).read(0, epoch)
+        residual = sample.problem.A(sample.target) - sample.problem.y
+        assert float(residual.norm() / sample.problem.y.norm()) < 1e-5
     with pytest.raises(InputError, match=r"leave data\.flips out"):
-        examples(coarse, grid, dose=Dose(views=50)).read(0, 0)
+        samples(coarse, grid, dose=Dose(views=50)).read(0, 0)
 
 
 def test_views_are_thinned_before_they_are_mirrored() -> None:
-    data = examples(ParallelBeam(Arc.half_turn(24), n_bins=17, spacing=1.0), Grid((12, 12), 1.0), dose=Dose(views=8))
+    data = samples(ParallelBeam(Arc.half_turn(24), n_bins=17, spacing=1.0), Grid((12, 12), 1.0), dose=Dose(views=8))
     for epoch in range(6):
-        example = data.read(0, epoch)
-        assert example.problem.y.shape == (8, 17)
-        residual = example.problem.A(example.target) - example.problem.y
-        assert float(residual.norm() / example.problem.y.norm()) < 1e-5
+        sample = data.read(0, epoch)
+        assert sample.problem.y.shape == (8, 17)
+        residual = sample.problem.A(sample.target) - sample.problem.y
+        assert float(residual.norm() / sample.problem.y.norm()) < 1e-5
 
 
 def test_flips_are_drawn_from_seed_epoch_and_index_and_validation_has_none() -> None:
     geometry, grid = ParallelBeam(Arc.half_turn(8), n_bins=17, spacing=1.0), Grid((12, 12), 1.0)
-    drawn = [[examples(geometry, grid, seed).read(0, epoch).target for epoch in range(12)] for seed in (0, 0, 1)]
+    drawn = [[samples(geometry, grid, seed).read(0, epoch).target for epoch in range(12)] for seed in (0, 0, 1)]
     assert all(torch.equal(a, b) for a, b in zip(drawn[0], drawn[1], strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(drawn[0], drawn[2], strict=True))
-    held = examples(geometry, grid, None)
+    held = samples(geometry, grid, None)
     assert all(torch.equal(held.read(0, epoch).target, held.read(0, 0).target) for epoch in range(12))
 
 
@@ -119,5 +119,5 @@ def test_flips_are_drawn_from_seed_epoch_and_index_and_validation_has_none() -> 
 )
 def test_rays_without_a_mirror_are_refused(geometry: Geometry) -> None:
     with pytest.raises(InputError, match=r"one\.hdf5: data\.flips takes parallel views .* leave data\.flips out"):
-        examples(geometry, Grid((12, 12), 1.0)).read(0, 0)
-    assert examples(geometry, Grid((12, 12), 1.0), None).read(0, 0).problem.y.shape == geometry.shape
+        samples(geometry, Grid((12, 12), 1.0)).read(0, 0)
+    assert samples(geometry, Grid((12, 12), 1.0), None).read(0, 0).problem.y.shape == geometry.shape

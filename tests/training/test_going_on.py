@@ -12,12 +12,12 @@ import torch
 from medrecon.config.files import load_settings
 from medrecon.config.training import TrainingSettings
 from medrecon.errors import InputError
-from medrecon.experiment.networks import load_network
-from medrecon.experiment.training import build_card, build_task, open_accelerator, train_network
-from medrecon.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from medrecon.training.logs import read_table
 from medrecon.training.loop import train
 from medrecon.training.state import Position, RunFolder
+from medrecon.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from medrecon.weights.networks import load_network
+from medrecon.workflows.training import build_card, build_task, open_accelerator, train_network
 from tests.program import medrecon, simulate
 from tests.training.runs import TINY, changed, losses, settings, written
 

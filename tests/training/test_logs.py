@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from medrecon.experiment.training import train_network
 from medrecon.training.logs import EPOCHS, STEPS, Logs, read_table
 from medrecon.training.schedules import CosineRate
-from medrecon.training.validation import SLICES_PROTOCOL
+from medrecon.weights.scores import SLICES_PROTOCOL
+from medrecon.workflows.training import train_network
 from tests.training.runs import TINY, settings
 
 VALUES = {"epoch": 0, "rate": 0.1, "train_loss": 1.0, "psnr": 30.0, "ssim": 0.9, "seconds": 1.0}

@@ -13,20 +13,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medrecon.config import DeviceName
+from medrecon.device import DeviceName
 from medrecon.errors import InputError
-from medrecon.experiment.networks import load_network
-from medrecon.experiment.training import build_card, build_task, open_accelerator, train_network
 from medrecon.operators import LinearOperator
-from medrecon.training.card import copy_weights, record_scores
-from medrecon.training.checkpoint import read_checkpoint, read_metadata
-from medrecon.training.failures import TrainingStoppedError, memory_said
+from medrecon.training.cost import estimate_cost
+from medrecon.training.failures import TrainingStoppedError, explain_out_of_memory
 from medrecon.training.logs import read_table
 from medrecon.training.loop import train
-from medrecon.training.plan import make_plan
 from medrecon.training.state import RunFolder
 from medrecon.training.task import Task
-from medrecon.training.validation import Scores
+from medrecon.weights.card import copy_weights, record_scores
+from medrecon.weights.checkpoint import read_checkpoint, read_metadata
+from medrecon.weights.networks import load_network
+from medrecon.weights.scores import Scores
+from medrecon.workflows.training import build_card, build_task, open_accelerator, train_network
 from tests.training.runs import TINY, TINY_CT, changed, losses, settings, written
 
 
@@ -66,7 +66,7 @@ def test_losses_fall_and_the_best_weights_have_a_card(tmp_path: Path, values: di
     assert card["operator"] == ("sense" if values is TINY else "radon")
     protocol = "fastmri-v1 (means over slices)" if values is TINY else "lodopab"
     assert card["metrics"]["validation"]["protocol"] == protocol
-    assert {"intended_use", "normalisation", "data", "medrecon"} <= card.keys()
+    assert {"intended_use", "normalization", "data", "medrecon"} <= card.keys()
     assert list((run.path / "tensorboard").iterdir())
     network, _ = load_network(run.best)
     assert equal(dict(network.state_dict()), weights(run.best))
@@ -138,11 +138,11 @@ def _trained(task: Task, run: RunFolder) -> None:
 
 def test_the_plan_counts_the_steps_that_are_left(tmp_path: Path) -> None:
     run, cut = RunFolder(tmp_path / "run"), settings(TINY, training__epochs=9, training__max_steps=4)
-    plan = make_plan(build_task(cut), open_accelerator("fp32"))
+    plan = estimate_cost(build_task(cut), open_accelerator("fp32"))
     assert (plan.steps, plan.done, plan.seconds) == (4, 0, pytest.approx(4 * plan.step))
     assert "3 an epoch of batches of 2, 4 steps, on" in plan.lines()[2]
     train_network(cut, run.path)
-    plan = make_plan(build_task(settings()), open_accelerator("fp32"), run)
+    plan = estimate_cost(build_task(settings()), open_accelerator("fp32"), run)
     assert (plan.steps, plan.done, plan.seconds) == (6, 4, pytest.approx(2 * plan.step))
     assert "3 an epoch of batches of 2, 2 epochs, of which 4 steps are done, on" in plan.lines()[2]
     assert "are left, and validation" in plan.lines()[-1]
@@ -175,7 +175,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_is_taken(tmp_path: Path) 
 def test_validation_that_does_not_improve_ends_the_run(tmp_path: Path) -> None:
     wanted = settings(TINY, training__epochs=50, training__patience=2, optimizer__rate=1e-30)
     position = train_network(wanted, tmp_path / "run")
-    assert (position.epoch, position.waited) == (3, 2)
+    assert (position.epoch, position.epochs_since_best) == (3, 2)
     assert train_network(wanted, tmp_path / "run", resume=True) == position
     more = settings(TINY, training__epochs=50, training__patience=4, optimizer__rate=1e-30)
     assert train_network(more, tmp_path / "run", resume=True).epoch == 5
@@ -188,7 +188,7 @@ def test_float16_is_refused_on_the_cpu() -> None:
 
 def test_the_plan_changes_nothing_and_counts() -> None:
     task, untouched = build_task(settings()), build_task(settings())
-    plan = make_plan(task, open_accelerator("fp32"))
+    plan = estimate_cost(task, open_accelerator("fp32"))
     assert (plan.samples, plan.validation_samples, plan.steps_per_epoch, plan.epochs) == (5, 2, 3, 2)
     assert plan.parameters == sum(parameter.numel() for parameter in task.network.parameters())
     (stage,) = plan.stages
@@ -203,10 +203,10 @@ def test_the_plan_changes_nothing_and_counts() -> None:
 
 
 def test_the_plan_measures_every_stage_whose_samples_are_of_another_size() -> None:
-    whole = make_plan(build_task(settings(TINY, data__size=[64, 20])), open_accelerator("fp32"))
+    whole = estimate_cost(build_task(settings(TINY, data__size=[64, 20])), open_accelerator("fp32"))
     bands = [{"until": 3, "rows": 16}, {"until": 5, "rows": 32}]
     wanted = settings(TINY, data__size=[64, 20], data__bands=bands, training__epochs=9)
-    plan = make_plan(build_task(wanted), open_accelerator("fp32"))
+    plan = estimate_cost(build_task(wanted), open_accelerator("fp32"))
     assert [stage.epochs for stage in plan.stages] == [3, 2, 4]
     kept = [stage.measured.activations for stage in plan.stages]
     assert kept == sorted(set(kept))
@@ -215,12 +215,12 @@ def test_the_plan_measures_every_stage_whose_samples_are_of_another_size() -> No
     assert plan.seconds == pytest.approx(sum(steps) * plan.steps_per_epoch)
     assert "in the mean of 3 stages" in plan.lines()[-1]
     stopped = wanted.model_copy(update={"training": wanted.training.model_copy(update={"max_steps": 10})})
-    assert [stage.epochs for stage in make_plan(build_task(stopped), open_accelerator("fp32")).stages] == [3, 1]
+    assert [stage.epochs for stage in estimate_cost(build_task(stopped), open_accelerator("fp32")).stages] == [3, 1]
 
 
 def test_the_plan_measures_the_views_of_every_stage_of_ct() -> None:
     wanted = settings(TINY_CT, data__curriculum=[{"until": 1, "views": 3}], training__epochs=3)
-    plan = make_plan(build_task(wanted), open_accelerator("fp32"))
+    plan = estimate_cost(build_task(wanted), open_accelerator("fp32"))
     assert [stage.epochs for stage in plan.stages] == [1, 2]
     assert plan.memory > 16 * plan.parameters + plan.stages[0].measured.activations
 
@@ -239,9 +239,9 @@ def test_too_little_memory_says_what_to_lower(error: Exception) -> None:
     words = (
         r"at least 1\.50 GiB by the plan; lower training\.batch_size from 4, set network\.recompute=true; x is kept$"
     )
-    with pytest.raises(InputError, match=words), memory_said(3 << 29, savings, "x is kept"):
+    with pytest.raises(InputError, match=words), explain_out_of_memory(3 << 29, savings, "x is kept"):
         raise error
-    with pytest.raises(RuntimeError, match="else"), memory_said(3 << 29, savings):
+    with pytest.raises(RuntimeError, match="else"), explain_out_of_memory(3 << 29, savings):
         raise RuntimeError("something else")
 
 

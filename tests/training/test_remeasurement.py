@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from medrecon.data.attenuation import MU_WATER, AttenuationUnit
-from medrecon.data.lodopab_small import simulation_grid
-from medrecon.data.photons import LODOPAB_PHOTONS
-from medrecon.data.sinograms import SinogramSample
+from medrecon.data.ct.attenuation import MU_WATER, AttenuationUnit
+from medrecon.data.ct.photons import LODOPAB_PHOTONS
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.sets.lodopab_small import simulation_grid
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
+from medrecon.networks.data_normalization import Constant
 from medrecon.operators import Radon
+from medrecon.problem import radon
 from medrecon.training.augmentation import Augmentation, Blur
-from medrecon.training.ct import Dose, Remeasurement, SinogramExamples
+from medrecon.training.ct import Dose, Remeasurement, SinogramTrainingSet
 from medrecon.training.curriculum import Curriculum
-from medrecon.training.examples import Constant, radon
 
 
 @dataclass(frozen=True)
@@ -38,43 +39,45 @@ class Disk:
         )
 
 
-def examples(seed: int | None, dose: Dose | None = None, *, has_image: bool = True) -> SinogramExamples:
+def samples(seed: int | None, dose: Dose | None = None, *, has_image: bool = True) -> SinogramTrainingSet:
     views = Augmentation(flips=True, turns=True, shift=20, zoom=1.2)
     anew = Remeasurement(views, Blur(1.5), radon(simulation_grid(), lodopab()))
-    return SinogramExamples(Disk(has_image), Curriculum(dose or Dose()), Constant(), seed, flips=False, remeasure=anew)
+    return SinogramTrainingSet(
+        Disk(has_image), Curriculum(dose or Dose()), Constant(), seed, flips=False, remeasure=anew
+    )
 
 
 def test_the_new_sinogram_is_that_of_the_new_image_with_the_noise_of_its_photons() -> None:
-    data = examples(seed=0)
+    data = samples(seed=0)
     first, second = (data.read(0, epoch) for epoch in (0, 1))
-    for example in (first, second):
-        line = Radon(lodopab_grid(), lodopab())(example.target)
+    for sample in (first, second):
+        line = Radon(lodopab_grid(), lodopab())(sample.target)
         variance = torch.exp(line) / LODOPAB_PHOTONS
-        residual = (example.problem.y - line) / variance.sqrt()
+        residual = (sample.problem.y - line) / variance.sqrt()
         assert float(residual.mean()) == pytest.approx(0, abs=0.02)
         assert float(residual.std()) == pytest.approx(1, abs=0.03)
     assert float((first.target - second.target).abs().max()) > 0.3 * MU_WATER
-    again = examples(seed=0).read(0, 1)
+    again = samples(seed=0).read(0, 1)
     assert torch.equal(again.problem.y, second.problem.y)
     assert torch.equal(again.target, second.target)
-    assert not torch.equal(examples(seed=1).read(0, 1).target, second.target)
+    assert not torch.equal(samples(seed=1).read(0, 1).target, second.target)
 
 
 def test_views_are_kept_and_photons_counted_of_the_new_scan() -> None:
-    example = examples(0, Dose(views=50, photons=1000.0)).read(0, 0)
-    assert example.problem.y.shape == (50, lodopab().n_bins)
-    line = example.problem.A(example.target)
+    sample = samples(0, Dose(views=50, photons=1000.0)).read(0, 0)
+    assert sample.problem.y.shape == (50, lodopab().n_bins)
+    line = sample.problem.A(sample.target)
     variance = torch.exp(line) * (1 / LODOPAB_PHOTONS + 1 / 1000)
-    assert float(((example.problem.y - line) / variance.sqrt()).std()) == pytest.approx(1, abs=0.05)
+    assert float(((sample.problem.y - line) / variance.sqrt()).std()) == pytest.approx(1, abs=0.05)
 
 
 def test_what_is_held_out_keeps_the_sinograms_of_its_files() -> None:
-    example = examples(None).read(0, 0)
-    assert torch.equal(example.problem.y, torch.ones(lodopab().shape))
-    assert torch.equal(example.target, Disk()[0].target)
+    sample = samples(None).read(0, 0)
+    assert torch.equal(sample.problem.y, torch.ones(lodopab().shape))
+    assert torch.equal(sample.target, Disk()[0].target)
 
 
 def test_sinograms_without_images_are_refused() -> None:
     with pytest.raises(InputError, match=r"disk\.hdf5: has no images to measure anew; leave data\.remeasure out"):
-        examples(0, has_image=False).read(0, 0)
-    assert replace(examples(0), remeasure=None).read(0, 0).problem.y.shape == lodopab().shape
+        samples(0, has_image=False).read(0, 0)
+    assert replace(samples(0), remeasure=None).read(0, 0).problem.y.shape == lodopab().shape

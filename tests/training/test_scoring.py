@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medrecon.config.training_data import FastMRIData, LoDoPaBData, PhantomMRIData
-from medrecon.experiment.training_data import was_trained_on
+from medrecon.workflows.training_data import was_trained_on
 
 MASKS = ({"kind": "random", "acceleration": 4},)
 

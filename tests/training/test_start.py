@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from medrecon.errors import InputError
-from medrecon.experiment.networks import read_card
-from medrecon.experiment.training import train_network
-from medrecon.training.card import copy_weights
+from medrecon.weights.card import copy_weights
+from medrecon.weights.networks import read_card
+from medrecon.workflows.training import train_network
 from tests.training.runs import TINY, TINY_CT, settings
 
 UNET = {"kind": "unet", "initial": "zero-filled", "residual": True, "features": 2, "pools": 1}

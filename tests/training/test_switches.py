@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from medrecon.experiment.networks import load_network
-from medrecon.experiment.training import build_task, train_network
 from medrecon.networks import UNet, compile_unets
-from medrecon.training.checkpoint import read_checkpoint
 from medrecon.training.state import RunFolder
+from medrecon.weights.checkpoint import read_checkpoint
+from medrecon.weights.networks import load_network
+from medrecon.workflows.training import build_task, train_network
 from tests.training.runs import TINY, losses, settings
 
 #: torch itself calls what it has deprecated, and looks at gradients of tensors that are no leaves, when it compiles.
@@ -34,7 +34,7 @@ def test_compiled_networks_give_the_same_losses_and_names(
 ) -> None:
     """By a backend that takes the graph as it is, so that no compiler is needed."""
     compiled = partial(compile_unets, backend="eager")
-    monkeypatch.setattr("medrecon.experiment.training.compile_unets", compiled)
+    monkeypatch.setattr("medrecon.workflows.training.compile_unets", compiled)
     run = RunFolder(tmp_path / "run")
     train_network(settings(TINY, training__compile=True, training__max_steps=3), run.path)
     train_network(settings(), run.path, resume=True)

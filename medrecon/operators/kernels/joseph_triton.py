@@ -5,7 +5,7 @@ spreads over two pixels by the hat `max(0, 1 - |p - c|)`; the transform gathers 
 bins whose hat reaches it, by the same expression of p.
 
 A step of a ray costs one fused multiply-add, a rounding, two weights and two loads of up to 16 bytes, which serve as many images
-as fit (4 in float32): about 10 operations and 8 bytes of first-level cache an image. A program follows 8 neighbouring views in 32
+as fit (4 in float32): about 10 operations and 8 bytes of first-level cache an image. A program follows 8 neighboring views in 32
 bins, which meet nearly the same pixels in a step, so that the second level serves each once for all 8. In the transpose a program
 owns a tile of pixels; a view costs a pixel 2 or 3 bins of about 10 operations and one load each, and the tile reads 30 bins of it.
 """
@@ -189,17 +189,17 @@ def _adjoint(
         l0, lr, lc = tl.load(frames + view), tl.load(frames + n_views + view), tl.load(frames + 2 * n_views + view)
         origin = tl.load(frames + 6 * n_views + view)
         if PARALLEL:
-            centre = tl.fma(lr, r, tl.fma(lc, c, l0)) + origin
+            center = tl.fma(lr, r, tl.fma(lc, c, l0)) + origin
             reach = tl.maximum(tl.abs(lr), tl.abs(lc)) * 1.0001 + 1e-3
         else:
             d0, dr = tl.load(frames + 3 * n_views + view), tl.load(frames + 4 * n_views + view)
             dc, extent = tl.load(frames + 5 * n_views + view), tl.load(frames + 7 * n_views + view)
-            centre = place(l0 + lr * r + lc * c, d0 + dr * r + dc * c, origin, extent, CURVED)
+            center = place(l0 + lr * r + lc * c, d0 + dr * r + dc * c, origin, extent, CURVED)
             lateral, depth = l0 + lr * tile_r + lc * tile_c, d0 + dr * tile_r + dc * tile_c
             reach = half_width(lateral, depth, lr, lc, dr, dc, extent, ROWS, COLUMNS, CURVED)
         reach = tl.minimum(reach, 4.0 * n_bins)
-        centre = tl.minimum(tl.maximum(centre, -2.0 * n_bins), 2.0 * n_bins)
-        lowest = tl.maximum(tl.ceil(centre - reach).to(tl.int32) + n_bins // 2, 0)
+        center = tl.minimum(tl.maximum(center, -2.0 * n_bins), 2.0 * n_bins)
+        lowest = tl.maximum(tl.ceil(center - reach).to(tl.int32) + n_bins // 2, 0)
         beam = _beam(lines, view, n_views, PARALLEL)
         row_of_view = sinogram + view * n_bins * BATCH
         for j in tl.static_range(2):

@@ -18,7 +18,7 @@ __all__ = ["backproject", "backproject_adjoint", "detector_line", "joseph", "jos
 
 
 def detector_line(geometry: Geometry) -> tuple[float, ...]:
-    """Where the bins lie: kind (0 parallel, 1 flat, 2 curved), first, spacing; distance of centre and detector from the source."""
+    """Where the bins lie: kind (0 parallel, 1 flat, 2 curved), first, spacing; distance of center and detector from the source."""
     first = float(geometry.positions()[0])
     if isinstance(geometry, FanBeam):
         distances = geometry.source_distance, geometry.source_to_detector

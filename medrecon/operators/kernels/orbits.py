@@ -142,8 +142,8 @@ class _Directions:
         angles = np.arctan2(vectors[:, 1], vectors[:, 0])
         places = np.searchsorted(self._angles, angles)
         result = np.full(len(vectors), -1)
-        for neighbour in (0, -1):
-            index = self._order[(places + neighbour) % len(self._order)]
+        for neighbor in (0, -1):
+            index = self._order[(places + neighbor) % len(self._order)]
             same = (abs(self._views[index] - vectors) <= _SAME).all(axis=1)
             result[same] = index[same]
         return result

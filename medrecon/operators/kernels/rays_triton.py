@@ -65,7 +65,7 @@ def lines_table(
     """Base, slope, signed scale and increment `(4, angle, detector)` of every ray; of a parallel beam `(4, angle, 1)`.
 
     On its driving axis a ray lies at `p = base + slope * m` pixels of the other axis in step m; the scale, the length of a
-    step in millimetres, is positive where rows are stepped through. Parallel rays hold the base of the middle bin, and what it
+    step in millimeters, is positive where rows are stepped through. Parallel rays hold the base of the middle bin, and what it
     grows by from bin to bin.
     """
     parallel = detector[0] == 0
@@ -200,7 +200,7 @@ def _normals(views: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
 def _crossing(
     cosine: Tensor, sine: Tensor, s: Tensor, by_rows: Tensor, shape: Sequence[int], spacing: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Base and slope of rays on the given axes in pixels, and millimetres of s per pixel across."""
+    """Base and slope of rays on the given axes in pixels, and millimeters of s per pixel across."""
     (hy, hx), u, v = _halves(shape), cosine * spacing[1], sine * spacing[0]
     along, across = torch.where(by_rows, u, v), torch.where(by_rows, v, u)
     slope = -across / along
@@ -218,5 +218,5 @@ def _bins(positions: Tensor, detector: Sequence[float]) -> Tensor:
 
 
 def _halves(shape: Sequence[int]) -> tuple[float, float]:
-    """What the middle pixel `n // 2` lies off the centre, in pixels `(y, x)`."""
+    """What the middle pixel `n // 2` lies off the center, in pixels `(y, x)`."""
     return shape[0] // 2 - (shape[0] - 1) / 2, shape[1] // 2 - (shape[1] - 1) / 2

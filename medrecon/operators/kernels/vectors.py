@@ -1,4 +1,4 @@
-"""Vectors of the processor as values in numba's loops: neighbours in an array, loaded, multiplied and stored at once.
+"""Vectors of the processor as values in numba's loops: neighbors in an array, loaded, multiplied and stored at once.
 
 LLVM splits them to the width of the machine. The number of lanes is that of a tuple `lanes`, such as `(0.0,) * 16`, so that a
 kernel is compiled, and cached, once for each.

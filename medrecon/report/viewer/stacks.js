@@ -37,32 +37,32 @@ class Stack {
   }
 }
 
-/** 256 colours as numbers that an ImageData takes, through these `[red, green, blue]` at equal steps. */
+/** 256 colors as numbers that an ImageData takes, through these `[red, green, blue]` at equal steps. */
 function palette(...stops) {
-  const colours = new Uint8ClampedArray(1024);
+  const colors = new Uint8ClampedArray(1024);
   for (let i = 0; i < 256; i++) {
     const place = (i / 255) * (stops.length - 1);
     const below = Math.min(Math.floor(place), stops.length - 2);
     for (let c = 0; c < 3; c++) {
-      colours[4 * i + c] = stops[below][c] + (place - below) * (stops[below + 1][c] - stops[below][c]);
+      colors[4 * i + c] = stops[below][c] + (place - below) * (stops[below + 1][c] - stops[below][c]);
     }
-    colours[4 * i + 3] = 255;
+    colors[4 * i + 3] = 255;
   }
-  return new Uint32Array(colours.buffer);
+  return new Uint32Array(colors.buffer);
 }
 
-const GREYS = palette([0, 0, 0], [255, 255, 255]);
+const GRAYS = palette([0, 0, 0], [255, 255, 255]);
 const HEAT = palette([0, 0, 4], [40, 17, 89], [114, 31, 129], [183, 55, 121], [241, 96, 93], [254, 176, 120], [252, 253, 191]);
 
-/** Paint values through a window: `low` and less are the first colour, `high` and more the last. */
-function paint(canvas, values, { low, high }, colours) {
+/** Paint values through a window: `low` and less are the first color, `high` and more the last. */
+function paint(canvas, values, { low, high }, colors) {
   const context = canvas.getContext("2d");
   const picture = context.createImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(picture.data.buffer);
   const gain = 255 / (high - low);
   for (let i = 0; i < pixels.length; i++) {
-    const grey = (values[i] - low) * gain;
-    pixels[i] = colours[grey <= 0 ? 0 : grey >= 255 ? 255 : (grey + 0.5) | 0];
+    const gray = (values[i] - low) * gain;
+    pixels[i] = colors[gray <= 0 ? 0 : gray >= 255 ? 255 : (gray + 0.5) | 0];
   }
   context.putImageData(picture, 0, 0);
 }

@@ -55,11 +55,11 @@ async function describe(report, stacks) {
   const blocks = told.map(([name, facts]) => element("div", { class: "method" }, element("h3", {}, name), element("dl", { class: "line" }, ...facts.map(([fact, value]) => element("div", {}, ...factsOf([[fact, value]]))))));
   find("methods").replaceChildren(find("methods").firstElementChild, ...blocks);
   find("methods").hidden = !blocks.length;
-  find("remarks").lastElementChild.replaceChildren(...report.remarks.map((remark) => element("li", {}, remark)));
-  find("remarks").hidden = !report.remarks.length;
+  find("notes").lastElementChild.replaceChildren(...report.notes.map((note) => element("li", {}, note)));
+  find("notes").hidden = !report.notes.length;
   find("mask").replaceChildren();
   if (!stacks.mask) return;
   const canvas = element("canvas", { width: stacks.mask.width, height: stacks.mask.height, role: "img", "aria-label": "sampling mask" });
   find("mask").append(canvas, element("figcaption", {}, "sampled (white); ky down, kx right"));
-  paint(canvas, await stacks.mask.values(0), { low: 0, high: 1 }, GREYS);
+  paint(canvas, await stacks.mask.values(0), { low: 0, high: 1 }, GRAYS);
 }

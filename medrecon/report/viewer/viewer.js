@@ -156,7 +156,7 @@ function shiftWindow(kind, from, wider, higher) {
   return setWindow(kind, level - width / 2, level + width / 2);
 }
 
-/** A bar of colours for each kind, between the numbers at its ends, which can be typed over. */
+/** A bar of colors for each kind, between the numbers at its ends, which can be typed over. */
 function makeBars() {
   const units = { image: shown.about.unit, error: shown.about.unit, residual: shown.about.residualUnit };
   const names = { image: "Images", error: "Errors", residual: "Residuals" };
@@ -171,7 +171,7 @@ function makeBars() {
         return Object.assign(input, { readOnly: kind !== "image" && end === "low" });
       });
       const canvas = element("canvas", { width: 256, height: 1, "aria-hidden": "true" });
-      paint(canvas, Array.from({ length: 256 }, (_, i) => i), { low: 0, high: 255 }, kind === "image" ? GREYS : HEAT);
+      paint(canvas, Array.from({ length: 256 }, (_, i) => i), { low: 0, high: 255 }, kind === "image" ? GRAYS : HEAT);
       const unit = element("span", { class: "unit" }, units[kind]);
       const note = element("span", { class: "note" });
       return element("div", { class: "bar", "data-kind": kind }, element("span", {}, names[kind]), ends[0], canvas, ends[1], unit, note);

@@ -28,7 +28,7 @@ class Panel {
   }
 
   paint(window) {
-    if (this.shown) paint(this.pixels, this.shown, window, this.kind === "image" ? GREYS : HEAT);
+    if (this.shown) paint(this.pixels, this.shown, window, this.kind === "image" ? GRAYS : HEAT);
   }
 
   /** Draw what lies in view, `width` device pixels wide. */
@@ -54,7 +54,7 @@ class Panel {
     this.readout.textContent = words(this.shown[row * this.stack.width + column]);
   }
 
-  /** Draw a bar of a round number of millimetres. */
+  /** Draw a bar of a round number of millimeters. */
   measure(pixel, zoom) {
     const across = (this.stack.width * pixel[1]) / zoom;
     const length = [1, 2, 5, 10, 20, 50, 100].findLast((mm) => mm <= across / 3) ?? across / 3;

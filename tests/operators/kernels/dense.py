@@ -19,7 +19,7 @@ Matrix = NDArray[np.float64]
 def joseph_matrix(grid: Grid, geometry: Geometry) -> Matrix:
     """Joseph's method: a ray steps along the axis it follows most closely and interpolates linearly along the other.
 
-    `(angle * detector, y * x)`, millimetres: Joseph, IEEE Transactions on Medical Imaging 1(3):192 (1982).
+    `(angle * detector, y * x)`, millimeters: Joseph, IEEE Transactions on Medical Imaging 1(3):192 (1982).
     """
     (ny, nx), (dy, dx) = grid.shape, grid.spacing
     y, x = grid.coordinates()
@@ -54,7 +54,7 @@ def backprojection_matrix(grid: Grid, geometry: Geometry) -> Matrix:
 
 
 def _seen(geometry: Geometry, lateral: Matrix, along: Matrix) -> tuple[Matrix, Matrix]:
-    """Place of pixels on the detector in millimetres, and their weights, from their coordinates in the frame of the view."""
+    """Place of pixels on the detector in millimeters, and their weights, from their coordinates in the frame of the view."""
     if not isinstance(geometry, FanBeam):
         return lateral, np.ones_like(lateral)
     R, total = geometry.source_distance, geometry.source_to_detector

@@ -1,0 +1,161 @@
+"""From a configuration to its cases: everything that could be missing is looked for before the first of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from medrecon.benchmark.cases import Case, Group
+from medrecon.benchmark.methods import build, fingerprint
+from medrecon.benchmark.perceptual import require_lpips
+from medrecon.benchmark.sources import ImageReference, ct_images, mri_images, spread
+from medrecon.config.benchmark import (
+    BenchmarkSettings,
+    CTMethodEntry,
+    CustomMethodSettings,
+    MethodEntry,
+    MRIMethodEntry,
+    MRIScenario,
+    ScenarioSettings,
+    TunedSettings,
+)
+from medrecon.config.files import load_settings, settings_of
+from medrecon.errors import InputError
+
+__all__ = ["Schedule", "load_benchmark", "make_schedule", "scenario_images", "with_settings"]
+
+AnyMethodEntry = TypeVar("AnyMethodEntry", MRIMethodEntry, CTMethodEntry)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The cases of a benchmark: those of one image stand together."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """All of them, in the order of problems, images and methods."""
+        return tuple(case for group in self.groups for case in group)
+
+
+def load_benchmark(path: Path, changes: Sequence[str] = ()) -> BenchmarkSettings:
+    """Read a configuration; files of tuned settings are looked for beside it.
+
+    Raises
+    ------
+    InputError
+        As `medrecon.config.files.load_settings`.
+    """
+    settings = load_settings(BenchmarkSettings, path, changes)
+    update: dict[str, object] = {}
+    if settings.mri is not None:
+        update["mri"] = settings.mri.model_copy(
+            update={"methods": tuple(_beside(m, path) for m in settings.mri.methods)}
+        )
+    if settings.ct is not None:
+        update["ct"] = settings.ct.model_copy(update={"methods": tuple(_beside(m, path) for m in settings.ct.methods)})
+    return settings.model_copy(update=update)
+
+
+def make_schedule(settings: BenchmarkSettings) -> Schedule:
+    """List the cases.
+
+    Raises
+    ------
+    InputError
+        If data, weights, tuned settings, the user's own code, LPIPS or the device are missing; the text says what gets them.
+    """
+    if settings.lpips:
+        require_lpips()
+    groups: list[Group] = []
+    for benchmark in (settings.mri, settings.ct):
+        if benchmark is None:
+            continue
+        for problem in benchmark.problems:
+            entries = [
+                _tuned(entry, problem)
+                for entry in benchmark.methods
+                if entry.problems is None or problem.name in entry.problems
+            ]
+            weights = [_known(entry, settings) for entry in entries]
+            groups += [
+                tuple(
+                    Case(problem, entry, item, settings.seed, settings.device, w, settings.lpips)
+                    for entry, w in zip(entries, weights, strict=True)
+                )
+                for item in scenario_images(problem, settings.images)
+                if entries
+            ]
+    return Schedule(tuple(groups))
+
+
+def scenario_images(problem: ScenarioSettings, images: int | None) -> list[ImageReference]:
+    """The images of a problem, at most so many.
+
+    Raises
+    ------
+    InputError
+        If data are missing; the text names the problem and the command that gets them.
+    """
+    try:
+        items = mri_images(problem.data) if isinstance(problem, MRIScenario) else ct_images(problem.data)
+    except InputError as error:
+        raise InputError(f"problem '{problem.name}': {error}") from error
+    return [items[index] for index in spread(len(items), images)]
+
+
+def with_settings(entry: AnyMethodEntry, values: Mapping[str, object], origin: str) -> AnyMethodEntry:
+    """The method with values for its settings; they complete those it has.
+
+    Raises
+    ------
+    InputError
+        If one is given already, unknown, or out of its range.
+    """
+    given = entry.method.model_dump(exclude_none=True, by_alias=True)
+    twice = sorted(set(given) & set(values))
+    if twice:
+        raise InputError(
+            f"{origin}: gives {twice[0]} of '{entry.name}', and the configuration does too; leave it out of one"
+        )
+    method = settings_of(type(entry.method), {**given, **values}, f"{origin}: {entry.name}")
+    return entry.model_copy(update={"method": method})
+
+
+def _beside(entry: AnyMethodEntry, path: Path) -> AnyMethodEntry:
+    return entry if entry.tuned is None else entry.model_copy(update={"tuned": path.parent / entry.tuned})
+
+
+def _known(entry: MethodEntry, settings: BenchmarkSettings) -> str | None:
+    """The fingerprint of a method, which is built once, so that what is wrong with it is found early."""
+    try:
+        build(entry, settings.device)
+        return fingerprint(entry)
+    except InputError as error:
+        if isinstance(entry.method, CustomMethodSettings):
+            raise InputError(f"method '{entry.name}': {error}") from error
+        raise
+
+
+def _tuned(entry: MethodEntry, problem: ScenarioSettings) -> MethodEntry:
+    if entry.tuned is None:
+        return entry
+    wanted = problem.tuned_as or problem.name
+    command = f"`medrecon tune '{entry.name}' CONFIG --problem '{wanted}' --output {entry.tuned}` makes it"
+    if not entry.tuned.is_file():
+        raise InputError(f"{entry.tuned}: there is no such file of tuned settings of '{entry.name}'; {command}")
+    found = load_settings(TunedSettings, entry.tuned).tuned
+    match = next((one for one in found if (one.method, one.problem) == (entry.name, wanted)), None)
+    if match is None:
+        raise InputError(f"{entry.tuned}: holds nothing for '{entry.name}' on '{wanted}'; {command}")
+    if match.kind != entry.method.kind.value:
+        raise InputError(
+            f"{entry.tuned}: '{entry.name}' was tuned as {match.kind}, and is {entry.method.kind.value} here; {command}"
+        )
+    values, origin = dict(match.settings), str(entry.tuned)
+    if isinstance(entry, MRIMethodEntry):
+        return with_settings(entry, values, origin)
+    return with_settings(entry, values, origin)

@@ -1,0 +1,1 @@
+"""CT: sinograms, the scanners that measure them, their units and photons."""

@@ -1,0 +1,295 @@
+"""Sinograms of any origin: HDF5 with the data set `sinogram`, or NumPy's `.npy`, and the geometry that belongs to them.
+
+The geometry comes from a file that is named, from the attributes of the HDF5 file (`geometry`, a YAML text, or each of its
+keys), or from a YAML file of the same name beside it, in this order.
+"""
+
+import operator
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medrecon.data.ct.attenuation import AttenuationUnit
+from medrecon.data.ct.geometry_files import KEYS, CTScan, geometry_text, parse_geometry, read_geometry
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.writing import atomic_file, hdf5_file
+from medrecon.errors import InputError
+
+__all__ = ["SinogramFile", "Sinograms", "require_line_integrals", "write_sinograms"]
+
+_WANTED = "one with the data set `sinogram`, LoDoPaB's observations, or a .npy with --geometry"
+
+
+class Sinograms(Protocol):
+    """Sinograms of one scanner, read one at a time: `sinograms[i]` gives a `SinogramSample`."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def scan(self) -> CTScan: ...
+    @property
+    def unit(self) -> AttenuationUnit: ...
+    @property
+    def has_target(self) -> bool: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> SinogramSample: ...
+    def raw(self, index: int) -> Tensor:
+        """Read one sinogram, `(angle, detector)` float32, as it is, nothing checked."""
+        ...
+
+
+class SinogramFile:
+    """A file of sinograms `(angle, detector)` or `(n, angle, detector)`, dimensionless line integrals `-log(I / I0)`.
+
+    No handle is held between reads.
+
+    Parameters
+    ----------
+    path : path-like
+        `.npy`, or HDF5 with the data set `sinogram`, and `target`, images `(y, x)` or `(n, y, x)` in 1/mm, where there are any.
+    geometry : path-like, optional
+        A geometry file; it stands above what the file itself says.
+
+    Raises
+    ------
+    InputError
+        If the file or its geometry cannot be read, or they contradict each other. What is wrong with one sinogram alone is raised
+        when that is read.
+    """
+
+    unit = AttenuationUnit.PER_MM
+
+    def __init__(self, path: str | os.PathLike[str], geometry: str | os.PathLike[str] | None = None) -> None:
+        self.path = Path(path)
+        self._is_array = self.path.suffix.lower() == ".npy"
+        attributes: Mapping[str, object] = {}
+        target: tuple[int, ...] | None = None
+        if self._is_array:
+            array = _map(self.path)
+            shape, dtype = array.shape, array.dtype
+        else:
+            with open_hdf5(self.path, _WANTED) as file:
+                data = file.get("sinogram")
+                if not isinstance(data, h5py.Dataset):
+                    raise InputError(
+                        f"{self.path}: no data set `sinogram`, it holds {', '.join(file) or 'nothing'}; give {_WANTED}"
+                    )
+                shape, dtype = data.shape, data.dtype
+                attributes = {**dict(file.attrs), **dict(data.attrs)}
+                target = file["target"].shape if "target" in file else None
+        self.notes: tuple[str, ...] = (str(_plain(attributes["notes"])),) if "notes" in attributes else ()
+        self._flat = len(shape) == 2
+        self.shape = _require_sinograms(self.path, shape, dtype)
+        self.scan = self._find_scan(attributes, geometry)
+        self._require_fit(geometry)
+        self.has_target = target is not None
+        if target is not None:
+            self._require_target(target)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[SinogramSample]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> SinogramSample:
+        index = self._require_index(index)
+        sinogram = self.raw(index)
+        require_line_integrals(sinogram, self._place(index))
+        target = self._read("target", index) if self.has_target else None
+        if target is not None and not bool(target.isfinite().all()):
+            raise InputError(f"{self._place(index)}: `target` holds NaN or infinite values; mend or remove it")
+        return SinogramSample(
+            sinogram=sinogram,
+            geometry=self.scan.geometry,
+            grid=self.scan.grid,
+            target=target,
+            unit=self.unit,
+            photons=self.scan.photons,
+            name=self.path.name,
+            index=index,
+        )
+
+    def raw(self, index: int) -> Tensor:
+        """Read one sinogram, `(angle, detector)` float32, as it is, nothing checked."""
+        return self._read("sinogram", self._require_index(index))
+
+    def _read(self, name: str, index: int) -> Tensor:
+        try:
+            if self._is_array:
+                array = _map(self.path)
+                return _float32(array if self._flat else array[index])
+            with open_hdf5(self.path, _WANTED) as file:
+                data = file[name]
+                return _float32(data[()] if len(data.shape) == 2 else data[index])
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{self._place(index)}: cannot be read, the file is damaged; fetch it again ({error})"
+            ) from error
+
+    def _require_index(self, index: int) -> int:
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.path} has {len(self)} sinograms, got index {index}")
+        return index % len(self)
+
+    def _place(self, index: int) -> str:
+        return f"{self.path}: slice {index} (of {len(self)}, counted from 0)"
+
+    def _find_scan(self, attributes: Mapping[str, object], geometry: str | os.PathLike[str] | None) -> CTScan:
+        if geometry is not None:
+            return read_geometry(geometry)
+        if "geometry" in attributes:
+            return parse_geometry(_plain(attributes["geometry"]), f"{self.path}: attribute `geometry`")
+        if "beam" in attributes:
+            said = {key: _plain(attributes[key]) for key in KEYS if key in attributes}
+            return parse_geometry({"n_bins": self.shape[2], **said}, f"{self.path}: attributes")
+        for suffix in (".yaml", ".yml"):
+            if (beside := self.path.with_suffix(suffix)).is_file():
+                return read_geometry(beside)
+        raise InputError(
+            f"{self.path}: nothing says how the sinogram was measured; give --geometry FILE, a YAML file with the keys beam, "
+            "angles, n_bins, spacing"
+        )
+
+    def _require_fit(self, geometry: str | os.PathLike[str] | None) -> None:
+        if self.shape[1:] == self.scan.geometry.shape:
+            return
+        hint = "; the axes may be swapped" if self.shape[:0:-1] == self.scan.geometry.shape else ""
+        raise InputError(
+            f"{self.path}: the sinogram is (angle, detector) = {self.shape[1:]}, and the geometry"
+            f"{'' if geometry is None else f' of {geometry}'} has {self.scan.geometry.shape}{hint}; make them agree"
+        )
+
+    def _require_target(self, shape: tuple[int, ...]) -> None:
+        grid = self.scan.grid.shape
+        if shape not in ((self.shape[0], *grid), *([grid] if self.shape[0] == 1 else [])):
+            raise InputError(
+                f"{self.path}: `target` is {shape}, and the sinograms and their grid take ({self.shape[0]}, {grid[0]}, {grid[1]}); "
+                "say the target's `grid` in the geometry, or remove it"
+            )
+
+
+def require_line_integrals(sinogram: Tensor, place: str) -> None:
+    """Refuse a sinogram with values that no measurement gives; `place` stands before the reason.
+
+    Raises
+    ------
+    InputError
+        If a value is NaN or infinite.
+    """
+    wrong = ~sinogram.isfinite()
+    if not bool(wrong.any()):
+        return
+    view, k = (int(number) for number in wrong.nonzero()[0])
+    kinds = [
+        f"{int(count)} {name}"
+        for name, count in (
+            ("NaN", sinogram.isnan().sum()),
+            ("minus infinity", sinogram.isneginf().sum()),
+            ("infinite", sinogram.isposinf().sum()),
+        )
+        if int(count)
+    ]
+    raise InputError(
+        f"{place}: the line integrals are not all finite ({', '.join(kinds)}; first at angle {view}, bin {k}); a ray of no photons "
+        "has no logarithm: floor the counts before it, or leave this slice out"
+    )
+
+
+def write_sinograms(
+    path: str | os.PathLike[str],
+    sinograms: Iterable[Tensor],
+    scan: CTScan,
+    *,
+    targets: Iterable[Tensor] | None = None,
+    attributes: Mapping[str, str | int | float] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write sinograms `(angle, detector)` as the file that `SinogramFile` reads, its geometry a YAML text among the attributes.
+
+    Sinograms and targets `(y, x)`, in 1/mm, are taken in turn, so that no more than one of each is held.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written (see `atomic_file`).
+    ValueError
+        If there is no sinogram, or one is not of the geometry's shape, or a target not of the grid's.
+    """
+    with atomic_file(path, overwrite=overwrite) as temporary, hdf5_file(temporary) as output:
+        pairs = ((one, None) for one in sinograms) if targets is None else zip(sinograms, targets, strict=True)
+        for sinogram, target in pairs:
+            _require_shape("sinogram", sinogram, scan.geometry.shape)
+            output.append("sinogram", sinogram.to(torch.float32))
+            if target is not None:
+                _require_shape("target", target, scan.grid.shape)
+                output.append("target", target.to(torch.float32))
+        if "sinogram" not in output.file:
+            raise ValueError("write_sinograms takes at least one sinogram, got none")
+        text = geometry_text(scan)
+        output.reserve(2 * len(text))
+        output.file["sinogram"].attrs["unit"] = "dimensionless"
+        for name, value in {"geometry": text, **(attributes or {})}.items():
+            output.file.attrs[name] = value
+
+
+def _require_shape(name: str, values: Tensor, shape: tuple[int, int]) -> None:
+    if tuple(values.shape) != shape or values.is_complex():
+        raise ValueError(f"write_sinograms takes a real {name} of {shape}, got {tuple(values.shape)} {values.dtype}")
+
+
+def _map(path: Path) -> NDArray[Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: does not exist; check its name") from None
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or 'cannot be read').lower()}; check it") from error
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: is no .npy file of numbers, or cut short ({error}); write it again") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: is an archive of arrays; save one array with numpy.save")
+    return array
+
+
+def _require_sinograms(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int, int]:
+    if dtype.kind in "iub":
+        raise InputError(
+            f"{path}: the sinogram is {dtype}, which looks like counts of photons; give line integrals, "
+            "-log(counts / counts without object)"
+        )
+    if dtype.kind != "f" or len(shape) not in (2, 3):
+        raise InputError(
+            f"{path}: the sinogram is {shape} {dtype}, it takes real (angle, detector) or (n, angle, detector)"
+        )
+    if 0 in shape:
+        raise InputError(f"{path}: the sinogram is {shape}, there is nothing in it; export it again")
+    n, angles, bins = shape if len(shape) == 3 else (1, *shape)
+    return n, angles, bins
+
+
+def _float32(values: NDArray[Any]) -> Tensor:
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
+        return torch.from_numpy(np.array(values, dtype=np.float32))
+
+
+def _plain(value: object) -> Any:
+    """An HDF5 attribute as Python values."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, np.ndarray):
+        return [_plain(one) for one in value] if value.ndim else _plain(value[()])
+    return value.item() if isinstance(value, np.generic) else value

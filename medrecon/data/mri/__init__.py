@@ -1,0 +1,1 @@
+"""MRI: raw k-space, how it is sampled, its noise, its coils."""

@@ -1,0 +1,333 @@
+"""Read raw k-space in the format of the fastMRI data set, one slice at a time.
+
+Zbontar et al., fastMRI: An Open Dataset and Benchmarks for Accelerated MRI, arXiv:1811.08839.
+"""
+
+import operator
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.mri.fastmri_header import FastMRIHeader, parse_header, scan_geometry
+from medrecon.errors import InputError
+
+__all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
+
+_WANTED = "a file in the format of fastMRI (.h5)"
+COMPLEX_FIELDS = (("r", "i"), ("re", "im"), ("real", "imag"))
+TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
+STRAY_ZEROS = 0.1  # so many zeros among the samples of acquired lines are rounding, more are a pattern of points
+HEADER_SLACK = 2  # lines by which the zero-filled edge of k-space may exceed the header's
+
+
+@dataclass(frozen=True, eq=False)
+class KSpaceSample:
+    """One slice as it was measured.
+
+    Parameters
+    ----------
+    kspace : Tensor
+        complex64 `(coil, ky, kx)`, zero where not sampled; the readout runs along ky.
+    sampled : Tensor
+        bool, `(kx,)` for whole phase-encoding lines, else `(ky, kx)`: the samples that were acquired.
+    target : Tensor or None
+        float32 `(y, x)`, the reconstruction that the file holds.
+    matrix : tuple
+        (y, x) to crop images to.
+    name, slice_index : str, int
+        The name of the file, without its folder, and the place of the slice in it.
+    maximum : float or None
+        The largest value of the volume's target, as the file says.
+    oversampling : float
+        That of the readout, along ky.
+    padding : tuple
+        (left, right): lines outside left <= kx < right were never acquired by the scanner, but filled with zeros.
+    """
+
+    kspace: torch.Tensor
+    sampled: torch.Tensor
+    target: torch.Tensor | None
+    matrix: tuple[int, int]
+    name: str
+    slice_index: int
+    maximum: float | None
+    oversampling: float
+    padding: tuple[int, int]
+
+    @property
+    def true_acceleration(self) -> float:
+        """Samples the scanner could have acquired, padding left aside, over those it did; 1 for a full scan."""
+        reachable = self.sampled[..., self.padding[0] : self.padding[1]]
+        return reachable.numel() / int(reachable.sum())
+
+    @property
+    def fully_sampled(self) -> bool:
+        """Whether nothing but padding, and the end of an asymmetric readout, is missing."""
+        lines = self.sampled[..., self.padding[0] : self.padding[1]]
+        return bool(lines.all() if lines.ndim == 1 else lines[lines.any(dim=1)].all())
+
+
+class FastMRIFile:
+    """A fastMRI file: its header and what is known of all slices; `file[i]` reads one slice, `len(file)` counts them.
+
+    No handle is held between reads, so that a file may be pickled, and shared with forked workers.
+
+    Parameters
+    ----------
+    path : path-like
+        The file. The data set `kspace`, `(slice, coil, ky, kx)` or `(slice, ky, kx)`, is required; `ismrmrd_header`,
+        `mask`, `reconstruction_rss` or `reconstruction_esc` and the attributes of fastMRI are used where they exist.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is of another kind, or contradicts itself. What is wrong with one slice alone (NaN,
+        infinite values, no signal, damage) is raised when that slice is read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with open_hdf5(self.path, _WANTED) as file:
+            kspace = _require_kspace(self.path, file)
+            self.rank, self.dtype = len(kspace.shape), kspace.dtype
+            slices, coils, ky, kx = kspace.shape if self.rank == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
+            self.shape: tuple[int, int, int, int] = (slices, coils, ky, kx)
+            self.target_name = next((name for name in TARGETS[self.rank] if name in file), None)
+            target = None if self.target_name is None else self._require_target(file[self.target_name])
+            self.mask_shape = self._require_mask(file["mask"]) if "mask" in file else None
+            self.has_header = "ismrmrd_header" in file
+            header = self._read_header(file) if self.has_header else None
+            attributes = dict(file.attrs)
+        geometry = scan_geometry((ky, kx), header, target)
+        header = header or FastMRIHeader(encoded_matrix=(ky, kx, 1), recon_matrix=(*geometry.matrix, 1))
+        self.header = replace(
+            header,
+            acquisition=_text(attributes.get("acquisition", header.acquisition)),
+            patient_id=_text(attributes.get("patient_id", header.patient_id)),
+        )
+        self.maximum, self.norm = (_number(attributes.get(name)) for name in ("max", "norm"))
+        self.matrix, self.oversampling, self.padding = geometry.matrix, geometry.oversampling, geometry.padding
+        self.notes = geometry.notes
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[KSpaceSample]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> KSpaceSample:
+        index = self._require_index(index)
+        kspace, mask, target = self._read(index)
+        peak = torch.view_as_real(kspace).abs().amax(dim=0).amax(dim=-1)  # NaN and infinities stay, nothing underflows
+        if not peak.isfinite().all():
+            count = int((~peak.isfinite()).sum())
+            raise InputError(
+                f"{self._place(index)}: k-space is NaN or infinite at {count} samples; leave this slice out"
+            )
+        if not peak.any():
+            raise InputError(f"{self._place(index)}: k-space is zero everywhere; leave this slice out")
+        sampled = detect_sampling(peak)
+        if mask is not None:
+            sampled = _lines_if_whole(mask & (sampled if sampled.ndim == mask.ndim else _grid(sampled, peak.shape)))
+            if not sampled.any():
+                raise InputError(f"{self._place(index)}: k-space is zero wherever `mask` says it was sampled")
+            if peak[~_grid(sampled, peak.shape)].any():
+                kspace = kspace * sampled
+        if target is not None and not target.isfinite().all():
+            raise InputError(f"{self._place(index)}: `{self.target_name}` holds NaN or infinite values; fetch it again")
+        return KSpaceSample(
+            kspace=kspace,
+            sampled=sampled,
+            target=target,
+            matrix=self.matrix,
+            name=self.path.name,
+            slice_index=index,
+            maximum=self.maximum,
+            oversampling=self.oversampling,
+            padding=_settle_padding(sampled, self.padding),
+        )
+
+    def raw(self, index: int) -> torch.Tensor:
+        """Read k-space of one slice, complex64 `(coil, ky, kx)`, as it is: no mask applied, nothing checked."""
+        return self._read(self._require_index(index))[0]
+
+    def _read(self, index: int) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        mask = target = None
+        try:
+            with open_hdf5(self.path, _WANTED) as file:
+                kspace = _complex64(file["kspace"][index])
+                if self.mask_shape is not None:
+                    per_slice = self.mask_shape[0] == -1
+                    values = file["mask"][index] if per_slice else file["mask"][()]
+                    mask = torch.from_numpy(values.reshape(self.mask_shape[per_slice:]) != 0)
+                if self.target_name is not None:
+                    target = torch.from_numpy(np.ascontiguousarray(file[self.target_name][index], dtype=np.float32))
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{self._place(index)}: cannot be read, the file is damaged; fetch it again ({error})"
+            ) from error
+        if target is not None and target.shape != self.matrix:
+            top, start = ((n - m) // 2 for n, m in zip(target.shape, self.matrix, strict=True))
+            target = target[top : top + self.matrix[0], start : start + self.matrix[1]].contiguous()
+        return torch.from_numpy(kspace.reshape(self.shape[1:])), mask, target
+
+    def _require_index(self, index: int) -> int:
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.path} has {len(self)} slices, got index {index}")
+        return index % len(self)
+
+    def _place(self, index: int) -> str:
+        return f"{self.path}: slice {index} (of {len(self)}, counted from 0)"
+
+    def _require_target(self, target: h5py.Dataset) -> tuple[int, int]:
+        slices = self.shape[0]
+        if len(target.shape) != 3 or target.shape[0] != slices or 0 in target.shape or target.dtype.kind not in "fiu":
+            got = f"{target.shape} {target.dtype}"
+            raise InputError(
+                f"{self.path}: `{self.target_name}` is {got}, a target is ({slices}, y, x) real; remove or mend it"
+            )
+        return target.shape[1], target.shape[2]
+
+    def _require_mask(self, mask: h5py.Dataset) -> tuple[int, ...]:
+        """Return the shape to read a mask in: (kx,) or (ky, kx), after a -1 where each slice has its own."""
+        slices, _, ky, kx = self.shape
+
+        def are(wanted: tuple[int, ...]) -> bool:
+            return [n for n in mask.shape if n != 1] == [n for n in wanted if n != 1]
+
+        if mask.dtype.kind in "bfiu":
+            for wanted in ((kx,), (ky, kx)):
+                if are(wanted):
+                    return wanted
+            for wanted in ((kx,), (ky, kx)):
+                if are((slices, *wanted)) and mask.shape[0] == slices:
+                    return (-1, *wanted)
+        takes = f"({kx},), a value for each line, or ({ky}, {kx}), one for each sample"
+        raise InputError(f"{self.path}: `mask` is {mask.shape} {mask.dtype}, k-space takes {takes}; remove or mend it")
+
+    def _read_header(self, file: h5py.File) -> FastMRIHeader:
+        try:
+            return parse_header(_text(file["ismrmrd_header"][()]))
+        except (ValueError, TypeError, OSError) as error:
+            message = f"`ismrmrd_header` cannot be read: {error}; mend it, or remove it to let the sizes be guessed"
+            raise InputError(f"{self.path}: {message}") from error
+
+
+def find_fastmri_files(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files among inputs, and the sorted `*.h5` and `*.hdf5` of folders, or of their subfolders if none.
+
+    Raises
+    ------
+    InputError
+        If an input does not exist, a folder holds no such file, or there is no input.
+    """
+    found: list[Path] = []
+    for path in map(Path, inputs):
+        try:
+            path.stat()
+        except OSError as error:
+            raise InputError(f"{path}: {(error.strerror or 'cannot be read').lower()}; check its name") from None
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = _hdf5_files(path.iterdir()) or _hdf5_files(path.rglob("*"))
+        if not inside:
+            raise InputError(f"{path}: holds no *.h5 or *.hdf5 file; name a file, or another folder")
+        found.extend(inside)
+    if not found:
+        raise InputError("no input: name a file or a folder of *.h5 files")
+    return list(dict.fromkeys(found))
+
+
+def detect_sampling(peak: torch.Tensor) -> torch.Tensor:
+    """Return which samples were acquired, from the largest magnitude `(ky, kx)` over the coils: zero means not.
+
+    The answer is `(kx,)` where whole lines are missing or present, but for stray zeros; else `(ky, kx)`.
+    """
+    occupied = peak > 0
+    block = occupied.any(dim=1, keepdim=True) & occupied.any(dim=0, keepdim=True)
+    holes = int(block.sum()) - int(occupied.sum())
+    return _lines_if_whole(block if holes <= STRAY_ZEROS * int(block.sum()) else occupied)
+
+
+def _lines_if_whole(sampled: torch.Tensor) -> torch.Tensor:
+    return sampled[0] if sampled.ndim == 2 and bool((sampled == sampled[0]).all()) else sampled
+
+
+def _grid(sampled: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    return sampled.expand(shape)
+
+
+def _settle_padding(sampled: torch.Tensor, said: tuple[int, int] | None) -> tuple[int, int]:
+    """Return (left, right) around the acquired lines: what the header says, corrected by what k-space holds.
+
+    A line with a signal was acquired, whatever the header says. Zeros at the edges of an unbroken run of lines are
+    padding where they are few: up to `HEADER_SLACK` a side beyond the header's, up to half of all where it is silent.
+    """
+    lines = sampled if sampled.ndim == 1 else sampled.any(dim=0)
+    there = lines.nonzero()
+    first, stop, n_lines = int(there[0]), int(there[-1]) + 1, lines.numel()
+    left, right = said or (0, n_lines)
+    left, right = min(left, first), max(right, stop)
+    whole = first <= n_lines // 2 < stop and bool(lines[first:stop].all())
+    few = max(first - left, right - stop) <= HEADER_SLACK if said else 2 * (stop - first) >= n_lines
+    return (first, stop) if whole and few else (left, right)
+
+
+def _require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:
+    keys = ", ".join(file) or "nothing"
+    kspace = file.get("kspace")
+    if not isinstance(kspace, h5py.Dataset):
+        hint = "; raw ISMRMRD data are of another format, convert them first" if "dataset" in file else ""
+        raise InputError(
+            f"{path}: no data set `kspace`, it holds {keys}{hint or '; give a file in the format of fastMRI'}"
+        )
+    shape, dtype = kspace.shape, kspace.dtype
+    if dtype.kind != "c" and dtype.names not in COMPLEX_FIELDS:
+        hint = "join its last axis to complex numbers" if shape and shape[-1] == 2 else "give raw data, not images"
+        raise InputError(f"{path}: `kspace` is {shape} {dtype}, k-space is complex; {hint}")
+    if shape is None or len(shape) not in TARGETS:
+        raise InputError(
+            f"{path}: `kspace` is {shape}, it takes (slice, coil, ky, kx), or (slice, ky, kx) of a single coil"
+        )
+    if 0 in shape:
+        raise InputError(f"{path}: `kspace` is {shape}, there is nothing in it; fetch or export it again")
+    return kspace
+
+
+def _complex64(values: NDArray[Any]) -> NDArray[np.complex64]:
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
+        if values.dtype.names is None:
+            return np.ascontiguousarray(values, dtype=np.complex64)
+        both = np.empty(values.shape, np.complex64)
+        both.real, both.imag = (values[name] for name in values.dtype.names)
+        return both
+
+
+def _hdf5_files(paths: Iterator[Path]) -> list[Path]:
+    return sorted(p for p in paths if p.suffix in (".h5", ".hdf5") and not p.name.startswith(".") and p.is_file())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
+    except (TypeError, ValueError, IndexError):
+        return None
+    return number if np.isfinite(number) else None

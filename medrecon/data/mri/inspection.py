@@ -1,0 +1,271 @@
+"""Look through a fastMRI file, slice by slice, and say what is in it and what is wrong with it."""
+
+import math
+import os
+from dataclasses import dataclass, replace
+from statistics import median
+
+import torch
+
+from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.mri.masks import SamplingMask
+from medrecon.errors import InputError
+
+__all__ = ["Inspection", "Sampling", "SliceReport", "inspect_file", "lines"]
+
+OUTER = 0.1  # the share of k-space, at either end of both axes, that is taken to hold noise alone
+LEAST_NOISE_SAMPLES = 256
+NORMAL_MAD = 0.6744897501960817  # median of the magnitude of a standard normal variable
+DEAD_COIL = 1e-6  # of the median energy of the coils
+OUTLIER_HIGH, OUTLIER_LOW = 30.0, 1e-3  # times the largest, the smallest energy of the neighboring slices
+SPIKE_RATIO, SPIKE_NOISE, SPIKE_PEAK = 10.0, 30.0, 1e-4  # to the neighboring lines, the noise, the largest sample
+SPIKE_REACH = 4  # rows that count as near in a neighboring line
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """What one slice holds; `energy` is the sum of squared magnitudes, `noise` the standard deviation per component."""
+
+    index: int
+    energy: float = 0.0
+    peak: float = 0.0
+    noise: float | None = None
+    dead_coils: tuple[int, ...] = ()
+    spikes: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What the first good slice acquired; `calibration` counts lines, or the samples (ky, kx) of a square."""
+
+    fully_sampled: bool
+    true_acceleration: float
+    calibration: int | tuple[int, int]
+    spacing: int | None
+    lines: int
+    points: bool
+    varies: bool
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file holds, plain values only: `dataclasses.asdict` gives what `json.dumps` takes.
+
+    Pairs are (y, x), lengths millimeters, `noise` the standard deviation of the real or imaginary part of one sample;
+    `problems` says what is wrong and what to do, `notes` what was assumed.
+    """
+
+    path: str
+    slices: int
+    coils: int
+    kspace: tuple[int, int]
+    dtype: str
+    matrix: tuple[int, int]
+    oversampling: float
+    field_of_view: tuple[float, float] | None
+    acquisition: str
+    has_header: bool
+    has_mask: bool
+    target: str | None
+    padding: tuple[int, int]
+    sampling: Sampling | None
+    noise: float | None
+    peak: float
+    reports: tuple[SliceReport, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def inspect_file(path: str | os.PathLike[str]) -> Inspection:
+    """Read a file of raw k-space slice by slice and report what it holds, the faults of single slices included.
+
+    Raises
+    ------
+    InputError
+        If the file as a whole cannot be read.
+    """
+    file = FastMRIFile(path)
+    slices, coils, ky, kx = file.shape
+    reports, patterns, first = [], set(), None
+    for index in range(slices):
+        try:
+            sample = file[index]
+        except InputError as error:
+            reports.append(SliceReport(index, problem=str(error).removeprefix(f"{file.path}: ")))
+            continue
+        reports.append(_inspect_slice(sample))
+        patterns.add(sample.sampled.numpy().tobytes())
+        first = first or (_sampling(sample), sample.padding)
+        del sample
+    sampling, padding = first or (None, file.padding or (0, kx))
+    if sampling is not None and len(patterns) > 1:
+        sampling = replace(sampling, varies=True)
+    noises = [report.noise for report in reports if report.noise is not None]
+    fov = file.header.recon_fov
+    return Inspection(
+        path=str(file.path),
+        slices=slices,
+        coils=coils,
+        kspace=(ky, kx),
+        dtype=str(file.dtype),
+        matrix=file.matrix,
+        oversampling=file.oversampling,
+        field_of_view=fov and (fov[0], fov[1]),
+        acquisition=file.header.acquisition,
+        has_header=file.has_header,
+        has_mask=file.mask_shape is not None,
+        target=file.target_name,
+        padding=padding,
+        sampling=sampling,
+        noise=median(noises) if noises else None,
+        peak=max(report.peak for report in reports),
+        reports=tuple(reports),
+        problems=_problems(reports, coils),
+        notes=file.notes,
+    )
+
+
+def lines(inspection: Inspection) -> list[str]:
+    """Say an inspection in words, a fact a line; problems come last, each after "PROBLEM: "."""
+    i = inspection
+    (ky, kx), (left, right) = i.kspace, i.padding
+    text = [
+        i.path,
+        f"{_count(i.slices, 'slice')}, {_count(i.coils, 'coil')}, k-space {ky} x {kx} (ky, kx), {i.dtype}",
+        f"image {i.matrix[0]} x {i.matrix[1]} (y, x) after the crop; readout oversampled {i.oversampling:g}x",
+    ]
+    if i.field_of_view is not None:
+        text.append(f"field of view {i.field_of_view[0]:g} x {i.field_of_view[1]:g} mm")
+    if i.acquisition:
+        text.append(f"acquisition {i.acquisition}")
+    edges = [f"{first} to {stop - 1}" for first, stop in ((0, left), (right, kx)) if first < stop]
+    if edges:
+        text.append(f"padding: lines {' and '.join(edges)} are zero-filled, the scanner never acquired them")
+    if i.sampling is not None:
+        text.append(_sampling_words(i.sampling, right - left) + (", as its mask says" if i.has_mask else ""))
+    if i.noise is not None:
+        ratio = f"; the largest sample is {i.peak / i.noise:.3g} times as large" if i.noise > 0 else ""
+        text.append(
+            f"noise: standard deviation {i.noise:.3g} per real or imaginary part, from the edge of k-space{ratio}"
+        )
+    text.append(f"target: {i.target}" if i.target else "target: none")
+    text.extend(f"note: {note}" for note in i.notes)
+    text.extend(f"PROBLEM: {problem}" for problem in i.problems)
+    return text if i.problems else [*text, "nothing wrong was found"]
+
+
+def _inspect_slice(sample: KSpaceSample) -> SliceReport:
+    kspace = sample.kspace
+    # In double precision, and of values near one: squares of float32 leave its range.
+    peak = float(torch.view_as_real(kspace).abs().max())
+    energies = torch.stack([(coil.abs().double() / peak).square().sum() for coil in kspace])
+    dead = (energies <= DEAD_COIL * energies.median()).nonzero().flatten()
+    noise = _noise(sample)
+    return SliceReport(
+        index=sample.slice_index,
+        energy=float(energies.sum()) * peak**2,
+        peak=float(kspace.abs().max()),
+        noise=noise,
+        dead_coils=tuple(dead.tolist()),
+        spikes=_spikes(sample, noise or 0.0),
+    )
+
+
+def _noise(sample: KSpaceSample) -> float | None:
+    """Estimate the noise of the median coil from the median magnitude in the corners of k-space.
+
+    The edges of the readout's field of view hold less noise than its middle, for the receiver's filter, so that an image's
+    empty margin is no better place. What signal reaches the corners is counted as noise: an upper bound.
+    """
+    ky, (left, right) = sample.kspace.shape[-2], sample.padding
+    whole = sample.sampled.expand(sample.kspace.shape[-2:])
+    rows, columns = _outer(ky, 0, ky), _outer(whole.shape[-1], left, right)
+    place = whole & rows[:, None] & columns
+    if int(place.sum()) < LEAST_NOISE_SAMPLES:
+        place = whole & (rows[:, None] | columns)
+    if not place.any():
+        return None
+    parts = torch.view_as_real(sample.kspace[:, place]).flatten(1).abs()
+    spread = parts.median(dim=1).values / NORMAL_MAD
+    alive = spread[spread > 0]
+    return float(alive.median()) if alive.numel() else 0.0
+
+
+def _outer(size: int, first: int, stop: int) -> torch.Tensor:
+    position = torch.arange(size)
+    width = max(1, math.ceil(OUTER * (stop - first)))
+    return (position < first + width) | (position >= stop - width)
+
+
+def _spikes(sample: KSpaceSample, noise: float) -> int:
+    """Count samples outside the center of k-space that tower above the lines on either side, as sparks leave them.
+
+    What an object leaves is as bright in the next line, within a few rows. Where that line was not acquired, nothing
+    is said.
+    """
+    magnitude = sample.kspace.abs().amax(dim=0)
+    ky, kx = magnitude.shape
+    whole = sample.sampled.expand(ky, kx)
+    near = torch.nn.functional.max_pool2d(magnitude[None], (2 * SPIKE_REACH + 1, 1), 1, (SPIKE_REACH, 0))[0]
+    beside = torch.maximum(near[:, :-2], near[:, 2:])
+    known = whole[:, :-2] & whole[:, 2:]
+    y, x = torch.arange(ky)[:, None] - ky // 2, torch.arange(kx) - kx // 2
+    away = (2 * y / ky) ** 2 + (2 * x / kx) ** 2 > 0.25**2
+    least = max(SPIKE_NOISE * noise, SPIKE_PEAK * float(magnitude.max()))
+    tall = magnitude[:, 1:-1] > (SPIKE_RATIO * beside).clamp_min(least)
+    return int((tall & known & away[:, 1:-1]).sum())
+
+
+def _sampling(sample: KSpaceSample) -> Sampling:
+    mask = SamplingMask(sample.sampled, "detected")
+    return Sampling(
+        fully_sampled=sample.fully_sampled,
+        true_acceleration=sample.true_acceleration,
+        calibration=mask.calibration,
+        spacing=1 if sample.fully_sampled else mask.spacing,
+        lines=int((sample.sampled if sample.sampled.ndim == 1 else sample.sampled.any(dim=0)).sum()),
+        points=sample.sampled.ndim == 2,
+        varies=False,
+    )
+
+
+def _problems(reports: list[SliceReport], coils: int) -> tuple[str, ...]:
+    bad = [report.problem for report in reports if report.problem]
+    good = [report for report in reports if not report.problem]
+    found = bad if good else [*bad[:1], f"no slice of {len(reports)} can be used; fetch or export the file again"]
+    for coil in range(coils):
+        dead = [report.index for report in good if coil in report.dead_coils]
+        if dead:
+            where = "every slice" if len(dead) == len(good) else _some("slice", dead)
+            found.append(f"coil {coil} is silent in {where}; it adds nothing, leave it out")
+    for place, report in enumerate(good):
+        beside = [other.energy for other in good[max(0, place - 2) : place] + good[place + 1 : place + 3]]
+        if beside and not OUTLIER_LOW * min(beside) <= report.energy <= OUTLIER_HIGH * max(beside):
+            times = report.energy / median(beside)
+            found.append(f"slice {report.index} has {times:.3g} times the energy of its neighbors; look at its image")
+    if spiky := [report.index for report in good if report.spikes]:
+        total = sum(report.spikes for report in good)
+        found.append(f"{_count(total, 'spike')} in k-space, in {_some('slice', spiky)}: expect stripes in the image")
+    return tuple(found)
+
+
+def _sampling_words(sampling: Sampling, reachable: int) -> str:
+    if sampling.fully_sampled:
+        return f"fully sampled: {sampling.lines} of {reachable} lines"
+    unit = f"{sampling.lines} of {reachable} lines" + (", each in part" if sampling.points else "")
+    square = sampling.calibration
+    center = _count(square, "calibration line") if isinstance(square, int) else f"calibration {square[0]} x {square[1]}"
+    spacing = "irregular spacing" if sampling.spacing is None else f"one line in {sampling.spacing} outside them"
+    words = f"undersampled: {unit}, true acceleration {sampling.true_acceleration:.2f}, {center}"
+    words += "" if sampling.points else f", {spacing}"
+    return words + (" (first slice; others differ)" if sampling.varies else "")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
+def _some(word: str, numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
+    return f"{word}{'' if len(numbers) == 1 else 's'} {shown}"

@@ -1,0 +1,136 @@
+"""Check that a data set is what its manifest says, and name the file that is not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from medrecon.data.sets.cache import dataset_folder, dataset_home, sha256_of
+from medrecon.data.sets.fetch import RECORD, path, read_record
+from medrecon.data.sets.manifest import Manifest, Registration, Split, Stack, load_manifest
+from medrecon.errors import InputError
+
+__all__ = ["verify"]
+
+
+def verify(name: str, folder: Path | None = None) -> list[str]:
+    """Return what is wrong with the data set `name`, a line for each file; an empty list if nothing is.
+
+    The files of a fetched set must have the sha256 that they had when they were made. Every HDF5 file must open and
+    hold the data sets of its split, of the right kind; of a stack, every file must be there, with as many arrays of the
+    shape as it should have, of which the first and the last are read. Splits of which no file is there were not obtained, and are
+    passed over.
+
+    Parameters
+    ----------
+    name
+        The data set.
+    folder
+        Where it lies; without it, where `path` says.
+
+    Raises
+    ------
+    InputError
+        If the data set, or the folder, is not there.
+    """
+    manifest = load_manifest(name)
+    if folder is None:
+        folder = dataset_folder(name) if (dataset_home(name) / RECORD).is_file() else path(name)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is not a folder; give the one that holds {_patterns(manifest)}")
+    record = [] if isinstance(manifest.source, Registration) else _record_problems(folder)
+    return [*record, *_split_problems(manifest, folder)]
+
+
+def _patterns(manifest: Manifest) -> str:
+    return ", ".join(split.pattern for split in manifest.splits)
+
+
+def _record_problems(folder: Path) -> Iterator[str]:
+    record = read_record(folder)
+    if record is None:
+        if (folder.parent / RECORD).exists():
+            yield f"{folder.parent / RECORD}: damaged; fetch the data set again"
+        return
+    for name, stated in record["files"].items():  # type: ignore[attr-defined]
+        file = folder / name
+        if not file.is_file():
+            yield f"{file}: missing"
+        elif file.stat().st_size != stated["bytes"]:
+            yield f"{file}: has {file.stat().st_size} bytes, not {stated['bytes']}"
+        elif sha256_of(file) != stated["sha256"]:
+            yield f"{file}: its contents changed since it was fetched (another sha256); delete it and fetch again"
+
+
+def _split_problems(manifest: Manifest, folder: Path) -> Iterator[str]:
+    found = False
+    for split in manifest.splits:
+        files = sorted(folder.glob(split.pattern)) or sorted(folder.glob(f"*/{split.pattern}"))
+        found = found or bool(files)
+        if files and split.stack is not None:
+            yield from _stack_problems(files, split, split.stack)
+            continue
+        if files and split.count is not None and len(files) != split.count:
+            remedy = "are all its archives unpacked?" if len(files) < split.count else "what else is there?"
+            yield f"{folder / split.pattern}: {len(files)} files, and {split.name} has {split.count}; {remedy}"
+        for file in files:
+            if problem := _file_problem(file, split):
+                yield f"{file}: {problem}"
+    if not found:
+        archives = [file.name for file in manifest.files if (folder / file.name).is_file()]
+        hint = f"unpack {', '.join(archives)}" if archives else f"the files are expected as {_patterns(manifest)}"
+        yield f"{folder}: holds no file of {manifest.name}; {hint}"
+
+
+def _stack_problems(files: list[Path], split: Split, stack: Stack) -> Iterator[str]:
+    """Say what is wrong with the numbered files of a split, which hold so many arrays each."""
+    folder, there = files[0].parent, {file.name: file for file in files}
+    for number in range(stack.files):
+        name = split.pattern.replace("*", f"{number:03d}")
+        if name not in there:
+            yield f"{folder / name}: missing; unpack or fetch {split.name} again"
+            continue
+        file = there.pop(name)
+        if problem := _file_problem(file, split) or _stack_problem(file, split, (stack.length(number), *stack.shape)):
+            yield f"{file}: {problem}"
+    for stray in there.values():
+        yield f"{stray}: is none of the {stack.files} files of {split.name}; move it elsewhere"
+
+
+def _stack_problem(file: Path, split: Split, shape: tuple[int, ...]) -> str | None:
+    """Look at the shapes in a file, and at its first and last array."""
+    try:
+        with h5py.File(file, "r") as opened:
+            for name in split.datasets:
+                data = opened[name]
+                if data.shape != shape or data.dtype.kind != "f":
+                    return f"{name} is {data.shape} {data.dtype}, not {shape} float32; fetch the file again"
+                if not all(np.isfinite(data[index]).all() for index in (0, -1)):
+                    return f"{name} holds NaN or infinite values; fetch the file again"
+    except (OSError, RuntimeError) as error:
+        return f"is damaged ({' '.join(str(error).split())}); fetch it again"
+    return None
+
+
+def _file_problem(file: Path, split: Split) -> str | None:
+    try:
+        with h5py.File(file, "r") as opened:
+            absent = [name for name in split.datasets if not isinstance(opened.get(name), h5py.Dataset)]
+            if absent:
+                return f"holds no {', '.join(absent)}; a file of {split.name} has {', '.join(split.datasets)}"
+            return _kspace_problem(opened) if "kspace" in split.datasets else None
+    except OSError as error:
+        return f"cannot be read as HDF5, and may be cut short ({' '.join(str(error).split())})"
+
+
+def _kspace_problem(opened: h5py.File) -> str | None:
+    """Return what is wrong with the k-space `([slice, coil,] ky, kx)` of an open file and the images beside it."""
+    kspace = opened["kspace"]
+    if kspace.dtype.kind != "c" or kspace.ndim not in (3, 4):
+        return f"kspace is {kspace.shape} {kspace.dtype}, not complex (slice, [coil,] ky, kx)"
+    for name in ("reconstruction_rss", "reconstruction_esc"):
+        images = opened.get(name)
+        if images is not None and (images.ndim != 3 or len(images) != len(kspace)):
+            return f"{name} is {images.shape}, and there are {len(kspace)} slices"
+    return None

@@ -1,0 +1,51 @@
+"""MRI: simulated scans of phantoms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import tee
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medrecon.config import PhantomName, SimulationSettings
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.fastmri_header import make_header
+from medrecon.data.mri.simulation import Simulation, simulate_volume
+from medrecon.data.mri.writing import write_fastmri
+from medrecon.data.phantoms.mri_phantoms import brain_volume, shepp_logan_volume
+from medrecon.problem import full_reconstruction
+from medrecon.progress import Progress, silent
+
+__all__ = ["simulate_kspace"]
+
+
+def simulate_kspace(
+    output: Path, settings: SimulationSettings, *, overwrite: bool = False, progress: Progress = silent
+) -> None:
+    """Write the scan of a phantom as a fully sampled file in the format of fastMRI, with its target.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    phantom = brain_volume() if settings.phantom is PhantomName.BRAIN else shepp_logan_volume()
+    ny, nx = settings.size
+    scan = Simulation(phantom, (ny, nx), settings.slices, settings.coils, settings.snr, settings.seed)
+    header = make_header((2 * ny, nx), (ny, nx), acquisition=f"simulated {settings.phantom}", patient_id="phantom")
+    slices, copies = tee(_told(simulate_volume(scan), progress, output.name, settings.slices))
+    targets = (_full_image(kspace, (ny, nx)) for kspace in copies)
+    write_fastmri(output, slices, header=header, targets=targets, overwrite=overwrite)
+
+
+def _told(slices: Iterable[Tensor], progress: Progress, name: str, count: int) -> Iterator[Tensor]:
+    for done, kspace in enumerate(slices, start=1):
+        yield kspace
+        progress(name, done, count)
+
+
+def _full_image(kspace: Tensor, matrix: tuple[int, int]) -> Tensor:
+    lines = torch.ones(kspace.shape[-1], dtype=torch.bool)
+    return full_reconstruction(KSpaceSample(kspace, lines, None, matrix, "", 0, None, 2.0, (0, kspace.shape[-1])))

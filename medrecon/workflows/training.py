@@ -1,0 +1,260 @@
+"""From the settings of a training run to its objects, and through the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, assert_never
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import nn
+
+from medrecon.config.files import settings_of
+from medrecon.config.training import (
+    AdamSettings,
+    AdamWSettings,
+    ConstantRateSettings,
+    CosineRateSettings,
+    LossTerm,
+    OptimizerSettings,
+    RmsPropSettings,
+    ScheduleSettings,
+    StepRateSettings,
+    TrainingSettings,
+)
+from medrecon.device import DeviceName
+from medrecon.errors import InputError
+from medrecon.networks import compile_unets, emulates_bfloat16
+from medrecon.progress import Progress, silent
+from medrecon.training.cost import CostEstimate, estimate_cost
+from medrecon.training.loop import train
+from medrecon.training.losses import L1Loss, Loss, MSELoss, SSIMLoss, WeightedSum
+from medrecon.training.schedules import ConstantRate, CosineRate, Schedule, StepRate
+from medrecon.training.state import Position, RunFolder
+from medrecon.training.task import Recipe, Task
+from medrecon.weights.card import find_weights, make_card
+from medrecon.weights.checkpoint import differences, load_into, read_checkpoint, read_metadata
+from medrecon.weights.networks import FAMILIES, build_network, operator_family, read_card
+from medrecon.workflows.training_data import build_training_sets, describe_data
+
+__all__ = ["build_card", "build_loss", "build_task", "open_accelerator", "train_network"]
+
+_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+#: What may be changed when a run is resumed, without another result up to where it stood.
+_FREE = (
+    "name",
+    "data.folder",
+    "optimizer.rate",
+    "training.clip",
+    "training.epochs",
+    "training.max_steps",
+    "training.patience",
+    "training.save_every",
+    "training.workers",
+    "training.compile",
+    "training.channels_last",
+    "network.recompute",
+)
+
+
+def _say_nothing(line: str) -> None:
+    """Say nothing."""
+    del line
+
+
+def build_task(settings: TrainingSettings) -> Task:
+    """Make the network, its weights from the seed, and all that it is trained with.
+
+    Raises
+    ------
+    InputError
+        If data are missing or at fault.
+    """
+    training, validation = build_training_sets(settings.data, settings.training.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.training.seed)
+        network = build_network(settings.network, operator_family(settings.data))
+    if settings.training.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if settings.training.compile:
+        compile_unets(network)
+    return Task(
+        network=network,
+        optimizer=_optimizer(settings.optimizer, network),
+        loss=build_loss(settings),
+        schedule=_schedule(settings.schedule),
+        training=training,
+        validation=validation,
+        recipe=Recipe(**settings.training.model_dump(exclude={"precision", "compile", "channels_last"})),
+        savings=_savings(settings),
+    )
+
+
+def build_loss(settings: TrainingSettings) -> Loss:
+    """Make the sum that is minimized."""
+    return WeightedSum(tuple((term.weight, _loss(term)) for term in settings.loss))
+
+
+def build_card(settings: TrainingSettings) -> dict[str, Any]:
+    """Say what will have been trained; see `medrecon.weights.card`."""
+    data, split = describe_data(settings.data)
+    configuration = settings.model_dump(mode="json")
+    normalization = " ".join(f"{key}={value}" for key, value in configuration["data"]["normalization"].items())
+    family = operator_family(settings.data)
+    return make_card(configuration, operator=family, normalization=normalization, split=split, data=data)
+
+
+def open_accelerator(precision: str, device: DeviceName | None = None) -> Accelerator:
+    """Take the devices: those of `torchrun`, else one GPU if there is one, else the CPU."""
+    if device is DeviceName.CUDA and not torch.cuda.is_available():
+        raise InputError("--device cuda: no CUDA device is available to PyTorch; leave it out to compute on the CPU")
+    wanted = _PRECISIONS[precision]
+    on_cpu = device is DeviceName.CPU or not torch.cuda.is_available()
+    if on_cpu and precision == "fp16":
+        raise InputError("training.precision: fp16 takes a GPU, and this is the CPU; take bf16 or fp32")
+    if (
+        AcceleratorState._shared_state and AcceleratorState().mixed_precision != wanted
+    ):  # of a run before, in this process
+        AcceleratorState._reset_state()
+    # Not told of the CPU, it would not see the other processes on it.
+    return Accelerator(mixed_precision=wanted, cpu=on_cpu)
+
+
+def train_network(
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    weights: str | None = None,
+    device: DeviceName | None = None,
+    say: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
+) -> Position:
+    """Train as the settings say, into `folder`; the plan is told first.
+
+    A new run begins with random weights, or with `weights`: a name of `medrecon weights list`, or a file. The card names them, with
+    their data where these are others, and those that they had begun with themselves.
+
+    Raises
+    ------
+    InputError
+        If data are missing, the folder holds a run already or none to resume, the weights are of another network, or training
+        cannot go on.
+    """
+    run, card = RunFolder(folder), build_card(settings)
+    changed = _require_folder(run, card, resume)
+    accelerator = open_accelerator(settings.training.precision, device)
+    task = build_task(settings)
+    if resume:
+        card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
+    elif weights is not None:
+        say_once = say if accelerator.is_main_process else _say_nothing
+        before = _start(task.network, settings, weights, say_once)
+        if before["data"] == card["data"]:
+            del before["data"]
+        card["started_from"] = before
+    plan: CostEstimate | None = None
+    if accelerator.is_main_process:
+        plan = estimate_cost(task, accelerator, run if resume else None)
+        if changed:
+            say(f"goes on with other settings than before: {'; '.join(changed)} now")
+        for line in (f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}", *plan.lines()):
+            say(line)
+        if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
+            say("this processor has no instructions for bfloat16, which is slower: set training.precision=fp32")
+    accelerator.wait_for_everyone()
+    return train(task, run, card, accelerator, resume=resume, plan=plan, progress=progress)
+
+
+def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Take weights over, and say which: their name, steps, data and split, and those that they had begun with themselves."""
+    path = find_weights(weights)
+    card, before = read_card(path)
+    family, wanted = operator_family(before.data), operator_family(settings.data)
+    if family != wanted:
+        raise InputError(
+            f"{path}: was trained on {FAMILIES[family]}, and the run is of {FAMILIES[wanted]}; take others"
+        )
+    load_into(network, read_checkpoint(path).tensors, str(path))
+    changed = differences(before.network.model_dump(mode="json"), settings.network.model_dump(mode="json"))
+    if changed:
+        say(f"begins with {path}, whose network is used otherwise: {'; '.join(changed)} now")
+    told = {key: card.get(key) for key in ("name", "trained_steps", "medrecon", "data")}
+    return told | {key: card[key] for key in ("started_from",) if key in card}
+
+
+def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> list[str]:
+    """Refuse a folder that a run cannot have, and return what is to be otherwise when it goes on."""
+    if not resume:
+        if run.last.exists():
+            raise InputError(f"{run.path}: holds a training run; go on with --resume, or give another --output")
+        if (kept := next((path for path in (run.best, run.card) if path.exists()), None)) is not None:
+            raise InputError(f"{kept}: are weights that a run would replace; give another --output")
+        return []
+    if not run.last.exists():
+        raise InputError(f"{run.path}: holds no run to go on with; leave out --resume")
+    before = _configuration(run.last)
+    changed = differences(before, card["configuration"])
+    lines = [line for line in changed if line.partition(":")[0] not in _FREE]
+    if lines:
+        raise InputError(
+            f"{run.last}: the run was started with other settings: {'; '.join(lines[:3])} now; make them agree"
+        )
+    return changed
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    """What a run was started with; keys that came later are at their defaults, which are what was done before."""
+    card = read_metadata(path)["card"]
+    try:
+        before = settings_of(TrainingSettings, card["configuration"], f"{path}: its card")
+    except InputError as error:
+        version = card.get("medrecon", "another version")
+        raise InputError(f"{error}; the run is of medrecon {version}: go on with that, or train anew") from error
+    return before.model_dump(mode="json")
+
+
+def _savings(settings: TrainingSettings) -> tuple[str, ...]:
+    """What takes less memory, in words, of what is not done already."""
+    training, network = settings.training, settings.network
+    return (
+        *([f"lower training.batch_size from {training.batch_size}"] if training.batch_size > 1 else []),
+        *(["set network.recompute=true"] if getattr(network, "recompute", True) is False else []),
+        *(["set training.precision=bf16"] if training.precision == "fp32" else []),
+        f"lower network.features from {network.features}",
+    )
+
+
+def _loss(term: LossTerm) -> Loss:
+    match term.kind:
+        case "l1":
+            return L1Loss()
+        case "mse":
+            return MSELoss()
+        case "ssim":
+            return SSIMLoss()
+        case _:
+            assert_never(term.kind)
+
+
+def _schedule(settings: ScheduleSettings) -> Schedule:
+    match settings:
+        case ConstantRateSettings():
+            return ConstantRate()
+        case StepRateSettings():
+            return StepRate(settings.every, settings.gamma)
+        case CosineRateSettings():
+            return CosineRate(settings.warmup, settings.floor)
+
+
+def _optimizer(settings: OptimizerSettings, network: nn.Module) -> torch.optim.Optimizer:
+    rate, decay, parameters = settings.rate, settings.weight_decay, network.parameters()
+    match settings:
+        case AdamSettings():
+            return torch.optim.Adam(parameters, rate, settings.betas, weight_decay=decay)
+        case AdamWSettings():
+            return torch.optim.AdamW(parameters, rate, settings.betas, weight_decay=decay)
+        case RmsPropSettings():
+            return torch.optim.RMSprop(parameters, rate, weight_decay=decay)

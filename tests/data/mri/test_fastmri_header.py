@@ -1,0 +1,140 @@
+import pytest
+
+from medrecon.data.mri.fastmri_header import (
+    EncodingLimits,
+    FastMRIHeader,
+    make_header,
+    parse_header,
+    scan_geometry,
+    write_header,
+)
+
+KNEE = """<?xml version="1.0" encoding="utf-8"?>
+<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+  <acquisitionSystemInformation><systemFieldStrength_T>2.8936</systemFieldStrength_T></acquisitionSystemInformation>
+  <encoding>
+    <encodedSpace>
+      <matrixSize><x>640</x><y>368</y><z>1</z></matrixSize>
+      <fieldOfView_mm><x>280</x><y>161.0000</y><z>4.5</z></fieldOfView_mm>
+    </encodedSpace>
+    <reconSpace>
+      <matrixSize><x>320</x><y>320</y><z>1</z></matrixSize>
+      <fieldOfView_mm><x>140</x><y>140</y><z>4.5</z></fieldOfView_mm>
+    </reconSpace>
+    <encodingLimits>
+      <kspace_encoding_step_1><minimum>0</minimum><maximum>331</maximum><center>166</center></kspace_encoding_step_1>
+    </encodingLimits>
+    <trajectory>cartesian</trajectory>
+  </encoding>
+</ismrmrdHeader>"""
+HEADER = parse_header(KNEE)
+
+
+def test_parses_a_knee_header() -> None:
+    expected = FastMRIHeader(
+        encoded_matrix=(640, 368, 1),
+        recon_matrix=(320, 320, 1),
+        encoded_fov=(280.0, 161.0, 4.5),
+        recon_fov=(140.0, 140.0, 4.5),
+        limits=EncodingLimits(0, 331, 166),
+        field_strength=2.8936,
+    )
+    assert parse_header(KNEE) == expected
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        KNEE.encode(),
+        KNEE.replace(' xmlns="http://www.ismrm.org/ISMRMRD"', ""),
+        KNEE.replace("http://www.ismrm.org/ISMRMRD", "urn:other"),
+        KNEE + "\0\0",
+    ],
+)
+def test_namespace_and_type_of_the_text_do_not_matter(xml: str | bytes) -> None:
+    assert parse_header(xml) == HEADER
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        HEADER,
+        FastMRIHeader((64, 32, 1), (32, 32, 1)),
+        make_header((64, 32), (32, 30), pixel=0.7, padding=(3, 29), acquisition="AXT2 <&>", patient_id="é"),
+    ],
+)
+def test_written_headers_come_back(header: FastMRIHeader) -> None:
+    assert parse_header(write_header(header)) == header
+
+
+@pytest.mark.parametrize(
+    ("xml", "words"),
+    [
+        ("<a>", "not XML"),
+        ("", "not XML"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]>" + KNEE.partition("?>")[2], "document type"),
+        (KNEE.replace("encodedSpace", "space"), "encodedSpace/matrixSize"),
+        (KNEE.replace("<x>320</x>", "<x>many</x>"), "reconSpace/matrixSize"),
+        (KNEE.replace("<x>640</x>", "<x>0</x>"), "encodedSpace/matrixSize"),
+    ],
+)
+def test_bad_headers_are_refused_in_words(xml: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_header(xml)
+
+
+def test_geometry_of_a_knee() -> None:
+    geometry = scan_geometry((640, 368), HEADER, (320, 320))
+    assert (geometry.matrix, geometry.oversampling, geometry.notes) == ((320, 320), 2.0, ())
+    assert geometry.padding == (368 // 2 - 166, 368 // 2 - 166 + 331 + 1)
+
+
+def test_padding_stays_centered_where_k_space_is_wider_than_the_header_says() -> None:
+    geometry = scan_geometry((640, 372), HEADER, (320, 320))
+    assert geometry.padding == (372 // 2 - 166, 372 // 2 - 166 + 332)
+    assert "encoded matrix" in geometry.notes[0]
+
+
+def test_padding_that_misses_the_center_is_not_used() -> None:
+    header = FastMRIHeader((64, 32, 1), (32, 32, 1), limits=EncodingLimits(0, 5, 16))
+    geometry = scan_geometry((64, 32), header, None)
+    assert geometry.padding is None
+    assert "leave out the center" in geometry.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("kspace", "target", "matrix", "oversampling"),
+    [
+        ((640, 368), (320, 300), (320, 300), 2.0),
+        ((640, 368), None, (320, 320), 2.0),
+        ((640, 213), None, (320, 213), 2.0),
+        ((256, 256), None, (256, 256), 1.0),
+    ],
+)
+def test_without_a_header_the_guess_is_said(
+    kspace: tuple[int, int], target: tuple[int, int] | None, matrix: tuple[int, int], oversampling: float
+) -> None:
+    geometry = scan_geometry(kspace, None, target)
+    assert (geometry.matrix, geometry.oversampling, geometry.padding) == (matrix, oversampling, None)
+    assert len(geometry.notes) == 1
+    assert "no header" in geometry.notes[0]
+
+
+def test_k_space_narrower_than_the_image_is_not_cropped_along_it() -> None:
+    geometry = scan_geometry((640, 213), HEADER, None)
+    assert geometry.matrix[0] == 320
+    assert geometry.matrix[1] <= 213
+    assert "larger than k-space" in geometry.notes[0]
+
+
+def test_an_interpolated_matrix_still_loses_the_oversampling() -> None:
+    header = FastMRIHeader((432, 216, 1), (512, 512, 1), (440.0, 220.0, 5.0), (220.0, 220.0, 5.0))
+    geometry = scan_geometry((432, 216), header, None)
+    assert (geometry.matrix, geometry.oversampling) == ((216, 216), 2.0)
+
+
+def test_make_header_refuses_what_cannot_be() -> None:
+    with pytest.raises(ValueError, match="within k-space"):
+        make_header((64, 32), (32, 33))
+    with pytest.raises(ValueError, match="padding"):
+        make_header((64, 32), (32, 32), padding=(17, 32))
