@@ -10,19 +10,13 @@ from typing import Annotated
 
 import typer
 
-from medrecon.commands.choices import chosen, parse_size, reject_options
+from medrecon.commands.command_options import given, parse_size, reject_options
 from medrecon.commands.console import progress, say
-from medrecon.config import CTPhantomName, CTSimulationSettings, PhantomName, SimulationSettings, settings_from
+from medrecon.config import CTPhantomName, CTSimulationSettings, MRIPhantomName, MRISimulationSettings, settings_from
 from medrecon.errors import InputError
+from medrecon.modality import Modality
 
 __all__ = ["inspect", "simulate"]
-
-
-class ModalityName(StrEnum):
-    """Kinds of scanner."""
-
-    MRI = "mri"
-    CT = "ct"
 
 
 class AnyPhantomName(StrEnum):
@@ -47,10 +41,10 @@ def inspect(
     Example: medrecon inspect scan.h5
     """
     from medrecon.data.ct.inspection import inspect_sinograms, sinogram_lines
-    from medrecon.data.modality import Format, find_format, open_sinograms
+    from medrecon.data.formats import find_format, open_sinograms
     from medrecon.data.mri.inspection import inspect_file, lines
 
-    if find_format(file) is Format.FASTMRI:
+    if find_format(file).modality is Modality.MRI:
         reject_options({"geometry": geometry}, f"an option of CT, and {file} holds k-space of MRI")
         scan = inspect_file(file)
         values, text = asdict(scan), lines(scan)
@@ -63,7 +57,7 @@ def inspect(
 
 def simulate(
     output: Annotated[Path, typer.Argument(metavar="OUT.h5", help="The file to write.")],
-    modality: Annotated[ModalityName, typer.Option(help="The scanner.")] = ModalityName.MRI,
+    modality: Annotated[Modality, typer.Option(help="The scanner.")] = Modality.MRI,
     phantom: Annotated[
         AnyPhantomName | None,
         typer.Option(help="MRI: brain (unless given) or shepp-logan; CT: abdomen (unless given) or shepp-logan."),
@@ -105,17 +99,17 @@ def simulate(
     of_ct = {"pixel": pixel, "views": views, "bins": bins, "geometry": geometry, "photons": photons}
     pixels = None if size is None else parse_size(size)
     common = {"phantom": phantom, "size": pixels, "slices": slices, "seed": seed}
-    settings: SimulationSettings | CTSimulationSettings
-    if modality is ModalityName.MRI:
+    settings: MRISimulationSettings | CTSimulationSettings
+    if modality is Modality.MRI:
         reject_options({"from": source, **of_ct}, "an option of --modality ct")
-        _require_phantom(phantom, PhantomName)
-        settings = settings_from(SimulationSettings, chosen({**common, **of_mri}))
+        _require_phantom(phantom, MRIPhantomName)
+        settings = settings_from(MRISimulationSettings, given({**common, **of_mri}))
     else:
         reject_options(of_mri, "an option of --modality mri")
         _require_phantom(phantom, CTPhantomName)
         if source is not None:
             reject_options({"phantom": phantom}, "another object than that of --from")
-        settings = settings_from(CTSimulationSettings, chosen({**common, **of_ct, "volume": source}))
+        settings = settings_from(CTSimulationSettings, given({**common, **of_ct, "volume": source}))
     from medrecon.workflows import simulate_file
 
     with progress() as bar:
@@ -129,8 +123,8 @@ def _require_phantom(phantom: StrEnum | None, names: type[StrEnum]) -> None:
         raise InputError(f"--phantom {phantom}: of this modality there are {', '.join(names)}; see --modality")
 
 
-def _words(output: Path, settings: SimulationSettings | CTSimulationSettings) -> list[str]:
-    if isinstance(settings, SimulationSettings):
+def _words(output: Path, settings: MRISimulationSettings | CTSimulationSettings) -> list[str]:
+    if isinstance(settings, MRISimulationSettings):
         ny, nx = settings.size
         count = "1 slice" if settings.slices == 1 else f"{settings.slices} slices"
         return [f"{output}: {count} of {ny} x {nx} pixels, {settings.coils} coils, the {settings.phantom} phantom"]

@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["modernize"]
 
 _KEYS = {"normalisation": "normalization", "licence": "license"}
-_KINDS: dict[str, str] = {}
+_KINDS = {"cgls": "tikhonov"}
 
 
 def modernize(values: Any, say: Callable[[str], None] | None = None) -> Any:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from medrecon._version import __version__
+from medrecon.results import Window
 
 __all__ = [
-    "HOUNSFIELD_WINDOWS",
     "Column",
     "Facts",
     "MethodImages",
@@ -29,29 +29,6 @@ Facts = Mapping[str, str | int | float]
 
 _WHITE = 0.998  # this quantile of the reference is white unless a window is given
 _MOST = 2**20  # numbers that a quantile is made of
-
-
-@dataclass(frozen=True)
-class Window:
-    """The values shown as black and as white, `low < high`, in the unit of the images."""
-
-    low: float
-    high: float
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"Window takes finite values low < high, got {self.low} and {self.high}")
-
-
-#: What is usual for the body, by level -+ half the width.
-HOUNSFIELD_WINDOWS = (
-    Window(-160, 240, "soft tissue"),
-    Window(0, 80, "brain"),
-    Window(-1350, 150, "lung"),
-    Window(-400, 1400, "bone"),
-    Window(-1000, 1000, "wide"),
-)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from medrecon.calibration.sinogram_noise import photon_noise
-from medrecon.config.learned import PrecisionName
+from medrecon.config.methods import PrecisionName
 from medrecon.config.training_data import LoDoPaBData, MRIData, PhantomCTData
 from medrecon.data.ct.photons import LODOPAB_PHOTONS
 from medrecon.data.ct.sinograms import SinogramSample

@@ -26,6 +26,7 @@ from medrecon.data.sets.lodopab_small import simulation_grid
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab
 from medrecon.problem import coil_problem, radon, sense_problem
+from medrecon.scans.masks import build_mask
 from medrecon.training.augmentation import Augmentation, Blur, ContrastAugmentation
 from medrecon.training.ct import Dose, PhantomSinograms, Remeasurement, Sinograms, SinogramTrainingSet
 from medrecon.training.curriculum import Curriculum
@@ -34,7 +35,6 @@ from medrecon.training.samples import TrainingSet
 from medrecon.training.simulated_brains import HeadScans
 from medrecon.weights.card import DataDescription, describe_manifest
 from medrecon.weights.networks import build_normalization
-from medrecon.workflows.mri import build_mask
 
 __all__ = ["build_held_set", "build_training_sets", "describe_data", "was_trained_on"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medrecon.config import PhantomName, SimulationSettings
+from medrecon.config import MRIPhantomName, MRISimulationSettings
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.simulation import Simulation, simulate_volume
@@ -22,7 +22,7 @@ __all__ = ["simulate_kspace"]
 
 
 def simulate_kspace(
-    output: Path, settings: SimulationSettings, *, overwrite: bool = False, progress: Progress = silent
+    output: Path, settings: MRISimulationSettings, *, overwrite: bool = False, progress: Progress = silent
 ) -> None:
     """Write the scan of a phantom as a fully sampled file in the format of fastMRI, with its target.
 
@@ -31,7 +31,7 @@ def simulate_kspace(
     InputError
         If the file cannot be written.
     """
-    phantom = brain_volume() if settings.phantom is PhantomName.BRAIN else shepp_logan_volume()
+    phantom = brain_volume() if settings.phantom is MRIPhantomName.BRAIN else shepp_logan_volume()
     ny, nx = settings.size
     scan = Simulation(phantom, (ny, nx), settings.slices, settings.coils, settings.snr, settings.seed)
     header = make_header((2 * ny, nx), (ny, nx), acquisition=f"simulated {settings.phantom}", patient_id="phantom")
