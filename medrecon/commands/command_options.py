@@ -169,7 +169,7 @@ class CommandOptions:
         return None
 
 
-def known_method(name: str, option: str = "--method") -> str:
+def known_method(name: str) -> str:
     """The name of a method today.
 
     Raises
@@ -181,7 +181,7 @@ def known_method(name: str, option: str = "--method") -> str:
         _LOG.warning("the method %s is called %s now", name, ALIASES[name])
     found = ALIASES.get(name, name)
     if found not in METHODS:
-        raise InputError(f"{option} {name}: there is no such method; there are {', '.join(METHODS)}")
+        raise InputError(f"--method {name}: there is no such method; there are {', '.join(METHODS)}")
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medrecon.commands.command_options import CommandOptions, known_method
 from medrecon.commands.console import expected, one_line
-from medrecon.config import LearnedSettings, ReconstructionSettings
+from medrecon.config import METHODS, LearnedSettings, ReconstructionSettings
 from medrecon.errors import InputError
 from medrecon.modality import Modality
 
@@ -65,7 +65,10 @@ class Compared:
             If there is no such method.
         """
         name, _, weights = text.partition("=")
-        return cls(text, known_method(name, "--compare"), weights or None)
+        try:
+            return cls(text, known_method(name), weights or None)
+        except InputError:
+            raise InputError(f"--compare {text}: takes METHOD or METHOD=WEIGHTS, of {', '.join(METHODS)}") from None
 
 
 def single_job(source: Path, output: Path, preview: Path | None) -> FileJob:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from medrecon.report.viewer_report import ViewerCase
     from medrecon.results import Reconstruction
 
-__all__ = ["Page", "open_page"]
+__all__ = ["Page", "numbers_of", "open_page"]
 
 _ENDINGS = (".html", ".htm")
 _BYTES = 2  # of a number in a page
@@ -109,7 +109,7 @@ def open_page(path: Path, jobs: Sequence[FileJob], *, overwrite: bool) -> Page:
     if path.suffix.lower() not in _ENDINGS:
         raise InputError(f"{path}: the report is an HTML file; name it *.html")
     _require_writable(path, overwrite)
-    images, residuals = (_BYTES * sum(sizes) for sizes in zip((0, 0), *map(_numbers, jobs), strict=True))
+    images, residuals = (_BYTES * sum(sizes) for sizes in zip((0, 0), *map(numbers_of, jobs), strict=True))
     if images > LARGEST_PAGE:
         raise InputError(
             f"{path}: would hold {images / 1e6:.0f} MB of images, and browsers open pages of up to {LARGEST_PAGE / 1e6:.0f} MB; "
@@ -129,7 +129,7 @@ def _require_writable(path: Path, overwrite: bool) -> None:
         raise _OnlyTriedError
 
 
-def _numbers(job: FileJob) -> tuple[int, int]:
+def numbers_of(job: FileJob) -> tuple[int, int]:
     """Of the images and the residuals of a file, at most; none of one that will be refused anyhow."""
     from medrecon.report.cases import pooled_shape
     from medrecon.scans import open_scan

@@ -158,7 +158,7 @@ def _scan_facts(report: Report) -> Facts:
 
 
 def _short(value: str | int | float | None) -> str | int | float | None:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _shared_notes(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -172,29 +172,31 @@ class SinogramScan:
         assert self.middle is not None
         warm_up(reconstruct, Radon(self.middle.grid, self.middle.geometry), device)
         together = max(1, min(_TOGETHER, _LARGEST // self.middle.sinogram.numel()))
-        for first in range(0, len(self.indices), together):
-            indices = self.indices[first : first + together]
-            samples = [self._read(index) for index in indices]
-            geometry, photons = geometry_words(samples[0].geometry), samples[0].photons
-            views, measured = samples[0].geometry.shape[0], self.file.scan.geometry.shape[0]
-            thinned = "" if views == measured else f"; {views} views of {measured}"
-            dose = "" if photons is None else f"{photons:.0f} photons per ray"
-            yield Posed(
-                indices=indices,
-                problem=ct_problem(samples, device=device),
-                samples=samples,
-                targets=[sample.target for sample in samples],
-                sentence=f"{geometry}{thinned}{dose and '; '}{dose}",
-                sampling=f"{views} views{dose and ', '}{dose}",
-                facts={
-                    "geometry": geometry,
-                    "views": views,
-                    "measured_views": measured,
-                    "photons": photons,
-                    "added_photons": self.acquisition.photons,
-                    "seed": None if self.acquisition.photons is None else self._seed,
-                },
-            )
+        firsts = range(0, len(self.indices), together)
+        return (self._posed(self.indices[first : first + together], device) for first in firsts)
+
+    def _posed(self, indices: range, device: torch.device) -> Posed:
+        samples = [self._read(index) for index in indices]
+        geometry, photons = geometry_words(samples[0].geometry), samples[0].photons
+        views, measured = samples[0].geometry.shape[0], self.file.scan.geometry.shape[0]
+        thinned = "" if views == measured else f"; {views} views of {measured}"
+        dose = "" if photons is None else f"{photons:.0f} photons per ray"
+        return Posed(
+            indices=indices,
+            problem=ct_problem(samples, device=device),
+            samples=samples,
+            targets=[sample.target for sample in samples],
+            sentence=f"{geometry}{thinned}{dose and '; '}{dose}",
+            sampling=f"{views} views{dose and ', '}{dose}",
+            facts={
+                "geometry": geometry,
+                "views": views,
+                "measured_views": measured,
+                "photons": photons,
+                "added_photons": self.acquisition.photons,
+                "seed": None if self.acquisition.photons is None else self._seed,
+            },
+        )
 
     def images(self, posed: Posed, x: Tensor) -> Tensor:
         images = posed.problem.display_image(x).to(torch.float32).cpu()

@@ -132,30 +132,32 @@ class KSpaceScan:
         return few if min(self.file.matrix) < LEAST_SCORED else ""
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
-        for index in self.indices:
-            sample, target = self._read(index, reconstruct)
-            start = time.perf_counter()
-            less, scale = scaled(sample)
-            problem = pose(less, reconstruct, device)
-            words = sampling_words(sample, "as acquired" if self.mask is None else self.mask.kind)
-            yield Posed(
-                indices=range(index, index + 1),
-                problem=problem,
-                samples=(sample,),
-                targets=(target,),
-                sentence=f"sampling {words}",
-                sampling=f"{sample.true_acceleration:.2f}x",
-                facts={
-                    "sampling": words,
-                    "mask": None
-                    if self.acquisition.mask is None
-                    else mask_facts(self.acquisition.mask, self.source.name),
-                    "true_acceleration": sample.true_acceleration,
-                    "coil_maps": problem.maps_origin,
-                },
-                scale=scale,
-                seconds=time.perf_counter() - start,
-            )
+        return (self._posed(index, reconstruct, device) for index in self.indices)
+
+    def _posed(self, index: int, reconstruct: Reconstructor, device: torch.device) -> Posed:
+        sample, target = self._read(index, reconstruct)
+        start = time.perf_counter()
+        less, scale = scaled(sample)
+        problem = pose(less, reconstruct, device)
+        seconds = time.perf_counter() - start
+        asked = self.acquisition.mask
+        words = sampling_words(sample, "as acquired" if self.mask is None else self.mask.kind)
+        return Posed(
+            indices=range(index, index + 1),
+            problem=problem,
+            samples=(sample,),
+            targets=(target,),
+            sentence=f"sampling {words}",
+            sampling=f"{sample.true_acceleration:.2f}x",
+            facts={
+                "sampling": words,
+                "mask": None if asked is None else mask_facts(asked, self.source.name),
+                "true_acceleration": sample.true_acceleration,
+                "coil_maps": problem.maps_origin,
+            },
+            scale=scale,
+            seconds=seconds,
+        )
 
     def images(self, posed: Posed, x: Tensor) -> Tensor:
         images = posed.problem.display_image(x).to(torch.float32).cpu()[None] * posed.scale

@@ -58,6 +58,7 @@ def reconstruct_file(
         for posed in scan.problems(reconstruct, device):
             loop.take(posed)
             progress(f"{source.name}: {settings.method.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
+            del posed  # before the next is read
         for name in scan.links():
             written.link(name)
         report = loop.report(settings, output, indices)
@@ -77,6 +78,7 @@ class _Loop:
     score: Score | None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    weights_notes: tuple[str, ...] = ()
 
     def take(self, posed: Posed) -> None:
         start = time.perf_counter()
@@ -90,7 +92,13 @@ class _Loop:
             if self.score is not None and result.target is not None:
                 self.score = self.score.add(result.image, result.target)
             if result.index == self.middle:
-                self.shown, self.posed = result, posed
+                self._tell_of(posed, result)
+
+    def _tell_of(self, posed: Posed, result: SliceResult) -> None:
+        """Keep of the middle image what is told of the whole, and nothing large besides."""
+        self.shown, self.sentence, self.sampling, self.facts = result, posed.sentence, posed.sampling, posed.facts
+        if isinstance(self.reconstruct, LearnedReconstructor):
+            self.weights_notes = tuple(self.scan.unlike_training(self.reconstruct, posed))
 
     def report(self, settings: ReconstructionSettings, output: Path | None, indices: range) -> Report:
         scan, reconstruct, rows_columns = self.scan, self.reconstruct, self.scan.written(self.shown.image).shape
@@ -101,9 +109,9 @@ class _Loop:
             output="" if output is None else str(output),
             method=settings.method.kind,
             parameters=parameters_of(reconstruct),
-            measured=self.posed.sentence,
-            sampling=self.posed.sampling,
-            facts=self.posed.facts,
+            measured=self.sentence,
+            sampling=self.sampling,
+            facts=self.facts,
             slices=len(indices),
             first_slice=indices[0],
             shape=(rows_columns[0], rows_columns[1]),
@@ -115,11 +123,10 @@ class _Loop:
             metrics=metrics,
             data_range=getattr(self.score, "data_range", None),
         )
-        notes = [*scan.notes, *self.notes, *score_notes]
         if isinstance(reconstruct, LearnedReconstructor):
             weights = reconstruct.weights
-            notes += scan.unlike_training(reconstruct, self.posed)
             report = replace(report, weights=weights.name, execution=str(weights.execution))
+        notes = (*scan.notes, *self.notes, *score_notes, *self.weights_notes)
         return replace(report, notes=tuple(dict.fromkeys(notes)))
 
     def _images(self, posed: Posed) -> tuple[Tensor, Tensor]:
