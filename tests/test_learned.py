@@ -334,6 +334,8 @@ def test_a_mask_without_calibration_lines_is_refused(weights: Mapping[str, Path]
 
 
 def test_methods_are_listed_with_their_needs() -> None:
-    listed = [line.split()[:2] for line in medrecon("methods").out.splitlines()]
-    for modality in ("MRI", "CT"):
-        assert all([modality, method] in listed for method in ("unet", "modl", "varnet", "primal-dual"))
+    out = medrecon("methods").out
+    assert all(f"MRI, CT  {method} " in out for method in ("unet", "modl", "varnet", "primal-dual"))
+    said = " ".join(out.split())
+    assert "no weights come with medrecon" in said
+    assert "--weights FILE" in said

@@ -89,7 +89,7 @@ def settings_from(kind: type[T], fields: Mapping[str, object]) -> T:
         option = f"--{name.replace('_', '-')}"
         if first["type"] == "extra_forbidden":
             place = [str(part) for part in first["loc"][:-1]]
-            where = " ".join(place[2:] if place[0] == "acquisition" else place)  # such as "method rss"
+            where = " ".join(place[2:] if place[:1] == ["acquisition"] else place)  # such as "method rss"
             raise InputError(f"{option}: the {where} has no {name.replace('_', ' ')}") from error
         raise InputError(f"{option} {message.removeprefix('Input ')}, got {first['input']}") from error
 

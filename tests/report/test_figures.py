@@ -162,4 +162,4 @@ def test_a_display_says_what_is_black_and_white() -> None:
     assert isinstance(DISPLAY, Display)
     hounsfield = display_in(AttenuationUnit.HOUNSFIELD)
     assert float(hounsfield.values(torch.tensor(0.02))) == pytest.approx(0.0, abs=1e-3)
-    assert [window.name for window in hounsfield.presets][0] == "soft tissue"
+    assert hounsfield.presets[0].name == "soft tissue"
