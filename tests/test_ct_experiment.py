@@ -13,12 +13,12 @@ from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, Grid, ParallelBeam
 from medrecon.operators import LinearOperator, Radon
-from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.ramp import Window
 from medrecon.reconstructors.sirt import Sirt
+from medrecon.reconstructors.tikhonov import Tikhonov
 from medrecon.scans.ct_work import warm_up
 from medrecon.workflows import build_ct_reconstructor, reconstruct_file, simulate_file
 from tests.sinogram_files import SCAN, write_scan

@@ -33,11 +33,11 @@ from medrecon.operators import Radon
 from medrecon.problem import ct_problem
 from medrecon.progress import Progress, silent
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.sirt import Sirt
+from medrecon.reconstructors.tikhonov import Tikhonov
 from medrecon.report.ct_summary import CTMetrics, CTReconstruction, CTReport, CTSliceResult
 from medrecon.scans.ct_work import CTWork, plan_sinograms, warm_up
 from medrecon.scans.learned_notes import ct_notes
