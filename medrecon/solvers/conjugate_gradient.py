@@ -14,9 +14,7 @@ from medrecon.solvers.state import State
 __all__ = ["conjugate_gradient"]
 
 _REFRESH = 50  # iterations: beyond those of every default (20) and every tuned setting (40), whose images stay the same to the bit
-_DRIFT = (
-    0.1  # of the residual: where its recurrence is off by more, the directions are no longer conjugate, and start anew
-)
+_DRIFT = 0.1  # of the residual: where its recurrence is off by more, the direction starts anew from the residual
 
 
 def conjugate_gradient(normal: LinearOperator, b: Tensor, x: Tensor) -> Iterator[State]:
@@ -49,11 +47,10 @@ def _iterate(normal: LinearOperator, b: Tensor, x: Tensor) -> Iterator[State]:
     steepest, indefinite = torch.zeros_like(squared), torch.zeros_like(squared, dtype=torch.bool)
     for number in count(1):
         q = normal(p)
-        along = space.inner(p, q)
-        curvature = _ratio(along, space.inner(p, p))
-        steepest = torch.maximum(steepest, curvature.abs())
-        indefinite = indefinite | (curvature < -rounding * steepest)
-        alpha = torch.where(indefinite, 0.0, _ratio(squared, along))
+        curvature, length = space.inner(p, q), space.inner(p, p)
+        steepest = torch.maximum(steepest, curvature / length)
+        indefinite = indefinite | (curvature < -rounding * steepest * length)
+        alpha = torch.where(indefinite, 0.0, _ratio(squared, curvature))
         x = _axpy(x, alpha, p)
         r = _axpy(r, -alpha, q)
         previous, squared = squared, space.inner(r, r)
@@ -69,7 +66,8 @@ def _iterate(normal: LinearOperator, b: Tensor, x: Tensor) -> Iterator[State]:
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
     """`a / b`, and 0 where `b` has vanished: an element that is solved stays where it is."""
-    return torch.where(b > 0, a / torch.where(b > 0, b, 1.0), 0.0)
+    positive = b > 0
+    return torch.where(positive, a / torch.where(positive, b, 1.0), 0.0)
 
 
 def _axpy(x: Tensor, scalars: Tensor, p: Tensor) -> Tensor:
