@@ -14,7 +14,6 @@ from medrecon.errors import InputError
 from medrecon.geometry import Arc, Grid, ParallelBeam
 from medrecon.modality import Modality
 from medrecon.operators import LinearOperator, Radon
-from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from medrecon.operators import Composition, LinearOperator, Mask
+from medrecon.operators import LinearOperator, Mask
 
 __all__ = ["measurement_noise", "noise_level"]
 
@@ -54,8 +54,7 @@ def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
 def measurement_noise(y: Tensor, A: LinearOperator) -> Tensor:
     """The `noise_level` of the measurements `y` of `A`, of shape `batch`; 0 for what is not masked k-space."""
     batch = y.shape[: y.ndim - A.range.ndim]
-    factors = A.factors if isinstance(A, Composition) else (A,)
-    masks = [factor for factor in factors if isinstance(factor, Mask)]
+    masks = [factor for factor in A.factors if isinstance(factor, Mask)]
     if len(masks) != 1:
         return y.abs().new_zeros(batch)
     pattern = masks[0].pattern

@@ -19,13 +19,13 @@ from medrecon.functionals import GroupL1, LeastSquares
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import Diagonal, Gradient, Radon
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.scaling import projection_unit
 from medrecon.reconstructors.sirt import Sirt
 from medrecon.reconstructors.subsets import view_blocks
+from medrecon.reconstructors.tikhonov import Tikhonov
 from tests.solvers.dense import Matrix
 
 METHODS: dict[str, Reconstructor] = {
