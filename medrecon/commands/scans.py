@@ -46,14 +46,14 @@ def inspect(
 
     Example: medrecon inspect scan.h5
     """
-    from medrecon.data.ct.inspection import inspect_sinograms, sinogram_lines
     from medrecon.data.modality import Format, find_format, open_sinograms
-    from medrecon.data.mri.inspection import inspect_file, lines
+    from medrecon.scans.ct_inspection import inspect_sinograms, sinogram_lines
+    from medrecon.scans.mri_inspection import inspect_kspace, kspace_lines
 
     if find_format(file) is Format.FASTMRI:
         reject_options({"geometry": geometry}, f"an option of CT, and {file} holds k-space of MRI")
-        scan = inspect_file(file)
-        values, text = asdict(scan), lines(scan)
+        scan = inspect_kspace(file)
+        values, text = asdict(scan), kspace_lines(scan)
     else:
         found = inspect_sinograms(open_sinograms(file, geometry))
         values, text = {"modality": "ct", **asdict(found)}, sinogram_lines(found)
@@ -134,8 +134,8 @@ def _words(output: Path, settings: SimulationSettings | CTSimulationSettings) ->
         ny, nx = settings.size
         count = "1 slice" if settings.slices == 1 else f"{settings.slices} slices"
         return [f"{output}: {count} of {ny} x {nx} pixels, {settings.coils} coils, the {settings.phantom} phantom"]
-    from medrecon.data.ct.inspection import geometry_words, grid_words
     from medrecon.data.ct.sinogram_files import SinogramFile
+    from medrecon.data.ct.words import geometry_words, grid_words
 
     file = SinogramFile(output)
     what = f"the {settings.phantom} phantom" if settings.volume is None else str(settings.volume)

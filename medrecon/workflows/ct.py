@@ -23,8 +23,8 @@ from medrecon.config import (
 )
 from medrecon.coverage import coverage, truncation
 from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, image_in_unit
-from medrecon.data.ct.inspection import geometry_words, truncation_words
 from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.ct.words import geometry_words, truncation_words
 from medrecon.data.modality import open_sinograms
 from medrecon.device import require_device
 from medrecon.errors import InputError
