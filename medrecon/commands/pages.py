@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from medrecon.commands.console import complain
 from medrecon.commands.plans import Plan, fault_of
 from medrecon.errors import InputError
+from medrecon.words import counted
 
 if TYPE_CHECKING:
     from medrecon.progress import Progress
@@ -88,7 +89,7 @@ class Page:
         if not self.cases:
             return False
         several = len(self.cases) + len(self.failed) > 1
-        title = f"Reconstructions of {len(self.cases)} files" if several else f"Reconstruction of {self.cases[0].name}"
+        title = f"Reconstructions of {counted(len(self.cases), 'file')}" if several else f"Reconstruction of {self.cases[0].name}"
         tables = (table_of_cases(self.cases, self.failed),) if several else ()
         write_html(self.path, ViewerReport(title, tuple(self.cases), tables), overwrite=self.overwrite)
         return True

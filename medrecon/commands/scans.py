@@ -14,6 +14,7 @@ from medrecon.commands.choices import chosen, parse_size, reject_options
 from medrecon.commands.console import progress, say
 from medrecon.config import CTPhantomName, CTSimulationSettings, PhantomName, SimulationSettings, settings_from
 from medrecon.errors import InputError
+from medrecon.words import counted
 
 __all__ = ["inspect", "simulate"]
 
@@ -132,15 +133,14 @@ def _require_phantom(phantom: StrEnum | None, names: type[StrEnum]) -> None:
 def _words(output: Path, settings: SimulationSettings | CTSimulationSettings) -> list[str]:
     if isinstance(settings, SimulationSettings):
         ny, nx = settings.size
-        count = "1 slice" if settings.slices == 1 else f"{settings.slices} slices"
-        return [f"{output}: {count} of {ny} x {nx} pixels, {settings.coils} coils, the {settings.phantom} phantom"]
+        slices, coils = counted(settings.slices, "slice"), counted(settings.coils, "coil")
+        return [f"{output}: {slices} of {ny} x {nx} pixels, {coils}, the {settings.phantom} phantom"]
     from medrecon.data.ct.sinogram_files import SinogramFile
     from medrecon.data.ct.words import geometry_words, grid_words
 
     file = SinogramFile(output)
     what = f"the {settings.phantom} phantom" if settings.volume is None else str(settings.volume)
     dose = "no noise" if file.scan.photons is None else f"{file.scan.photons:g} photons per ray"
-    count = "1 sinogram" if len(file) == 1 else f"{len(file)} sinograms"
     scan = file.scan
-    lines = [f"{output}: {count} of {what}, {grid_words(scan.grid)}, {dose}", geometry_words(scan.geometry)]
+    lines = [f"{output}: {counted(len(file), 'sinogram')} of {what}, {grid_words(scan.grid)}, {dose}", geometry_words(scan.geometry)]
     return lines + [f"note: {note}" for note in file.notes]

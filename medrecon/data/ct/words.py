@@ -3,6 +3,7 @@
 import math
 
 from medrecon.geometry import Geometry, Grid, ParallelBeam
+from medrecon.words import counted
 
 __all__ = ["geometry_words", "grid_words", "truncation_words"]
 
@@ -12,8 +13,8 @@ def geometry_words(geometry: Geometry) -> str:
     n_angles, n_bins = geometry.shape
     shift = f", offset by {geometry.offset:g} mm" if geometry.offset else ""
     first, last = (math.degrees(list(geometry.angles)[k]) for k in (0, -1))
-    views = f"{n_angles} views from {first:.4g} to {last:.4g} degrees"
-    bins = f"{n_bins} bins of {geometry.spacing:.4g} mm{shift}"
+    views = f"{counted(n_angles, 'view')} from {first:.4g} to {last:.4g} degrees"
+    bins = f"{counted(n_bins, 'bin')} of {geometry.spacing:.4g} mm{shift}"
     if isinstance(geometry, ParallelBeam):
         return f"parallel beam: {views}, {bins}"
     distances = f"source {geometry.source_distance:g} mm and detector {geometry.detector_distance:g} mm from the center"
