@@ -110,7 +110,7 @@ class _Run:
                 try:
                     with explain_misfit():
                         scores = validate(task.network, task.loss, task.validation, self.accelerator)
-                except (InputError, KeyboardInterrupt):
+                except (InputError, KeyboardInterrupt, SystemExit):
                     if not self._enough(position):  # a run that is over would never be validated
                         self.save(position, self.card)
                     raise
