@@ -87,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             status = TERMINATED
         except BrokenPipeError:
             status = UNEXPECTED
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of the pipe when it ends
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # or Python complains of the pipe when it ends
         if (ended := _ENDED.get(status)) is not None:
             complain(f"{ended}; what was being written is left out, files finished before are kept")
         raise SystemExit(status)

@@ -126,7 +126,10 @@ def describe_data(data: DataSettings) -> tuple[DataDescription, str]:
         case BrainSmallData():
             return describe_manifest("brain-small"), "by subject: trained on images of train, chosen on validation"
         case PhantomMRIData() | PhantomCTData():
-            return _GENERATED, f"trained on {counted(data.train, 'phantom')}, chosen on {counted(data.validation, 'other')}"
+            return (
+                _GENERATED,
+                f"trained on {counted(data.train, 'phantom')}, chosen on {counted(data.validation, 'other')}",
+            )
 
 
 @dataclass(frozen=True)
