@@ -13,10 +13,12 @@ import typer.main
 from medrecon._version import __version__
 from medrecon.commands import about, benchmark, data, demo, reconstruct, scans, train, tune, weights
 from medrecon.commands.console import complain, expected, say
+from medrecon.commands.termination import Terminated, exit_on_sigterm
 
 __all__ = ["app", "main"]
 
-OK, UNEXPECTED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+OK, UNEXPECTED, USER_ERROR, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+_ENDED = {INTERRUPTED: "interrupted", TERMINATED: "told to end"}
 
 
 def _print_version(asked: bool) -> None:
@@ -67,21 +69,30 @@ _import.command("fastmri")(weights.import_fastmri)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program and leave it: 0 done, 2 something the user can mend, 130 interrupted, 1 a fault of medrecon's own."""
+    """Run the program and leave it.
+
+    The status is 0 where all was done, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM, and 1 for a fault of
+    medrecon's own.
+    """
     # Threads that spin while they wait make a busy machine ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        status = _run(given or ["--help"])
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except BrokenPipeError:
-        status = UNEXPECTED
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of the pipe when it ends
-    if status == INTERRUPTED:
-        complain("interrupted; what was being written is left out, files finished before are kept")
-    raise SystemExit(status)
+    with exit_on_sigterm():
+        try:
+            status = _run(given or ["--help"])
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+        except Terminated:
+            status = TERMINATED
+        except BrokenPipeError:
+            status = UNEXPECTED
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # or Python complains of the pipe when it ends
+        if (ended := _ENDED.get(status)) is not None:
+            complain(f"{ended}; what was being written is left out, files finished before are kept")
+        raise SystemExit(status)
 
 
 def _run(arguments: list[str]) -> int:

@@ -19,6 +19,7 @@ from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.ramp import Window
 from medrecon.reconstructors.sirt import Sirt
+from medrecon.reconstructors.tikhonov import Tikhonov
 from medrecon.scans.ct import warm_up
 from medrecon.workflows import build_reconstructor, reconstruct_file, simulate_file
 from tests.settings import CLASSICAL_CT, ct

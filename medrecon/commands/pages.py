@@ -88,9 +88,11 @@ class Page:
         if not self.cases:
             return False
         several = len(self.cases) + len(self.failed) > 1
-        title = f"Reconstruction of {self.cases[0].name}"
-        if several:
-            title = f"Reconstruction of {counted(len(self.cases), 'file')}"
+        title = (
+            f"Reconstructions of {counted(len(self.cases), 'file')}"
+            if several
+            else f"Reconstruction of {self.cases[0].name}"
+        )
         tables = (table_of_cases(self.cases, self.failed),) if several else ()
         write_html(self.path, ViewerReport(title, tuple(self.cases), tables), overwrite=self.overwrite)
         return True

@@ -15,6 +15,7 @@ from medrecon.commands.console import progress, say
 from medrecon.config import CTPhantomName, CTSimulationSettings, MRIPhantomName, MRISimulationSettings, settings_from
 from medrecon.errors import InputError
 from medrecon.modality import Modality
+from medrecon.words import counted
 
 __all__ = ["inspect", "simulate"]
 
@@ -40,14 +41,14 @@ def inspect(
 
     Example: medrecon inspect scan.h5
     """
-    from medrecon.data.ct.inspection import inspect_sinograms, sinogram_lines
     from medrecon.data.formats import find_format, open_sinograms
-    from medrecon.data.mri.inspection import inspect_file, lines
+    from medrecon.scans.ct_inspection import inspect_sinograms, sinogram_lines
+    from medrecon.scans.mri_inspection import inspect_kspace, kspace_lines
 
     if find_format(file).modality is Modality.MRI:
         reject_options({"geometry": geometry}, f"an option of CT, and {file} holds k-space of MRI")
-        scan = inspect_file(file)
-        values, text = asdict(scan), lines(scan)
+        scan = inspect_kspace(file)
+        values, text = asdict(scan), kspace_lines(scan)
     else:
         found = inspect_sinograms(open_sinograms(file, geometry))
         values, text = {"modality": "ct", **asdict(found)}, sinogram_lines(found)
@@ -126,15 +127,17 @@ def _require_phantom(phantom: StrEnum | None, names: type[StrEnum]) -> None:
 def _words(output: Path, settings: MRISimulationSettings | CTSimulationSettings) -> list[str]:
     if isinstance(settings, MRISimulationSettings):
         ny, nx = settings.size
-        count = "1 slice" if settings.slices == 1 else f"{settings.slices} slices"
-        return [f"{output}: {count} of {ny} x {nx} pixels, {settings.coils} coils, the {settings.phantom} phantom"]
-    from medrecon.data.ct.inspection import geometry_words, grid_words
+        slices, coils = counted(settings.slices, "slice"), counted(settings.coils, "coil")
+        return [f"{output}: {slices} of {ny} x {nx} pixels, {coils}, the {settings.phantom} phantom"]
     from medrecon.data.ct.sinogram_files import SinogramFile
+    from medrecon.data.ct.words import geometry_words, grid_words
 
     file = SinogramFile(output)
     what = f"the {settings.phantom} phantom" if settings.volume is None else str(settings.volume)
     dose = "no noise" if file.scan.photons is None else f"{file.scan.photons:g} photons per ray"
-    count = "1 sinogram" if len(file) == 1 else f"{len(file)} sinograms"
     scan = file.scan
-    lines = [f"{output}: {count} of {what}, {grid_words(scan.grid)}, {dose}", geometry_words(scan.geometry)]
+    lines = [
+        f"{output}: {counted(len(file), 'sinogram')} of {what}, {grid_words(scan.grid)}, {dose}",
+        geometry_words(scan.geometry),
+    ]
     return lines + [f"note: {note}" for note in file.notes]

@@ -21,9 +21,9 @@ from medrecon.data.ct.attenuation import (
     attenuation_from_hounsfield,
     image_in_unit,
 )
-from medrecon.data.ct.inspection import geometry_words, truncation_words
 from medrecon.data.ct.sinogram_files import Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.ct.words import geometry_words, truncation_words
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, MeanScore, Metrics, image_range
 from medrecon.geometry import Geometry, Grid, require_outside

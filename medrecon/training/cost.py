@@ -17,11 +17,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from medrecon.networks.execution import explain_compiler_error
+from medrecon.progress import Progress, silent
 from medrecon.training.failures import explain_misfit, explain_out_of_memory, kept_for_memory
 from medrecon.training.losses import Loss
 from medrecon.training.samples import Sample, TrainingSet, collate
 from medrecon.training.state import RunFolder, read_position
 from medrecon.training.task import Task
+from medrecon.words import counted
 
 __all__ = [
     "CostEstimate",
@@ -114,14 +116,16 @@ class CostEstimate:
 
     def _length(self) -> str:
         whole = self.steps_per_epoch * self.epochs
-        length = f"{self.epochs} epochs" if self.steps == whole else f"{self.steps:,} steps"
-        return f"{length}, of which {self.done:,} steps are done" if self.done else length
+        length = counted(self.epochs, "epoch") if self.steps == whole else counted(self.steps, "step")
+        return f"{length}, of which {counted(self.done, 'step is', 'steps are')} done" if self.done else length
 
     def _mean(self, values: Sequence[float]) -> float:
         return fmean(values, [stage.epochs for stage in self.stages])
 
 
-def estimate_cost(task: Task, accelerator: Accelerator, resumed: RunFolder | None = None) -> CostEstimate:
+def estimate_cost(
+    task: Task, accelerator: Accelerator, resumed: RunFolder | None = None, progress: Progress = silent
+) -> CostEstimate:
     """Count, and measure a few steps of each stage; nothing of the task is changed, and nothing of a run that is to be `resumed`.
 
     Raises
@@ -138,7 +142,10 @@ def estimate_cost(task: Task, accelerator: Accelerator, resumed: RunFolder | Non
     starts = stage_starts(task.training, batches[0][0], epochs)
     kept = "" if resumed is None else kept_for_memory(resumed)
     with explain_out_of_memory(least_memory(network), task.savings, kept), explain_compiler_error():
-        stages = [_stage(task, accelerator, start, end - start) for start, end in pairwise((*starts, epochs))]
+        stages = []
+        for start, end in pairwise((*starts, epochs)):
+            progress("measuring steps", len(stages), len(starts))
+            stages.append(_stage(task, accelerator, start, end - start))
     return CostEstimate(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         samples=len(task.training),

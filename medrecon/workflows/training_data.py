@@ -35,6 +35,7 @@ from medrecon.training.samples import TrainingSet
 from medrecon.training.simulated_brains import HeadScans
 from medrecon.weights.card import DataDescription, describe_manifest
 from medrecon.weights.networks import build_normalization
+from medrecon.words import counted
 
 __all__ = ["build_held_set", "build_training_sets", "describe_data", "was_trained_on"]
 
@@ -125,7 +126,10 @@ def describe_data(data: DataSettings) -> tuple[DataDescription, str]:
         case BrainSmallData():
             return describe_manifest("brain-small"), "by subject: trained on images of train, chosen on validation"
         case PhantomMRIData() | PhantomCTData():
-            return _GENERATED, f"trained on {data.train} phantoms, chosen on {data.validation} others"
+            return (
+                _GENERATED,
+                f"trained on {counted(data.train, 'phantom')}, chosen on {counted(data.validation, 'other')}",
+            )
 
 
 @dataclass(frozen=True)
