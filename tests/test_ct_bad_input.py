@@ -238,7 +238,7 @@ def test_series_of_dicom(tmp_path: Path) -> None:
     [
         (("--coils", "3"), "--coils is an option of --modality mri; leave it out"),
         (("--snr", "3"), "--snr is an option of --modality mri"),
-        (("--phantom", "brain"), "--phantom brain: of this modality there are shepp-logan, abdomen"),
+        (("--phantom", "brain"), "--phantom should be 'shepp-logan' or 'abdomen', got brain"),
         (("--from", "x.nii", "--phantom", "abdomen"), "--phantom is another object than that of --from; leave it out"),
         (("--from", "x.nii"), "x.nii: is no file; check its name"),
         (("--from", "x"), "x: does not exist; check its name"),
@@ -271,7 +271,7 @@ def test_options_of_ct_for_simulated_mri(tmp_path: Path) -> None:
         done = medrecon("simulate", tmp_path / "s.h5", *options)
         assert f"{options[0]} is an option of --modality ct; leave it out" in done.complaint
     assert (
-        "of this modality there are brain, shepp-logan"
+        "--phantom should be 'brain' or 'shepp-logan', got abdomen"
         in medrecon("simulate", tmp_path / "s.h5", "--phantom", "abdomen").complaint
     )
     (tmp_path / "g.yaml").write_text(TEXT)

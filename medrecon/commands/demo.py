@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import TypeAdapter
 
 from medrecon.commands.console import print_table, progress, say
-from medrecon.config import LearnedSettings, ReconstructionSettings, SimulationSettings, methods_of, settings_from
+from medrecon.config import SIMULATIONS, LearnedSettings, ReconstructionSettings, methods_of, settings_from
 from medrecon.modality import Modality
 
 if TYPE_CHECKING:
@@ -89,8 +88,8 @@ def _run(part: _Part, folder: Path, size: int, bar: Progress) -> dict[str, Recon
     from medrecon.workflows import reconstruct_file, simulate_file
 
     scan = folder / part.scan
-    fields = {"modality": part.modality.value, "size": (size, size), **part.simulation}
-    simulate_file(scan, TypeAdapter(SimulationSettings).validate_python(fields), overwrite=True, progress=bar)
+    simulation = settings_from(SIMULATIONS[part.modality], {"size": (size, size), **part.simulation})
+    simulate_file(scan, simulation, overwrite=True, progress=bar)
     results = {}
     for name, method in methods_of(part.modality).items():
         if issubclass(method, LearnedSettings):

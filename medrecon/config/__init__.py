@@ -38,11 +38,12 @@ from medrecon.config.mri import (
     RadialMaskSettings,
     WholeLineMaskSettings,
 )
-from medrecon.config.reconstruction import Acquisition, ReconstructionSettings, SimulationSettings
+from medrecon.config.reconstruction import SIMULATIONS, Acquisition, ReconstructionSettings
 from medrecon.config.settings import SliceSettings, settings_from
 
 __all__ = [
     "METHODS",
+    "SIMULATIONS",
     "Acquisition",
     "CTAcquisition",
     "CTPhantomName",
@@ -67,7 +68,6 @@ __all__ = [
     "ReconstructionSettings",
     "RootSumOfSquaresSettings",
     "SenseSettings",
-    "SimulationSettings",
     "SirtSettings",
     "SliceSettings",
     "TikhonovSettings",

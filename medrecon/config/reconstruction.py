@@ -11,11 +11,16 @@ from medrecon.config.methods import MethodSettings
 from medrecon.config.mri import MRIAcquisition, MRISimulationSettings
 from medrecon.config.settings import Settings, SliceSettings
 from medrecon.device import DeviceName
+from medrecon.modality import Modality
 
-__all__ = ["Acquisition", "ReconstructionSettings", "SimulationSettings"]
+__all__ = ["SIMULATIONS", "Acquisition", "ReconstructionSettings"]
 
 Acquisition = Annotated[MRIAcquisition | CTAcquisition, Field(discriminator="modality")]
-SimulationSettings = Annotated[MRISimulationSettings | CTSimulationSettings, Field(discriminator="modality")]
+#: What is simulated, by modality.
+SIMULATIONS: dict[Modality, type[MRISimulationSettings | CTSimulationSettings]] = {
+    Modality.MRI: MRISimulationSettings,
+    Modality.CT: CTSimulationSettings,
+}
 
 
 class ReconstructionSettings(Settings):

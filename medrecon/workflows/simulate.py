@@ -19,8 +19,8 @@ def simulate_file(
     *,
     overwrite: bool = False,
     progress: Progress = silent,
-) -> None:
-    """Write a simulated scan with its target; the settings say of which modality.
+) -> list[str]:
+    """Write a simulated scan with its target, and say in lines what it holds; the settings say of which modality.
 
     Raises
     ------
@@ -29,6 +29,6 @@ def simulate_file(
     """
     match settings:
         case MRISimulationSettings():
-            simulate_kspace(output, settings, overwrite=overwrite, progress=progress)
+            return simulate_kspace(output, settings, overwrite=overwrite, progress=progress)
         case CTSimulationSettings():
-            simulate_sinograms(output, settings, overwrite=overwrite, progress=progress)
+            return simulate_sinograms(output, settings, overwrite=overwrite, progress=progress)

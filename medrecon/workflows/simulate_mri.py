@@ -17,14 +17,15 @@ from medrecon.data.mri.writing import write_fastmri
 from medrecon.data.phantoms.mri_phantoms import brain_volume, shepp_logan_volume
 from medrecon.problem import full_reconstruction
 from medrecon.progress import Progress, silent
+from medrecon.words import counted
 
 __all__ = ["simulate_kspace"]
 
 
 def simulate_kspace(
     output: Path, settings: MRISimulationSettings, *, overwrite: bool = False, progress: Progress = silent
-) -> None:
-    """Write the scan of a phantom as a fully sampled file in the format of fastMRI, with its target.
+) -> list[str]:
+    """Write the scan of a phantom as a fully sampled file in the format of fastMRI, with its target; say in lines what it holds.
 
     Raises
     ------
@@ -38,6 +39,8 @@ def simulate_kspace(
     slices, copies = tee(_told(simulate_volume(scan), progress, output.name, settings.slices))
     targets = (_full_image(kspace, (ny, nx)) for kspace in copies)
     write_fastmri(output, slices, header=header, targets=targets, overwrite=overwrite)
+    held = f"{counted(settings.slices, 'slice')} of {ny} x {nx} pixels, {counted(settings.coils, 'coil')}"
+    return [f"{output}: {held}, the {settings.phantom} phantom"]
 
 
 def _told(slices: Iterable[Tensor], progress: Progress, name: str, count: int) -> Iterator[Tensor]:

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from medrecon.config import (
     METHODS,
+    SIMULATIONS,
     LearnedSettings,
     ReconstructionSettings,
-    SimulationSettings,
     methods_of,
     settings_from,
 )
@@ -141,6 +139,5 @@ def _simulated(problem: Problem, scan: Mapping[str, Any], folder: Path) -> Path:
     """The file of the scan, written once."""
     path = folder / f"{'-'.join(f'{name}={value}' for name, value in scan.items())}.h5"
     if not path.exists():
-        fields = {"modality": problem.modality.value, **scan}
-        simulate_file(path, TypeAdapter(SimulationSettings).validate_python(fields))
+        simulate_file(path, settings_from(SIMULATIONS[problem.modality], scan))
     return path
