@@ -88,7 +88,7 @@ def _mri(folder: Path, size: int, bar: Progress) -> Mapping[str, Reconstruction]
 def _ct(folder: Path, size: int, bar: Progress) -> Mapping[str, CTReconstruction]:
     from medrecon.data.writing import atomic_file
     from medrecon.evaluation import LODOPAB_PROTOCOL
-    from medrecon.report.ct_figures import gray_window
+    from medrecon.figures import gray_window
     from medrecon.report.figures import compare
     from medrecon.workflows import reconstruct_file, simulate_file
 

@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ChangesOption", "SchedulerOption", "WorkersOption"]
+__all__ = ["ChangesOption", "ConfigArgument", "SchedulerOption", "WorkersOption"]
 
+ConfigArgument = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="A YAML file, or a name of `medrecon configs list`.")
+]
 ChangesOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key: images=2; repeatable.")
 ]

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, hounsfield_from_attenuation
 from medrecon.evaluation import LODOPAB_PROTOCOL, image_range
+from medrecon.figures import Layout, bar_below, error_window, gray_window, show
 from medrecon.metrics import psnr, ssim
 from medrecon.report.ct_summary import CTReconstruction
-from medrecon.report.layout import Layout, bar_below, show
 
-__all__ = ["ct_preview", "gray_window"]
+__all__ = ["ct_preview"]
 
-_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of the reference that are black and white
-_LARGEST_ERROR = 0.995  # this quantile of the errors is the brightest
 _BELOW = 0.5  # inches, for a bar and its label
 
 
@@ -39,22 +36,12 @@ def ct_preview(path: Path, reconstruction: CTReconstruction) -> None:
         bar_below(axes, show(axes, picture, low, high), label)
     if target is not None:
         error = (image - target).abs()
-        top = float(torch.quantile(error.flatten().double(), _LARGEST_ERROR)) or 1.0
         axes = layout.axes(figure, 0, 2, "|difference|")
-        bar_below(axes, show(axes, error, 0.0, top, "magma"), label)
+        bar_below(axes, show(axes, error, *error_window(error), "magma"), label)
     axes = layout.axes(figure, 0, layout.columns - 1, "sinogram (views down, bins right)")
     lowest, highest = (float(value) for value in shown.sinogram.aminmax())
     bar_below(axes, show(axes, shown.sinogram, min(lowest, 0.0), max(highest, lowest + 1e-6)), "line integral")
     figure.savefig(path, format="png")
-
-
-def gray_window(image: Tensor) -> tuple[float, float]:
-    """The values to show as black and white: between the 1st and the 99th percentile of an image."""
-    values = image.flatten().double()
-    if values.numel() > 2**24:  # torch.quantile takes no more
-        values = values[:: values.numel() // 2**24 + 1]
-    low, high = (float(torch.quantile(values, share)) for share in (_DARKEST, _BRIGHTEST))
-    return (low, high) if high > low else (low, low + 1.0)
 
 
 def _upright(image: Tensor, unit: AttenuationUnit) -> Tensor:

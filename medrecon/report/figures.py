@@ -11,15 +11,15 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from medrecon.evaluation import PROTOCOL
+from medrecon.figures import LARGE, SMALL, Layout, array_of, magnitude_window, show
 from medrecon.metrics import psnr, ssim
-from medrecon.report.layout import LARGE, SMALL, Layout, array_of, show
 from medrecon.report.summary import Reconstruction
 
 __all__ = ["ERROR_GAIN", "compare", "preview"]
 
 #: How many times brighter than the images errors are shown in `preview`.
 ERROR_GAIN = 5
-_BRIGHTEST = 0.998  # this quantile of the target is white
+_BRIGHTEST = 0.998  # this quantile of the differences in `compare`
 
 
 def preview(path: Path, reconstruction: Reconstruction) -> None:
@@ -29,7 +29,7 @@ def preview(path: Path, reconstruction: Reconstruction) -> None:
     """
     report, shown = reconstruction.report, reconstruction.shown
     reference = shown.image if shown.target is None else shown.target
-    white = _white(reference)
+    _, white = magnitude_window(reference)
     panels = [("reconstruction", shown.image, white)]
     scores = ""
     if shown.target is not None and reconstruction.data_range is not None:
@@ -75,7 +75,7 @@ def compare(
     window
         the values shown as black and white; from 0 to the 99.8th percentile of the target unless given.
     """
-    black, white = window or (0.0, _white(target))
+    black, white = window or magnitude_window(target)
     errors = {name: (image - target).abs() for name, image in images.items()}
     top = max(float(torch.quantile(error.flatten().double(), _BRIGHTEST)) for error in errors.values()) or 1.0
     shape = (target.shape[-2], target.shape[-1])
@@ -100,10 +100,6 @@ def compare(
 
 def _frame(axes: Axes) -> Rectangle:
     return Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor="0.6", linewidth=0.8)
-
-
-def _white(image: Tensor) -> float:
-    return float(torch.quantile(image.flatten().double(), _BRIGHTEST)) or float(image.max()) or 1.0
 
 
 def _mask_picture(sampled: Tensor, shape: tuple[int, int]) -> Tensor:

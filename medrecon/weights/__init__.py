@@ -1,1 +1,5 @@
 """Trained weights."""
+
+from medrecon.weights.learned import LearnedReconstructor, load
+
+__all__ = ["LearnedReconstructor", "load"]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from medrecon.report.ct_figures import ct_preview, gray_window
+from medrecon.figures import gray_window
+from medrecon.report.ct_figures import ct_preview
 from medrecon.report.ct_summary import CTMetrics, CTReconstruction, CTReport, CTSliceResult
 
 SHAPE = (40, 30)
