@@ -115,13 +115,7 @@ class Problem:
         title: str = "",
         window: tuple[float, float] | None = None,
     ) -> None:
-        """Write what `show` draws: a PNG, or what else the ending of `path` names, PDF and SVG among them.
-
-        Raises
-        ------
-        IndexError
-            as `show`.
-        """
+        """Write what `show` draws, which takes the same: a PNG, or what else the ending of `path` names, PDF and SVG among them."""
         self.show(x, index=index, title=title, window=window).savefig(path)
 
     def __repr__(self) -> str:
