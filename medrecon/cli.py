@@ -11,7 +11,7 @@ import typer
 import typer.main
 
 from medrecon._version import __version__
-from medrecon.commands import about, benchmark, data, demo, reconstruct, scans, train, tune, weights
+from medrecon.commands import about, benchmark, configs, data, demo, reconstruct, scans, train, tune, weights
 from medrecon.commands.console import complain, expected, say
 from medrecon.commands.termination import Terminated, exit_on_sigterm
 
@@ -43,6 +43,7 @@ def _app(callback: Callable[..., None] | None = None, *, help: str | None = None
 
 app = _app(_root)
 _data = _app(help="List, get and check data sets.")
+_configs = _app(help="List, show and copy the configurations that come with medrecon.")
 _weights = _app(help="List, show and import trained weights.")
 _import = _app(help="Rewrite weights of other packages as those of medrecon.")
 app.command()(reconstruct.reconstruct)
@@ -53,9 +54,13 @@ app.command()(demo.demo)
 app.command()(train.train)
 app.command()(benchmark.benchmark)
 app.command()(tune.tune)
+app.add_typer(_configs, name="configs")
 app.add_typer(_data, name="data")
 app.add_typer(_weights, name="weights")
 app.command()(about.doctor)
+_configs.command("list")(configs.list_)
+_configs.command()(configs.show)
+_configs.command()(configs.copy)
 _data.command("list")(data.list_)
 _data.command()(data.fetch)
 _data.command()(data.verify)

@@ -42,10 +42,8 @@ class Display:
         of the images as they are shown, in words.
     values
         from an image or a stack of them, upright, to the values that are shown.
-    black, white
-        the quantiles of a reference that are shown as black and white; None stands for zero.
-    error_gain
-        how many times brighter than images their errors are shown; None scales errors by themselves, and gives all panels a bar.
+    is_magnitude
+        whether zero is black; else the extremes are cut at both ends, and bars say what values are shown.
     presets
         windows to choose from.
     measured, measured_unit, residual
@@ -57,9 +55,7 @@ class Display:
     measured_unit: str
     residual: str
     values: Callable[[Tensor], Tensor]
-    black: float | None
-    white: float
-    error_gain: float | None = None
+    is_magnitude: bool
     presets: tuple[Window, ...] = ()
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import tomllib
 from pathlib import Path
 
 import h5py
@@ -16,6 +18,7 @@ from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.masks import equispaced_fraction_mask, mask_seed
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.data.sets import manifest
+from medrecon.doctor import REQUIRED, examine
 from medrecon.problem import full_reconstruction, undersample
 from tests.program import medrecon, simulate
 from tests.settings import CLASSICAL_MRI
@@ -241,6 +244,16 @@ def test_methods_and_doctor() -> None:
     found = medrecon("doctor").out
     assert __version__ in found
     assert torch.__version__ in found
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert [re.split("[>=]", wanted)[0] for wanted in project["dependencies"]] == list(REQUIRED)
+    assert all(f"\n{name} " in found for name in REQUIRED)
+
+
+def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medrecon.doctor._version", lambda _name: None)
+    found = dict(examine())
+    assert {found[name] for name in REQUIRED} == {"missing: install medrecon again"}
+    assert found["lpips"] == "not installed; `lpips` in benchmarks"
 
 
 def test_data_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,7 +208,7 @@ for count in (4, 40):
 print(peaks[1] - peaks[0], path.stat().st_size / 2**20)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True, timeout=300
     )
     grown, size = map(float, done.stdout.split())
     assert size > 35

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medrecon.commands.console import print_table, progress, say
-from medrecon.commands.options import ChangesOption, SchedulerOption, WorkersOption
+from medrecon.commands.options import ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
 from medrecon.commands.processors import processors
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ _RIGHT = ("PSNR (dB)", "SSIM", "gain (dB)", "failed")
 
 
 def benchmark(
-    config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="A YAML file, such as configs/benchmark_phantom.yaml.")
-    ],
+    config: ConfigArgument,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder of the tables [benchmarks/NAME].")
     ] = None,
@@ -47,12 +45,13 @@ def benchmark(
     A call that was cut off is repeated to go on. A case that fails is a row with the reason; the status is 2 where all do. The
     images in the report are made anew once all are scored, and kept in DIR/images.
 
-    Example: medrecon benchmark configs/benchmark_phantom.yaml --output results --report results/images.html
+    Example: medrecon benchmark benchmark_phantom --output results --report results/images.html
     """
     from medrecon.benchmark import load_benchmark, run_benchmark, summary_lines, write_page
+    from medrecon.config.shipped import find_config
 
     import_from_here()
-    settings = load_benchmark(config, changes or [])
+    settings = load_benchmark(find_config(config), changes or [])
     folder = Path("benchmarks") / settings.name if output is None else output
     if report is not None:
         _require_page(report, folder)

@@ -10,8 +10,11 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-__all__ = ["ChangesOption", "SchedulerOption", "WorkersOption", "takes_options"]
+__all__ = ["ChangesOption", "ConfigArgument", "SchedulerOption", "WorkersOption", "takes_options"]
 
+ConfigArgument = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="A YAML file, or a name of `medrecon configs list`.")
+]
 ChangesOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key: images=2; repeatable.")
 ]

@@ -9,14 +9,14 @@ import typer
 
 from medrecon.commands.benchmark import choose_workers, import_from_here
 from medrecon.commands.console import print_table, progress, say
-from medrecon.commands.options import ChangesOption, SchedulerOption, WorkersOption
+from medrecon.commands.options import ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
 
 __all__ = ["tune"]
 
 
 def tune(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="The name of a method in the configuration.")],
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file of a benchmark.")],
+    config: ConfigArgument,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="The YAML file to write; what it holds of others stays."),
@@ -33,12 +33,13 @@ def tune(
 
     A call that was cut off is repeated to go on: trials are kept beside the output.
 
-    Example: medrecon tune tv configs/benchmark_mri.yaml --output configs/tuned/mri.yaml
+    Example: medrecon tune tv benchmark_mri --output tuned/benchmark_mri.yaml
     """
     from medrecon.benchmark import load_benchmark, tune_method, tuning_rows
+    from medrecon.config.shipped import find_config
 
     import_from_here()
-    settings = load_benchmark(config, changes or [])
+    settings = load_benchmark(find_config(config), changes or [])
     with progress() as bar, choose_workers(workers, scheduler) as chosen:
         found = tune_method(settings, method, output, chosen, problems=problems or [], progress=bar)
     columns, rows = tuning_rows(found)

@@ -128,6 +128,9 @@ class _LoDoPaB:
         self.path = file.path
         self.has_target = file.truth is not None
 
+    def __repr__(self) -> str:
+        return repr(self._file)
+
     def __len__(self) -> int:
         return len(self._file)
 

@@ -16,6 +16,7 @@ from medrecon.results import Display, Reconstruction, Report, SliceResult, Windo
 
 __all__ = ["Stacks", "case_of", "pooled_shape", "table_of_cases"]
 
+_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles that are black and white
 _FINEST = 512  # rows and columns of a map of residuals that does not lie on the image
 
 
@@ -172,9 +173,9 @@ def _shared_notes(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 def _window(images: Tensor, display: Display) -> Window | None:
     """The first window, where it is not that which the page makes by itself."""
-    if display.black is None:
+    if display.is_magnitude:
         return None
-    low, high = (quantile(images, share) for share in (display.black, display.white))
+    low, high = (quantile(images, share) for share in (_DARKEST, _BRIGHTEST))
     return Window(low, high if high > low else low + 1.0, "of these images")
 
 

@@ -10,32 +10,42 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from medrecon.figures import (
+    LARGE,
+    SMALL,
+    Layout,
+    array_of,
+    bar_below,
+    error_window,
+    gray_window,
+    magnitude_window,
+    show,
+)
 from medrecon.metrics import psnr, ssim
-from medrecon.report.layout import LARGE, SMALL, Layout, array_of, bar_below, show
 from medrecon.results import Display, Reconstruction
 
 __all__ = ["compare", "preview", "window_of"]
 
-_BRIGHTEST = 0.998  # this quantile of errors is the brightest
-_LARGEST_ERROR = 0.995  # the same where errors are scaled by themselves
-_MOST = 2**24  # values that torch.quantile takes
+_ERROR_GAIN = 5  # times brighter are the errors of magnitudes shown in `preview`
+_BRIGHTEST = 0.998  # this quantile of the differences in `compare`
 _BELOW = 0.5  # inches, for a bar and its label
 
 
 def preview(path: Path, done: Reconstruction) -> None:
     """Write a PNG of the middle slice, upright: target, reconstruction, their difference and what was measured, as far as there is.
 
-    Images share one window, that of `Display`. Where errors have no gain of their own, bars say what black and white stand for.
+    Images share one window, that of `Display`. Errors of magnitudes are shown five times brighter; of other images bars say
+    what black and white stand for.
     """
     shown, display = done.shown, done.display
     image = display.values(shown.image)
     target = None if shown.target is None else display.values(shown.target)
     low, high = window_of(image if target is None else target, display)
     panels = [("reconstruction", image, low, high, "gray")]
-    if target is not None and (display.error_gain is None or shown.data_range is not None):
+    if target is not None and not (display.is_magnitude and shown.data_range is None):
         panels.insert(0, ("target", target, low, high, "gray"))
         panels.append(_error_panel((image - target).abs(), high, display))
-    has_bars = display.error_gain is None
+    has_bars = not display.is_magnitude
     shape = (image.shape[0], image.shape[1])
     layout = Layout(1, len(panels) + 1, shape, below=_BELOW if has_bars else 0.0)
     figure = layout.figure(_heading(done))
@@ -50,14 +60,7 @@ def preview(path: Path, done: Reconstruction) -> None:
 
 def window_of(reference: Tensor, display: Display) -> tuple[float, float]:
     """The values to show as black and white, of an image or a target as it is shown."""
-    values = reference.flatten().double()
-    if values.numel() > _MOST:
-        values = values[:: values.numel() // _MOST + 1]
-    high = float(torch.quantile(values, display.white))
-    if display.black is None:
-        return 0.0, high or float(reference.max()) or 1.0
-    low = float(torch.quantile(values, display.black))
-    return (low, high) if high > low else (low, low + 1.0)
+    return (magnitude_window if display.is_magnitude else gray_window)(reference)
 
 
 def compare(
@@ -110,11 +113,9 @@ def compare(
 
 
 def _error_panel(error: Tensor, white: float, display: Display) -> tuple[str, Tensor, float, float, str]:
-    gain = display.error_gain
-    if gain is None:
-        top = float(torch.quantile(error.flatten().double(), _LARGEST_ERROR)) or 1.0
-        return "|difference|", error, 0.0, top, "magma"
-    return f"|difference| x {gain:g}", error, 0.0, white / gain, "gray"
+    if display.is_magnitude:
+        return f"|difference| x {_ERROR_GAIN}", error, 0.0, white / _ERROR_GAIN, "gray"
+    return "|difference|", error, *error_window(error), "magma"
 
 
 def _show_measured(axes: Axes, measured: Tensor, shape: tuple[int, int], display: Display) -> None:

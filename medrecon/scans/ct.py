@@ -67,8 +67,7 @@ def display_in(unit: AttenuationUnit) -> Display:
         measured_unit="line integral",
         residual="|y - A x|, line integrals: views down, bins right",
         values=partial(_values, unit=unit),
-        black=0.01,
-        white=0.99,
+        is_magnitude=False,
         presets=presets,
     )
 

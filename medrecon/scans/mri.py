@@ -44,9 +44,7 @@ DISPLAY = Display(
     measured_unit="",
     residual="|A*(y - A x)|, intensity as stored",
     values=lambda images: images,
-    black=None,
-    white=0.998,
-    error_gain=5.0,
+    is_magnitude=True,
 )
 
 

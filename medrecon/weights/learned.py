@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ __all__ = [
     "Execution",
     "LearnedReconstructor",
     "Weights",
+    "load",
     "load_reconstructor",
     "method_of",
     "weights_of",
@@ -118,6 +121,32 @@ class LearnedReconstructor:
             return image.to(torch.promote_types(image.dtype, torch.float32)) / scale[..., None, None]
 
 
+def load(name: str | PathLike[str], device: torch.device | str = "cpu") -> LearnedReconstructor:
+    """Load trained weights, by a name of `medrecon weights list` or from a file, to be called as `x = reconstruct(y, A)`.
+
+    They take the operators that they were trained on, `reconstruct.weights.family`: "sense" is that of `sense_problem`, MRI with
+    coil maps; "coils" that of `coil_problem`, MRI without; "radon" that of `ct_problem`. The batch may have any leading axes.
+
+    >>> import torch
+    >>> from medrecon import Arc, Grid, ParallelBeam, Radon, load, sense
+    >>> reconstruct = load("lpd_lodopab_small")
+    >>> A = Radon(Grid((32, 32), 8.0), ParallelBeam(Arc.half_turn(40), n_bins=48, spacing=8.0))
+    >>> reconstruct.weights.family, reconstruct(torch.zeros(2, 40, 48), A).shape
+    ('radon', torch.Size([2, 32, 32]))
+
+    >>> reconstruct = load("varnet_brain_small")
+    >>> A = sense(torch.ones(32, dtype=torch.bool), torch.full((4, 32, 32), 0.5 + 0j))
+    >>> reconstruct.weights.family, reconstruct(torch.ones(4, 32, 32) + 0j, A).shape
+    ('sense', torch.Size([32, 32]))
+
+    Raises
+    ------
+    InputError
+        If there are no such weights, the file is damaged or holds no weights, or there is no such device.
+    """
+    return load_reconstructor(_read(os.fspath(name)), _require_device(device))
+
+
 def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> LearnedReconstructor:
     """Read the weights, and make the reconstructor on a device.
 
@@ -198,6 +227,13 @@ def _read(name: str) -> Weights:
 def _method(network: str) -> str:
     learned = (method for method in METHODS.values() if issubclass(method, LearnedSettings))
     return next(method.name() for method in learned if network in method.networks)
+
+
+def _require_device(device: torch.device | str) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"load: takes a device that PyTorch has here, got {device}; take cpu") from error
 
 
 @contextmanager

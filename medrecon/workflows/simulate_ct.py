@@ -41,7 +41,7 @@ Pair = tuple[Tensor, Tensor]
 def simulate_sinograms(
     output: Path, settings: CTSimulationSettings, *, overwrite: bool = False, progress: Progress = silent
 ) -> list[str]:
-    """Write the sinograms of a phantom, in closed form, or of a volume, projected, with the true images; say in lines what is there.
+    """Write the sinograms of a phantom, in closed form, or of a volume, projected, with true images; say in lines what is there.
 
     Raises
     ------
