@@ -142,8 +142,5 @@ def _words(output: Path, settings: SimulationSettings | CTSimulationSettings) ->
     what = f"the {settings.phantom} phantom" if settings.volume is None else str(settings.volume)
     dose = "no noise" if file.scan.photons is None else f"{file.scan.photons:g} photons per ray"
     scan = file.scan
-    lines = [
-        f"{output}: {counted(len(file), 'sinogram')} of {what}, {grid_words(scan.grid)}, {dose}",
-        geometry_words(scan.geometry),
-    ]
-    return lines + [f"note: {note}" for note in file.notes]
+    first = f"{output}: {counted(len(file), 'sinogram')} of {what}, {grid_words(scan.grid)}, {dose}"
+    return [first, geometry_words(scan.geometry), *(f"note: {note}" for note in file.notes)]

@@ -142,7 +142,7 @@ def estimate_cost(
     starts = stage_starts(task.training, batches[0][0], epochs)
     kept = "" if resumed is None else kept_for_memory(resumed)
     with explain_out_of_memory(least_memory(network), task.savings, kept), explain_compiler_error():
-        stages = []
+        stages: list[Stage] = []
         for start, end in pairwise((*starts, epochs)):
             progress("measuring steps", len(stages), len(starts))
             stages.append(_stage(task, accelerator, start, end - start))

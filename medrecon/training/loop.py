@@ -71,13 +71,14 @@ def train(
     state = State(task.network, task.optimizer, Position(), accelerator.num_processes, _scaler(accelerator))
     if resume:
         _require_samples(folder, len(task.training))
-        state = read_state(folder.last, task.network, task.optimizer, accelerator.num_processes)
     memory = least_memory(task.network)
     if accelerator.is_main_process:
         with nullcontext() if resume else _begun(task, folder, card, state):
             memory = memory if plan is None else plan().memory
         folder.clean()
     accelerator.wait_for_everyone()
+    if resume:
+        state = read_state(folder.last, task.network, task.optimizer, accelerator.num_processes)
     wrapped, optimizer = accelerator.prepare(task.network, task.optimizer)
     if accelerator.scaler is not None and state.scaler:
         accelerator.scaler.load_state_dict(dict(state.scaler))
