@@ -50,14 +50,18 @@ def test_what_is_half_written_is_removed(tmp_path: Path, command: str) -> None:
 
 
 def test_a_second_signal_does_not_disturb_and_the_handler_before_is_set_again() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    cleaned = False
-    with pytest.raises(Terminated) as ended, exit_on_sigterm():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            cleaned = True
+    before, cleaned = signal.getsignal(signal.SIGTERM), []
+
+    def work() -> None:
+        with exit_on_sigterm():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                cleaned.append(True)
+
+    with pytest.raises(Terminated) as ended:
+        work()
     assert cleaned
     assert ended.value.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before

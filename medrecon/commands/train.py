@@ -53,11 +53,12 @@ def train(
         chosen += [] if weights is None else [f"--weights={weights}"]
         chosen += [*(["--resume"] if resume else []), *([] if device is None else [f"--device={device.value}"])]
         return launch(["train", config, "--output", str(folder), *chosen], devices)
+    from medrecon.words import counted
     from medrecon.workflows.training import train_network
 
     with progress() as bar:
         done = train_network(settings, folder, resume=resume, weights=weights, device=device, say=say, progress=bar)
     if os.environ.get("RANK", "0") == "0":
-        best = "no epoch was finished" if done.best is None else f"best loss of validation {done.best:.5g}"
-        say(f"trained {done.step} steps; {best}; weights and card lie in {folder}")
+        best = "no epoch was finished" if done.best is None else f"best validation loss {done.best:.5g}"
+        say(f"trained {counted(done.step, 'step')}; {best}; weights and card lie in {folder}")
     return 0

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _MEASURED_STEPS = 3
-_BYTES = 4 * 4  # of a parameter: its weight, its gradient, and twice the optimizer's memory
+_BYTES = 4 * 4  # of a parameter: its weight, its gradient, and twice the optimizer's state
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What will be done.
+    """What a run will take.
 
     `steps` are those of the whole run, of which so many are `done`. `memory` in bytes counts weights, gradients, the optimizer's
-    memory and what a step of the largest stage keeps.
+    state and what a step of the largest stage keeps.
     """
 
     parameters: int
@@ -100,7 +100,7 @@ class CostEstimate:
         return self._mean([stage.step(self.workers) for stage in self.stages])
 
     def lines(self) -> tuple[str, ...]:
-        """The plan in words."""
+        """Say the plan in words, a fact a line."""
         computing = self._mean([stage.measured.seconds for stage in self.stages])
         reading = self._mean([stage.reading for stage in self.stages])
         mean = f" in the mean of {len(self.stages)} stages" if len(self.stages) > 1 else ""
@@ -142,7 +142,7 @@ def estimate_cost(
     starts = stage_starts(task.training, batches[0][0], epochs)
     kept = "" if resumed is None else kept_for_memory(resumed)
     with explain_out_of_memory(least_memory(network), task.savings, kept), explain_compiler_error():
-        stages = []
+        stages: list[Stage] = []
         for start, end in pairwise((*starts, epochs)):
             progress("measuring steps", len(stages), len(starts))
             stages.append(_stage(task, accelerator, start, end - start))
@@ -174,7 +174,7 @@ def _stage(task: Task, accelerator: Accelerator, epoch: int, epochs: int) -> Sta
 
 
 def stage_starts(samples: TrainingSet, index: int, epochs: int) -> tuple[int, ...]:
-    """The epochs in which a sample's measurements change their size, and the first; it is to grow or to fall, not both."""
+    """Find the epochs in which a sample's measurements change their size, and the first; it is to grow or to fall, not both."""
 
     @cache
     def size(epoch: int) -> torch.Size:
@@ -211,12 +211,12 @@ def measure(
 
 
 def least_memory(network: nn.Module) -> int:
-    """The bytes of weights, gradients and the optimizer's memory, before any step was measured."""
+    """Count the bytes of weights, gradients and the optimizer's state, before any step was measured."""
     return _BYTES * sum(parameter.numel() for parameter in network.parameters())
 
 
 def saved_bytes(kept: dict[int, int], network: nn.Module) -> int:
-    """The bytes of storages, by their address, without those of the network's own parameters."""
+    """Count the bytes of storages, by their address, without those of the network's own parameters."""
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     return sum(size for address, size in kept.items() if address not in own)
 

@@ -71,13 +71,14 @@ def train(
     state = State(task.network, task.optimizer, Position(), accelerator.num_processes, _scaler(accelerator))
     if resume:
         _require_samples(folder, len(task.training))
-        state = read_state(folder.last, task.network, task.optimizer, accelerator.num_processes)
     memory = least_memory(task.network)
     if accelerator.is_main_process:
-        with nullcontext() if resume else _begun(task, folder, card, state):
+        with nullcontext() if resume else _begin(task, folder, card, state):
             memory = memory if plan is None else plan().memory
         folder.clean()
     accelerator.wait_for_everyone()
+    if resume:
+        state = read_state(folder.last, task.network, task.optimizer, accelerator.num_processes)
     wrapped, optimizer = accelerator.prepare(task.network, task.optimizer)
     if accelerator.scaler is not None and state.scaler:
         accelerator.scaler.load_state_dict(dict(state.scaler))
@@ -90,7 +91,7 @@ def train(
 
 
 @contextmanager
-def _begun(task: Task, folder: RunFolder, card: Mapping[str, Any], start: State) -> Iterator[None]:
+def _begin(task: Task, folder: RunFolder, card: Mapping[str, Any], start: State) -> Iterator[None]:
     """Write the first checkpoint of a run, and take it back when an error, not an interruption, ends the block."""
     new = not folder.path.exists()
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -190,7 +191,7 @@ class _Run:
     def _finish_epoch(self, position: Position, scores: Scores, seconds: float) -> Position:
         if not math.isfinite(scores.loss):
             raise TrainingStoppedError(
-                f"epoch {position.epoch + 1}: the loss of validation is {scores.loss}; {kept_for_numbers(self.folder)}"
+                f"epoch {position.epoch + 1}: the validation loss is {scores.loss}; {kept_for_numbers(self.folder)}"
             )
         better = position.best is None or scores.loss < position.best
         card = with_scores(self.card, "validation", scores, position.step)
@@ -263,7 +264,7 @@ def _same(sample: Any) -> Any:
 
 
 def _scaler(accelerator: Accelerator) -> dict[str, float]:
-    """The scale of float16's losses; empty in other precisions."""
+    """Return the scale of float16's losses; empty in other precisions."""
     return {} if accelerator.scaler is None else accelerator.scaler.state_dict()
 
 
