@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import typing
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from medrecon.config.renamed import modernize
+from medrecon.config.renamed import modern_key, modernize
 from medrecon.errors import InputError
 
 __all__ = ["load_settings", "settings_of"]
@@ -38,9 +39,10 @@ def load_settings(kind: type[T], path: Path, changes: Sequence[str] = ()) -> T:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no keys; it takes {', '.join(kind.model_fields)}")
+    values = modernize(values, lambda note: _note_once(path, note))
     for change in changes:
         _set(values, change)
-    return settings_of(kind, modernize(values, lambda note: _LOG.warning("%s: %s", path, note)), str(path))
+    return settings_of(kind, values, str(path))
 
 
 def settings_of(kind: type[T], values: object, name: str) -> T:
@@ -57,9 +59,14 @@ def settings_of(kind: type[T], values: object, name: str) -> T:
         raise InputError(f"{name}: {_words(kind, error.errors()[0])}") from error
 
 
+@lru_cache(maxsize=256)
+def _note_once(path: Path, note: str) -> None:
+    _LOG.warning("%s: %s", path, note)
+
+
 def _set(values: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
-    *parts, last = key.strip().split(".")
+    *parts, last = (modern_key(part) for part in key.strip().split("."))
     if not equals or not last:
         raise InputError(f"--set takes key=value, such as training.epochs=3; got '{change}'")
     inside: Any = values
