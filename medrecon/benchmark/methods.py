@@ -1,4 +1,4 @@
-"""The methods of a benchmark as objects: built, known by their weights or code, and with the settings that hold."""
+"""The methods of a benchmark as objects: built, known by their weights or code, with the problems that they take."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from medrecon.benchmark.custom import CustomReconstructor, custom_code, load_custom
-from medrecon.config import CTMethodSettings, LearnedSettings, MethodSettings
-from medrecon.config.benchmark import CTMethodEntry, CustomMethodSettings, MethodEntry, MRIMethodEntry
+from medrecon.config import CTMethodSettings, MethodSettings
+from medrecon.config.benchmark import CustomMethodSettings, MethodEntry, MRIMethodEntry
+from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.device import DeviceName, require_device
+from medrecon.problem import Problem, coil_problem, sense_problem
 from medrecon.reconstructor import Reconstructor
-from medrecon.weights.learned import Execution, LearnedReconstructor, ct_weights, mri_weights
+from medrecon.reconstructors import RootSumOfSquares
+from medrecon.scans.mri import pose_kspace
+from medrecon.weights.learned import Execution, LearnedReconstructor
 from medrecon.workflows import build_ct_reconstructor, build_reconstructor
 
-__all__ = ["build", "fingerprint", "parameters"]
+__all__ = ["build", "fingerprint", "parameters", "pose"]
 
 
 def build(entry: MethodEntry, device: DeviceName, photons: float | None = None) -> Reconstructor:
@@ -32,25 +38,36 @@ def build(entry: MethodEntry, device: DeviceName, photons: float | None = None) 
         return load_custom(entry.method.import_, require_device(device))
     if isinstance(entry, MRIMethodEntry):
         return _mri_reconstructor(entry.method, device)
-    assert isinstance(entry, CTMethodEntry)
     return _ct_reconstructor(entry.method, device, photons)
 
 
-def fingerprint(entry: MethodEntry) -> str | None:
-    """The sha256 of the weights of a method, or of the file of the user's own code; None for the others.
+def pose(sample: KSpaceSample, reconstruct: Reconstructor, device: torch.device) -> Problem:
+    """The problem of a slice as the method takes it.
 
     Raises
     ------
     InputError
-        If they are not there or do not fit; the text says which command gets them.
+        If it takes coil maps and there are no calibration lines to estimate them from.
     """
-    if isinstance(entry.method, CustomMethodSettings):
-        path = custom_code(entry.method.import_)
-        return None if path is None else _sha256(path, path.stat().st_mtime_ns)
-    if not isinstance(entry.method, LearnedSettings):
-        return None
-    path = (mri_weights if isinstance(entry, MRIMethodEntry) else ct_weights)(entry.method).path
-    return _sha256(path, path.stat().st_mtime_ns)
+    match reconstruct:
+        case RootSumOfSquares():
+            return coil_problem(sample, device=device)
+        case LearnedReconstructor():
+            return pose_kspace(sample, reconstruct.weights, device)
+        case _:
+            return sense_problem(sample, device=device)
+
+
+def fingerprint(reconstruct: Reconstructor) -> str | None:
+    """The sha256 of the weights of a method, or of the file of the user's own code; None for the others."""
+    match reconstruct:
+        case CustomReconstructor():
+            path = custom_code(reconstruct.name)
+        case LearnedReconstructor():
+            path = reconstruct.weights.path
+        case _:
+            path = None
+    return None if path is None else _sha256(path, path.stat().st_mtime_ns)
 
 
 def parameters(reconstructor: object) -> dict[str, Any]:

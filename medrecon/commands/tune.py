@@ -21,10 +21,11 @@ def tune(
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="The YAML file to write; what it holds of others stays."),
     ],
-    problems: Annotated[
+    scenarios: Annotated[
         list[str] | None,
-        typer.Option("--problem", metavar="NAME", help="On this problem [all that say `tuning`]; repeatable."),
+        typer.Option("--scenario", metavar="NAME", help="On this scenario [all that say `tuning`]; repeatable."),
     ] = None,
+    problems: Annotated[list[str] | None, typer.Option("--problem", hidden=True)] = None,
     changes: ChangesOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -38,10 +39,14 @@ def tune(
     from medrecon.benchmark import load_benchmark, tune_method, tuning_rows
     from medrecon.config.shipped import find_config
 
+    if problems:
+        say("--problem is called --scenario now; the old name will go in the next version")
     import_from_here()
     settings = load_benchmark(find_config(config), changes or [])
     with progress() as bar, choose_workers(workers, scheduler) as chosen:
-        found = tune_method(settings, method, output, chosen, problems=problems or [], progress=bar)
+        found = tune_method(
+            settings, method, output, chosen, scenarios=[*(scenarios or []), *(problems or [])], progress=bar
+        )
     columns, rows = tuning_rows(found)
     print_table(columns, rows, right=("PSNR (dB)", "images", "trials"))
     say(f"{output}: holds them; name it in the configuration: tuned, beside the method")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import typing
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from medrecon.config.renamed import modernize
+from medrecon.config.renamed import modern_key, modernize
 from medrecon.errors import InputError
 
 __all__ = ["load_settings", "parse_change", "settings_of"]
@@ -38,9 +39,10 @@ def load_settings(kind: type[T], path: Path, changes: Sequence[str] = ()) -> T:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no keys; it takes {', '.join(kind.model_fields)}")
+    values = modernize(values, lambda note: _note_once(path, note))
     for change in changes:
         _set(values, change)
-    return settings_of(kind, modernize(values, lambda note: _LOG.warning("%s: %s", path, note)), str(path))
+    return settings_of(kind, values, str(path))
 
 
 def settings_of(kind: type[T], values: object, name: str) -> T:
@@ -74,9 +76,14 @@ def parse_change(change: str, *, example: str = "training.epochs=3") -> tuple[st
         raise InputError(f"--set {change}: the value is not YAML; put it in quotes") from error
 
 
+@lru_cache(maxsize=256)
+def _note_once(path: Path, note: str) -> None:
+    _LOG.warning("%s: %s", path, note)
+
+
 def _set(values: dict[str, Any], change: str) -> None:
     key, value = parse_change(change)
-    *parts, last = key.split(".")
+    *parts, last = (modern_key(part) for part in key.split("."))
     inside: Any = values
     for part in parts:
         inside = _entered(inside, part, key)

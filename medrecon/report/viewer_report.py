@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +22,7 @@ __all__ = [
     "ViewerReport",
     "Window",
     "quantile",
+    "shared_notes",
 ]
 
 #: What was done, by name.
@@ -182,6 +183,15 @@ def quantile(values: Tensor, share: float) -> float:
     flat = values.detach().flatten()
     step = flat.numel() // _MOST | 1  # odd, so that it meets all columns of most images
     return float(torch.quantile(flat[::step].double(), share))
+
+
+def shared_notes(notes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Of notes by their methods, what all of them note, and with its name what one of several does."""
+    found = []
+    for note in dict.fromkeys(note for told in notes.values() for note in told):
+        of = [name for name, told in notes.items() if note in told]
+        found.append(note if len(of) == len(notes) else f"{', '.join(of)}: {note}")
+    return tuple(found)
 
 
 def _require_stack(what: str, stack: Tensor) -> None:

@@ -198,20 +198,20 @@ def _method(name: str, psnr: float, low: float | None) -> dict[str, object]:
 
 
 def _summary(failed: int = 0) -> dict[str, object]:
-    def problem(name: str, protocol: str, images: int, *methods: dict[str, object]) -> dict[str, object]:
+    def scenario(name: str, protocol: str, images: int, *methods: dict[str, object]) -> dict[str, object]:
         about = {"protocol": protocol, "sampling": "4.00x", "images": images, "files": 2, "unit": "by chance"}
-        return {"problem": name, **about, "methods": list(methods)}
+        return {"scenario": name, **about, "methods": list(methods)}
 
     lost = {**_method("tv", 31.0, None), "failed": failed, "reason": "too large"}
-    problems = [
-        problem("a", "first", 6, _method("sense", 30.0, 29.5), lost),
-        problem("a", "second", 6, _method("sense", 20.0, 19.5), lost),
-        problem("b", "first", 1, _method("sense", 25.0, None), {**lost, "psnr": None}),
+    scenarios = [
+        scenario("a", "first", 6, _method("sense", 30.0, 29.5), lost),
+        scenario("a", "second", 6, _method("sense", 20.0, 19.5), lost),
+        scenario("b", "first", 1, _method("sense", 25.0, None), {**lost, "psnr": None}),
     ]
-    return {"name": "some", "problems": problems, "date": "2026-01-31", "machine": "two cores"}
+    return {"name": "some", "scenarios": scenarios, "date": "2026-01-31", "machine": "two cores"}
 
 
-def test_scores_are_shown_by_problem_with_their_intervals() -> None:
+def test_scores_are_shown_by_scenario_with_their_intervals() -> None:
     text = quality(_summary(), {"a": "A", "b": "B"}, "Heads")
     assert "| method | A | B |" in text
     assert "| `sense` | 30.00 [29.50, 30.50] / 0.912 | 25.00 / 0.912 |" in text
@@ -236,7 +236,7 @@ def test_a_benchmark_is_kept_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     (results / "summary.json").write_text(json.dumps(_summary()))
     assert keep(results, kept) == kept / "some"
     assert {file.name for file in (kept / "some").iterdir()} == {*files, "summary.json"}
-    assert json.loads((kept / "some" / "summary.json").read_text())["problems"] == _summary()["problems"]
+    assert json.loads((kept / "some" / "summary.json").read_text())["scenarios"] == _summary()["scenarios"]
     keep(results, kept, ["tv is of yesterday"])
     assert (kept / "some" / "summary.md").read_text().endswith("- tv is of yesterday\n")
     assert "- tv is of yesterday\n" in quality(
