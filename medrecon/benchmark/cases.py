@@ -16,7 +16,7 @@ from torch import Tensor
 from medrecon._version import __version__
 from medrecon.benchmark.inputs import CaseInputs, open_inputs
 from medrecon.benchmark.memory import peak_memory, reset_peak_memory
-from medrecon.benchmark.methods import build, parameters
+from medrecon.benchmark.methods import build
 from medrecon.benchmark.perceptual import lpips_distance
 from medrecon.benchmark.rows import FAILED, Row
 from medrecon.benchmark.sources import ImageReference
@@ -26,6 +26,7 @@ from medrecon.config.benchmark import CustomMethodSettings, MethodEntry, Scenari
 from medrecon.device import DeviceName, require_device
 from medrecon.metrics import nmse
 from medrecon.problem import Problem
+from medrecon.reconstructor import parameters_of
 
 __all__ = ["Case", "Group", "Picture", "failed_picture", "failed_row", "inputs_of", "run_group", "run_pictures"]
 
@@ -173,7 +174,7 @@ def _run(case: Case, inputs: CaseInputs) -> _Outcome:
     memory = peak_memory(device) if known else None
     picture = _finite(inputs.image(problem, shown))
     residual, note = inputs.residual(problem, x) if output == "image" else (None, _PUT_BACK)
-    settings = {**parameters(reconstruct), **({} if output == "image" else {"output": output})}
+    settings = {**parameters_of(reconstruct), **({} if output == "image" else {"output": output})}
     return _Outcome(picture, seconds, memory, residual, note, settings, problem.notes)
 
 

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from medrecon.benchmark.display import Display
 from medrecon.benchmark.lesion import Lesion, find_lesion, lesion_in_image
 from medrecon.benchmark.rows import Score
 from medrecon.benchmark.sources import ImageReference, read_sinogram
 from medrecon.config.benchmark import CTScenario
-from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, hounsfield_from_attenuation
+from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, image_range
 from medrecon.operators import Radon
 from medrecon.problem import Problem, add_dose_noise, radon, subsample_views
 from medrecon.reconstructor import Reconstructor
-from medrecon.report.viewer_report import HOUNSFIELD_WINDOWS, Facts
-from medrecon.scans.ct_work import warm_up
+from medrecon.report.viewer_report import Facts
+from medrecon.results import Display
+from medrecon.scans.ct import display_in, warm_up
 
 __all__ = ["CTInputs"]
 
 _FEWEST_PHOTONS = 10.0  # expected on a ray: below, its logarithm has no Gaussian noise
-_DISPLAY = Display("HU", hounsfield_from_attenuation, black=0.01, white=0.99, presets=HOUNSFIELD_WINDOWS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class CTInputs:
     lesion: Lesion | None
 
     mask = None
-    display = _DISPLAY
+    display: ClassVar[Display] = display_in(AttenuationUnit.HOUNSFIELD)
 
     @classmethod
     def of(cls, scenario: CTScenario, reference: ImageReference, seed: int) -> CTInputs:

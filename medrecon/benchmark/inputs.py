@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from medrecon.benchmark.ct_inputs import CTInputs
-from medrecon.benchmark.display import Display
 from medrecon.benchmark.lesion import Lesion
 from medrecon.benchmark.mri_inputs import MRIInputs
 from medrecon.benchmark.rows import Score
@@ -18,6 +17,7 @@ from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
 from medrecon.problem import Problem
 from medrecon.reconstructor import Reconstructor
 from medrecon.report.viewer_report import Facts
+from medrecon.results import Display
 
 __all__ = ["CaseInputs", "open_inputs", "protocol_of"]
 

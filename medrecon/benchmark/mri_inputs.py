@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from medrecon.benchmark.display import Display
 from medrecon.benchmark.lesion import Lesion, find_lesion, lesion_in_kspace
-from medrecon.benchmark.methods import pose
 from medrecon.benchmark.rows import Score
 from medrecon.benchmark.sources import ImageReference, pixel_sides, read_kspace, volume
 from medrecon.calibration import noise_level
@@ -25,13 +24,12 @@ from medrecon.operators import Mask, factor_of
 from medrecon.problem import Problem, full_reconstruction, remove_oversampling, undersample
 from medrecon.reconstructor import Reconstructor
 from medrecon.report.viewer_report import Facts
-from medrecon.scans.mri import scaled
+from medrecon.results import Display
+from medrecon.scans.masks import build_mask
+from medrecon.scans.mri import DISPLAY, pose, scaled
 from medrecon.weights.learned import LearnedReconstructor
-from medrecon.workflows import build_mask
 
 __all__ = ["MRIInputs"]
-
-_DISPLAY = Display("intensity as stored", lambda images: images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +69,7 @@ class MRIInputs:
 
     darkest = 0.0
     photons = None
-    display = _DISPLAY
+    display: ClassVar[Display] = DISPLAY
 
     @classmethod
     def of(cls, scenario: MRIScenario, reference: ImageReference, seed: int) -> MRIInputs:

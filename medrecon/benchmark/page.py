@@ -7,12 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from torch import Tensor
-
 from medrecon.benchmark.cases import Case, Picture, inputs_of
 from medrecon.benchmark.choice import Shown, choose
 from medrecon.benchmark.cluster import Workers
-from medrecon.benchmark.display import Display
 from medrecon.benchmark.inputs import CaseInputs
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.benchmark.pictures import kept_pictures
@@ -32,8 +29,7 @@ from medrecon.report.viewer_report import (
     Table,
     ViewerCase,
     ViewerReport,
-    Window,
-    quantile,
+    first_window,
     shared_notes,
 )
 
@@ -130,7 +126,7 @@ def _case(shown: Shown, pictures: Mapping[str, Picture]) -> ViewerCase | None:
         methods=tuple(methods),
         unit=display.unit,
         target=target,
-        window=_gray_window(display, target),
+        window=first_window(target, display, "of the target"),
         presets=display.presets,
         pixel=inputs.pixel,
         mask=inputs.mask,
@@ -138,13 +134,6 @@ def _case(shown: Shown, pictures: Mapping[str, Picture]) -> ViewerCase | None:
         notes=(*notes, *shared_notes(noted)),
         first_slice=first.image.index,
     )
-
-
-def _gray_window(display: Display, target: Tensor) -> Window | None:
-    if display.black is None:
-        return None
-    low, high = (quantile(target, share) for share in (display.black, display.white))
-    return Window(low, high if high > low else low + 1.0, "of the target")
 
 
 def _scores(row: Row) -> Scores:

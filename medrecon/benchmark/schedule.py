@@ -139,8 +139,8 @@ def _tuned(entry: MethodEntry, scenario: ScenarioSettings) -> MethodEntry:
     match = next((one for one in found if (one.method, one.scenario) == (entry.name, wanted)), None)
     if match is None:
         raise InputError(f"{entry.tuned}: holds nothing for '{entry.name}' on '{wanted}'; {command}")
-    if match.kind != entry.method.kind.value:
+    if match.kind != entry.method.kind:
         raise InputError(
-            f"{entry.tuned}: '{entry.name}' was tuned as {match.kind}, and is {entry.method.kind.value} here; {command}"
+            f"{entry.tuned}: '{entry.name}' was tuned as {match.kind}, and is {entry.method.kind} here; {command}"
         )
     return with_settings(entry, match.settings, str(entry.tuned))

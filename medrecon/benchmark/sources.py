@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from medrecon.config import CTPhantomName, PhantomName
+from medrecon.config import CTPhantomName, MRIPhantomName
 from medrecon.config.benchmark import (
     CTSource,
     FastMRISource,
@@ -171,7 +171,7 @@ def _lodopab(folder: str, part: str) -> LoDoPaB:
 
 @lru_cache(maxsize=4)
 def _mri_phantom(source: PhantomMRISource) -> tuple[KSpaceSample, ...]:
-    phantom = brain_volume() if source.phantom is PhantomName.BRAIN else shepp_logan_volume()
+    phantom = brain_volume() if source.phantom is MRIPhantomName.BRAIN else shepp_logan_volume()
     snr = math.inf if source.snr is None else source.snr
     scan = Simulation(phantom, source.size, source.slices, source.coils, snr, source.seed)
     lines, width = torch.ones(source.size[1], dtype=torch.bool), source.size[1]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from medrecon.config.ct import CTMethodSettings, CTPhantomName, Length, Photons, Seed
-from medrecon.config.mri import MaskSettings, MethodSettings, PhantomName, RootSumOfSquaresSettings
-from medrecon.config.settings import Method, Settings, Size
+from medrecon.config.ct import CTPhantomName, Length, Photons, Seed
+from medrecon.config.methods import Method, MethodSettings, RootSumOfSquaresSettings, methods_of
+from medrecon.config.mri import MaskSettings, MRIPhantomName
+from medrecon.config.settings import Settings, Size
 from medrecon.device import DeviceName
+from medrecon.modality import Modality
 
 __all__ = [
     "BenchmarkSettings",
@@ -21,7 +22,6 @@ __all__ = [
     "CTMethodEntry",
     "CTScenario",
     "CTSource",
-    "CustomMethodName",
     "CustomMethodSettings",
     "FastMRISource",
     "LesionSettings",
@@ -43,18 +43,13 @@ _Output = Literal["image", "rss", "rss-noise"]
 _Name = Annotated[str, Field(pattern=r"^[^|\r\n]+$", max_length=80)]  # stands in tables
 
 
-class CustomMethodName(StrEnum):
-    """How an image is made by code of the user's."""
-
-    CUSTOM = "custom"
-
-
 class CustomMethodSettings(Method):
     """A method that is imported: `package.module:name`, called as `x = name(y, A)`, or a class of such without arguments."""
 
     summary = "your own: an object that is called as x = method(y, A)"
     needs = "to be importable; in MRI calibration lines, where there are several coils"
-    kind: Literal[CustomMethodName.CUSTOM] = CustomMethodName.CUSTOM
+    modalities = tuple(Modality)
+    kind: Literal["custom"] = "custom"
     import_: str = Field(alias="import")
 
     @model_validator(mode="after")
@@ -75,8 +70,19 @@ class _Entry(_Named):
     those it is run on; None stands for all of its modality.
     """
 
+    modality: ClassVar[Modality]
+    method: Annotated[MethodSettings | CustomMethodSettings, Field(discriminator="kind")]
     tuned: Path | None = None
     scenarios: tuple[_Name, ...] | None = None
+
+    @model_validator(mode="after")
+    def _require_modality(self) -> Self:
+        if self.modality not in self.method.modalities:
+            known = ", ".join(methods_of(self.modality))
+            raise ValueError(
+                f"method: {self.method.kind} is none of {self.modality.upper()}, whose methods are {known}"
+            )
+        return self
 
 
 class MRIMethodEntry(_Entry):
@@ -85,7 +91,7 @@ class MRIMethodEntry(_Entry):
     With `rss-noise` the samples that were not measured have the noise of those that were, as a full scan has.
     """
 
-    method: Annotated[MethodSettings | CustomMethodSettings, Field(discriminator="kind")]
+    modality = Modality.MRI
     output: _Output = "image"
 
     @model_validator(mode="after")
@@ -98,8 +104,8 @@ class MRIMethodEntry(_Entry):
 class CTMethodEntry(_Entry):
     """A method of CT."""
 
+    modality = Modality.CT
     output: ClassVar[_Output] = "image"
-    method: Annotated[CTMethodSettings | CustomMethodSettings, Field(discriminator="kind")]
 
 
 class LesionSettings(Settings):
@@ -140,7 +146,7 @@ class PhantomMRISource(Settings):
     """A simulated scan of a phantom; see `medrecon simulate`. Without `snr` there is no noise."""
 
     kind: Literal["phantom-mri"]
-    phantom: PhantomName = PhantomName.BRAIN
+    phantom: MRIPhantomName = MRIPhantomName.BRAIN
     size: tuple[Size, Size] = (192, 192)
     slices: _Count = 4
     coils: int = Field(default=8, ge=1, le=256)

@@ -11,12 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from medrecon.report.viewer_report import Column, Facts, MethodImages, Scores, Table, ViewerCase, quantile
-from medrecon.results import Display, Reconstruction, Report, SliceResult, Window
+from medrecon.report.viewer_report import (
+    Column,
+    Facts,
+    MethodImages,
+    Scores,
+    Table,
+    ViewerCase,
+    first_window,
+    shared_notes,
+)
+from medrecon.results import Display, Reconstruction, Report, SliceResult
 
 __all__ = ["Stacks", "case_of", "pooled_shape", "table_of_cases"]
 
-_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles that are black and white
 _FINEST = 512  # rows and columns of a map of residuals that does not lie on the image
 
 
@@ -82,12 +90,12 @@ def case_of(results: Results, notes: Sequence[str]) -> ViewerCase:
         methods=methods,
         unit=display.unit,
         target=target,
-        window=_window(methods[0].images if target is None else target, display),
+        window=first_window(methods[0].images if target is None else target, display, "of these images"),
         presets=display.presets,
         pixel=report.pixel,
         mask=_mask(done),
         facts=_scan_facts(report),
-        notes=(*notes, *_shared_notes({name: one.report.notes for name, (one, _) in results.items()})),
+        notes=(*notes, *shared_notes({name: one.report.notes for name, (one, _) in results.items()})),
         first_slice=report.first_slice,
         residual_unit=display.residual,
     )
@@ -160,23 +168,6 @@ def _scan_facts(report: Report) -> Facts:
 
 def _short(value: str | int | float | None) -> str | int | float | None:
     return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def _shared_notes(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """What is noted of all methods, and, with its name, what is of one of several."""
-    told = []
-    for note in dict.fromkeys(note for notes in said.values() for note in notes):
-        of = [name for name, notes in said.items() if note in notes]
-        told.append(note if len(of) == len(said) else f"{', '.join(of)}: {note}")
-    return tuple(told)
-
-
-def _window(images: Tensor, display: Display) -> Window | None:
-    """The first window, where it is not that which the page makes by itself."""
-    if display.is_magnitude:
-        return None
-    low, high = (quantile(images, share) for share in (_DARKEST, _BRIGHTEST))
-    return Window(low, high if high > low else low + 1.0, "of these images")
 
 
 def _factor(n: int) -> int:

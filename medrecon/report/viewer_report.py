@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medrecon._version import __version__
-from medrecon.results import Window
+from medrecon.results import Display, Window
 
 __all__ = [
     "Column",
@@ -21,6 +21,7 @@ __all__ = [
     "ViewerCase",
     "ViewerReport",
     "Window",
+    "first_window",
     "quantile",
     "shared_notes",
 ]
@@ -28,6 +29,7 @@ __all__ = [
 #: What was done, by name.
 Facts = Mapping[str, str | int | float]
 
+_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of images that are black and white, where zero is not
 _WHITE = 0.998  # this quantile of the reference is white unless a window is given
 _MOST = 2**20  # numbers that a quantile is made of
 
@@ -183,6 +185,14 @@ def quantile(values: Tensor, share: float) -> float:
     flat = values.detach().flatten()
     step = flat.numel() // _MOST | 1  # odd, so that it meets all columns of most images
     return float(torch.quantile(flat[::step].double(), share))
+
+
+def first_window(images: Tensor, display: Display, name: str) -> Window | None:
+    """The window that a case begins with; None for magnitudes, of which the case makes it."""
+    if display.is_magnitude:
+        return None
+    low, high = (quantile(images, share) for share in (_DARKEST, _BRIGHTEST))
+    return Window(low, high if high > low else low + 1.0, name)
 
 
 def shared_notes(notes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
