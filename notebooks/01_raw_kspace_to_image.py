@@ -15,14 +15,23 @@ import torch
 from figures import Row, draw
 from program import medrecon
 
-from medrecon import FastMRIFile, full_reconstruction, psnr, ssim, undersample
+from medrecon import (
+    FastMRIFile,
+    Sense,
+    WaveletSparsity,
+    ZeroFilled,
+    equispaced_fraction_mask,
+    full_reconstruction,
+    load,
+    psnr,
+    remove_oversampling,
+    sense_problem,
+    ssim,
+    undersample,
+)
 from medrecon.benchmark.lesion import lesion_in_kspace, place_lesion
 from medrecon.calibration import noise_level
-from medrecon.config import SenseSettings, VarNetMethodSettings, WaveletSettings, ZeroFilledSettings
-from medrecon.data.mri.masks import equispaced_fraction_mask
 from medrecon.operators import CoilMaps, Fourier, factor_of
-from medrecon.problem import remove_oversampling
-from medrecon.workflows import build_reconstructor, pose_problem
 
 Path("work").mkdir(exist_ok=True)
 _ = torch.set_grad_enabled(False)  # nothing is trained here
@@ -64,7 +73,7 @@ white = float(target.quantile(0.998))
 print("without oversampling:  ", tuple(scan.kspace.shape), "  lesion at (y, x) =", lesion.center)
 
 # %%
-whole = pose_problem(scan, ZeroFilledSettings())
+whole = sense_problem(scan)
 coil_images = (factor_of(whole.A, Fourier, "this cell").H)(scan.kspace).abs()
 draw(
     Row(
@@ -88,7 +97,7 @@ draw(
 # %%
 mask = equispaced_fraction_mask(scan.kspace.shape[-1], acceleration=4, center_fraction=0.08, seed=0)
 sample = undersample(scan, mask)
-problem = pose_problem(sample, SenseSettings())
+problem = sense_problem(sample)
 print(
     f"{int(mask.sampled.sum())} of {len(mask.sampled)} lines: acceleration {sample.true_acceleration:.2f}, {mask.kind}"
 )
@@ -129,20 +138,17 @@ draw(
 
 # %%
 methods = {
-    "zero-filled": ZeroFilledSettings(),
-    "SENSE": SenseSettings(),
-    "wavelet": WaveletSettings(),
-    "VarNet": VarNetMethodSettings(),
+    "zero-filled": ZeroFilled(),
+    "SENSE": Sense(),
+    "wavelet": WaveletSparsity(),
+    "VarNet": load("varnet_brain_small"),
 }
 
 
 def reconstruct_all(sample):
     """The magnitude image of each method."""
-    images = {}
-    for name, settings in methods.items():
-        problem = pose_problem(sample, settings)
-        images[name] = problem.display_image(build_reconstructor(settings)(problem.y, problem.A))
-    return images
+    problem = sense_problem(sample)
+    return {name: problem.display_image(method(problem.y, problem.A)) for name, method in methods.items()}
 
 
 images = reconstruct_all(sample)
@@ -179,9 +185,8 @@ draw(
 
 # %%
 sigma = float(noise_level(middle.kspace, middle.sampled))  # from the outermost samples of k-space
-varnet = build_reconstructor(methods["VarNet"])
-reconstructors = {name: build_reconstructor(settings) for name, settings in methods.items() if name != "VarNet"}
-reconstructors["VarNet"] = replace(varnet, network=varnet.network.reconstruct)
+varnet = methods["VarNet"]
+reconstructors = methods | {"VarNet": replace(varnet, network=varnet.network.reconstruct)}
 
 y, A = problem.y, problem.A
 m = y.numel() / sample.true_acceleration

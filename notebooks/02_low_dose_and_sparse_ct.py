@@ -9,25 +9,32 @@
 # for diagnosis**.
 
 # %%
+from dataclasses import replace
+
 import torch
 from figures import Row, draw, draw_windows
 
-from medrecon import SinogramSample, lodopab, lodopab_grid, psnr, ssim
-from medrecon.benchmark.lesion import Lesion
-from medrecon.config import (
-    CTTotalVariationSettings,
-    FbpSettings,
-    PoissonTotalVariationSettings,
-    PrimalDualMethodSettings,
+from medrecon import (
+    FilteredBackprojection,
+    NonnegativeTotalVariation,
+    PoissonTotalVariation,
+    SinogramSample,
+    add_dose_noise,
+    ct_problem,
+    load,
+    lodopab,
+    lodopab_grid,
+    psnr,
+    ssim,
+    subsample_views,
 )
+from medrecon.benchmark.lesion import Lesion
 from medrecon.data.ct.attenuation import AttenuationUnit, attenuation_from_hounsfield, hounsfield_from_attenuation
 from medrecon.data.ct.phantoms import abdomen_volume
 from medrecon.data.ct.projections import phantom_image
 from medrecon.data.ct.simulation import measured_sinogram
 from medrecon.evaluation import image_range
-from medrecon.problem import add_dose_noise, ct_problem, subsample_views
 from medrecon.scans.learned_notes import ct_notes
-from medrecon.workflows import build_ct_reconstructor
 
 _ = torch.set_grad_enabled(False)  # nothing is trained here
 
@@ -99,11 +106,12 @@ def photons(sample, count):
     return add_dose_noise(sample, count, torch.Generator().manual_seed(0))
 
 
-def reconstruct(settings, sample):
+def reconstruct(method, sample):
     """The image in Hounsfield units."""
     problem = ct_problem([sample])
-    x = build_ct_reconstructor(settings, sample.photons)(problem.y, problem.A)
-    return hounsfield_from_attenuation(x[0])
+    if isinstance(method, PoissonTotalVariation):
+        method = replace(method, photons=sample.photons)  # known, here
+    return hounsfield_from_attenuation(method(problem.y, problem.A)[0])
 
 
 def disc(y, x, radius):
@@ -114,7 +122,7 @@ def disc(y, x, radius):
 
 
 liver = disc(0.0, -0.34, 0.055).profile(grid.shape) == 1
-ramp = FbpSettings(window="ramp")
+ramp = FilteredBackprojection(window="ramp")
 doses = {"no noise": full, **{f"{n:,} photons": photons(full, n) for n in (100_000, 20_000, 4_096)}}
 by_dose = {name: reconstruct(ramp, sample) for name, sample in doses.items()}
 draw(Row({f"{n}: liver +- {i[liver].std():.0f} HU": i[BODY] for n, i in by_dose.items()}, SOFT, "HU"))
@@ -147,16 +155,16 @@ draw(Row({name: reconstruct(ramp, sample)[BODY] for name, sample in views.items(
 
 # %%
 methods = {
-    "FBP, Hann": FbpSettings(window="hann"),
-    "TV": CTTotalVariationSettings(),
-    "TV-Poisson": PoissonTotalVariationSettings(),
-    "primal-dual": PrimalDualMethodSettings(),
+    "FBP, Hann": FilteredBackprojection(window="hann"),
+    "TV": NonnegativeTotalVariation(),
+    "TV-Poisson": PoissonTotalVariation(),
+    "primal-dual": load("lpd_lodopab_small"),
 }
 
 
 def compare(sample):
     """Draw all methods with their errors, and print their scores."""
-    images = {name: reconstruct(settings, sample) for name, settings in methods.items()}
+    images = {name: reconstruct(method, sample) for name, method in methods.items()}
     draw(
         Row({"truth": truth[BODY], **{name: image[BODY] for name, image in images.items()}}, SOFT, "HU"),
         Row(
@@ -185,7 +193,7 @@ low_dose = compare(doses["4,096 photons"])
 
 # %%
 sparse = subsample_views(doses["20,000 photons"], 60)
-for note in ct_notes(build_ct_reconstructor(methods["primal-dual"]), sparse):
+for note in ct_notes(methods["primal-dual"], sparse):
     print("note:", note)
 few_views = compare(sparse)
 

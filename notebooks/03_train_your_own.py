@@ -155,7 +155,7 @@ draw(
 #
 # ## From here
 #
-# - Larger: more `features`, `cascades` and `epochs`; `medrecon train configs/varnet_brain_small.yaml` trains on real heads in
+# - Larger: more `features`, `cascades` and `epochs`; `medrecon train varnet_brain_small` trains on real heads in
 #   some hours on a processor.
 # - Other networks: `unet`, `modl`, `primal-dual`, `e2e-varnet`; CT with `kind: phantom-ct` or `lodopab`.
 # - GPUs: `--devices 4`, or `torchrun` over several machines; `training.precision=bf16`.

@@ -1,4 +1,4 @@
-"""What a file holds, told by its content: raw k-space of MRI, or sinograms of CT, which are opened here."""
+"""What a file holds, told by its content: raw k-space of MRI, or sinograms of CT; both are opened here."""
 
 import os
 from collections.abc import Iterable
@@ -15,11 +15,13 @@ from medrecon.data.ct.photons import LODOPAB_PHOTONS
 from medrecon.data.ct.sinogram_files import SinogramFile, Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
 from medrecon.modality import Modality
 
-__all__ = ["Format", "find_format", "find_scan_files", "open_sinograms"]
+__all__ = ["Format", "find_format", "find_scan_files", "open_kspace", "open_sinograms"]
 
 _WANTED = "a file in the format of fastMRI (.h5), or a CT sinogram (.h5 with `sinogram`, LoDoPaB's .hdf5, .npy)"
 
@@ -34,7 +36,7 @@ class Format(StrEnum):
     @property
     def modality(self) -> Modality:
         """The scanner."""
-        return Modality.MRI if self is Format.FASTMRI else Modality.CT
+        return Modality.MRI if self in (Format.FASTMRI,) else Modality.CT
 
 
 def find_format(path: str | os.PathLike[str]) -> Format:
@@ -95,6 +97,21 @@ def _scans(paths: Iterable[Path], arrays: bool) -> list[Path]:
         return path.suffix in (".h5", ".hdf5") and not path.name.startswith("ground_truth_")
 
     return sorted(path for path in paths if wanted(path))
+
+
+def open_kspace(path: str | os.PathLike[str]) -> KSpaceFile:
+    """Open a file of raw k-space.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or holds no k-space.
+    """
+    match find_format(path):
+        case Format.FASTMRI:
+            return FastMRIFile(path)
+        case found:
+            raise InputError(f"{path}: holds {found.modality.holds}, not {Modality.MRI.holds}")
 
 
 def open_sinograms(path: str | os.PathLike[str], geometry: str | os.PathLike[str] | None = None) -> Sinograms:

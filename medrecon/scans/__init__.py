@@ -6,8 +6,7 @@ from pathlib import Path
 
 from medrecon.config.ct import CTAcquisition
 from medrecon.config.mri import MRIAcquisition
-from medrecon.data.formats import open_sinograms
-from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.formats import open_kspace, open_sinograms
 from medrecon.scans.ct import SinogramScan
 from medrecon.scans.mri import KSpaceScan
 from medrecon.scans.protocol import Posed, Scan
@@ -25,6 +24,6 @@ def open_scan(source: Path, acquisition: MRIAcquisition | CTAcquisition) -> Scan
     """
     match acquisition:
         case MRIAcquisition():
-            return KSpaceScan(FastMRIFile(source), acquisition)
+            return KSpaceScan(open_kspace(source), acquisition)
         case CTAcquisition():
             return SinogramScan.of(open_sinograms(source, acquisition.geometry), acquisition)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from medrecon.config.mri import MRIAcquisition
-from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.evaluation import PROTOCOL, VolumeScore
@@ -63,7 +64,7 @@ class KSpaceScan:
         scored), and what a user should know.
     """
 
-    file: FastMRIFile
+    file: KSpaceFile
     acquisition: MRIAcquisition
     indices: range = range(0)
     mask: SamplingMask | None = None
@@ -263,7 +264,7 @@ def _target(sample: KSpaceSample) -> Tensor:
     return full_reconstruction(less) * scale
 
 
-def _require_full(sample: KSpaceSample, file: FastMRIFile) -> None:
+def _require_full(sample: KSpaceSample, file: KSpaceFile) -> None:
     if not sample.fully_sampled:
         raise InputError(
             f"{file.path}: slice {sample.slice_index} is undersampled already ({sample.true_acceleration:.2f} times), and --mask "

@@ -1,14 +1,14 @@
 """Look through a fastMRI file, slice by slice, and say what is in it and what is wrong with it."""
 
 import math
-import os
 from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
 
 from medrecon.calibration import noise_level
-from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.words import counted, listed
@@ -77,15 +77,8 @@ class Inspection:
     notes: tuple[str, ...]
 
 
-def inspect_kspace(path: str | os.PathLike[str]) -> Inspection:
-    """Read a file of raw k-space slice by slice and report what it holds, the faults of single slices included.
-
-    Raises
-    ------
-    InputError
-        If the file as a whole cannot be read.
-    """
-    file = FastMRIFile(path)
+def inspect_kspace(file: KSpaceFile) -> Inspection:
+    """Read a file of raw k-space slice by slice and report what it holds, the faults of single slices included."""
     slices, coils, ky, kx = file.shape
     reports, patterns, first = [], set(), None
     for index in range(slices):
@@ -114,7 +107,7 @@ def inspect_kspace(path: str | os.PathLike[str]) -> Inspection:
         field_of_view=fov and (fov[0], fov[1]),
         acquisition=file.header.acquisition,
         has_header=file.has_header,
-        has_mask=file.mask_shape is not None,
+        has_mask=file.has_mask,
         target=file.target_name,
         padding=padding,
         sampling=sampling,

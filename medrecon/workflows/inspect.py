@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medrecon.data.formats import find_format, open_sinograms
+from medrecon.data.formats import find_format, open_kspace, open_sinograms
 from medrecon.errors import InputError
 from medrecon.modality import Modality
 from medrecon.scans.ct_inspection import inspect_sinograms, sinogram_lines
@@ -37,5 +37,5 @@ def inspect_file(path: Path, geometry: Path | None = None) -> Inspection:
         return Inspection({"modality": modality.value, **asdict(sinograms)}, sinogram_lines(sinograms))
     if geometry is not None:
         raise InputError(f"--geometry is an option of CT, and {path} holds {modality.holds}; leave it out")
-    kspace = inspect_kspace(path)
+    kspace = inspect_kspace(open_kspace(path))
     return Inspection({"modality": modality.value, **asdict(kspace)}, kspace_lines(kspace))

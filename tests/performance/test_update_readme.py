@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from medrecon.cli import app
 from medrecon.config import METHODS
-from medrecon.weights.card import SHIPPED
+from medrecon.weights.shipped import SHIPPED
 from performance.update_readme import (
     PAGES,
     README,

@@ -6,6 +6,7 @@ import h5py
 import pytest
 import torch
 
+from medrecon.data.formats import open_kspace
 from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.errors import InputError
@@ -34,7 +35,7 @@ def scan(seed: int = 0, sigma: float = SIGMA, angle: float = 0.6, blur: float = 
 
 def inspect(path: Path, *slices: torch.Tensor, mask: torch.Tensor | None = None) -> Inspection:
     write_fastmri(path, slices, header=HEADER, mask=mask, overwrite=True)
-    return inspect_kspace(path)
+    return inspect_kspace(open_kspace(path))
 
 
 def test_a_sound_file_is_told_in_full(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_edges_are_no_spikes_and_spikes_are(tmp_path: Path, sigma: float, angle:
 def test_assumptions_are_told(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["kspace"] = scan()[None].numpy()
-    found = inspect_kspace(tmp_path / "a.h5")
+    found = inspect_kspace(open_kspace(tmp_path / "a.h5"))
     assert not found.has_header
     assert any(line.startswith("note: no header") for line in kspace_lines(found))
 
@@ -171,4 +172,4 @@ def test_assumptions_are_told(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_text("no")
     with pytest.raises(InputError, match="not an HDF5 file"):
-        inspect_kspace(tmp_path / "a.h5")
+        inspect_kspace(open_kspace(tmp_path / "a.h5"))

@@ -9,7 +9,7 @@ import torch
 
 from medrecon import FastMRIFile, InputError, ct_problem, load, open_sinograms, sense_problem
 from medrecon.weights import learned
-from medrecon.weights.card import SHIPPED
+from medrecon.weights.shipped import SHIPPED
 from tests.program import close, images, medrecon, simulate
 from tests.sinogram_files import write_scan
 

@@ -132,6 +132,11 @@ class FastMRIFile:
             f"image {self.matrix[0]} x {self.matrix[1]}, {self.target_name or 'no target'})"
         )
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether the file states which samples were acquired."""
+        return self.mask_shape is not None
+
     def __len__(self) -> int:
         return self.shape[0]
 
