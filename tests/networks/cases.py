@@ -29,60 +29,6 @@ from medrecon.reconstructors import FilteredBackprojection, Sense, WaveletSparsi
 from medrecon.spaces import Space
 
 
-@dataclass(frozen=True, eq=False)
-class Scan:
-    truth: Tensor
-    A: LinearOperator
-
-    @property
-    def y(self) -> Tensor:
-        return self.A(self.truth)
-
-    @property
-    def n_channels(self) -> int:
-        return 2 if self.truth.is_complex() else 1
-
-
-def disks(shape: tuple[int, int], n: int = 1) -> Tensor:
-    """`n` pictures of two disks, each a little brighter and elsewhere: `(n, y, x)`."""
-    y, x = torch.meshgrid(*(torch.linspace(-1, 1, size) for size in shape), indexing="ij")
-    moved = torch.arange(n)[:, None, None] * 0.1
-    large = (y.square() + x.square() < 0.7).float() * (1 + moved)
-    return large + 0.5 * ((y - 0.2).square() + (x + 0.3 - moved).square() < 0.1)
-
-
-def maps(n_coils: int, shape: tuple[int, int]) -> Tensor:
-    """Smooth maps of unit root sum of squares."""
-    y, x = torch.meshgrid(*(torch.linspace(-1, 1, size) for size in shape), indexing="ij")
-    angles = 2 * torch.pi * torch.arange(n_coils)[:, None, None] / n_coils
-    magnitude = torch.exp(-(y - angles.sin()).square() - (x - angles.cos()).square())
-    unscaled = torch.polar(magnitude, angles + 0.5 * x)
-    return unscaled / torch.linalg.vector_norm(unscaled, dim=0)
-
-
-def lines(n: int, center: int = 4, every: int = 2) -> Tensor:
-    sampled = torch.zeros(n, dtype=torch.bool)
-    sampled[::every] = True
-    sampled[n // 2 - center // 2 : n // 2 - center // 2 + center] = True
-    return sampled
-
-
-def mri(shape: tuple[int, int] = (20, 18), n: int = 1) -> Scan:
-    truth = disks(shape, n)
-    return Scan(torch.polar(truth, 0.3 * truth), sense(lines(shape[1]), maps(3, shape)))
-
-
-def ct(shape: tuple[int, int] = (20, 18), n: int = 1) -> Scan:
-    grid = Grid(shape, 1.0)
-    return Scan(disks(shape, n), Radon(grid, ParallelBeam(Arc.half_turn(12), n_bins=27, spacing=1.0)))
-
-
-def coils(n_coils: int, shape: tuple[int, int], sampled: Tensor) -> LinearOperator:
-    """`Mask @ Fourier` of coil images."""
-    fourier = Fourier(Space(("coil", "y", "x"), (n_coils, *shape), is_complex=True))
-    return Mask(sampled, fourier.range) @ fourier
-
-
 SCANS: dict[str, Callable[..., Scan]] = {"mri": mri, "ct": ct}
 
 
@@ -140,7 +86,3 @@ def built(name: str, scan: Scan, **switch: bool) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         return NETWORKS[name](scan, **switch)
-
-
-def relative(found: Tensor, wanted: Tensor) -> float:
-    return float((found - wanted).norm() / wanted.norm())

@@ -12,7 +12,7 @@ from torch import Tensor
 from medrecon.networks import EndToEndVarNet, NormalizedUNet, SensitivityNetwork, UNet, fastmri_varnet
 from medrecon.networks.sensitivities import calibration_block
 from medrecon.operators import CoilMaps, LinearOperator, Mask, factor_of
-from tests.networks.cases import coils, disks, lines, maps, mri, relative
+from tests.problems import coils, disks, lines, maps, mri, relative
 
 
 def random_lines(n: int) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from medrecon.calibration import measured_root_sum_of_squares, measurement_noise
 from medrecon.networks import MeasuredRootSumOfSquares
 from medrecon.operators import LinearOperator, sense
-from tests.networks.cases import NETWORKS, built, ct, lines, maps, mri, relative
+from tests.networks.cases import NETWORKS, built
+from tests.problems import ct, lines, maps, mri, relative
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.networks import NormalizedUNet, VarNet, compile_unets
-from tests.networks.cases import NETWORKS, SCANS, UNROLLED, built, ct, image_network, mri, relative
+from tests.networks.cases import NETWORKS, SCANS, UNROLLED, built, image_network
+from tests.problems import ct, mri, relative
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 every_scan = pytest.mark.parametrize("scan", SCANS)
