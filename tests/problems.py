@@ -44,6 +44,8 @@ class Case:
         a scan of physics that it does not take, and what its refusal says.
     exempt
         contracts that do not hold by design, each with the reason; that one of them holds all the same is an error.
+    idle
+        parameters that no gradient reaches by design, each with the reason; that one is reached is an error.
     """
 
     build: Callable[[], Reconstructor]
@@ -51,6 +53,7 @@ class Case:
     magnitude: bool = False
     refuses: tuple[Callable[..., Scan], str] | None = None
     exempt: Mapping[str, str] = field(default_factory=dict)
+    idle: Mapping[str, str] = field(default_factory=dict)
 
 
 def disks(shape: tuple[int, int], n: int = 1) -> Tensor:

@@ -27,7 +27,8 @@ class Tikhonov:
     Raises
     ------
     ValueError
-        if the weight is negative or there is less than one iteration; when called, for complex spaces, or data not of the range of `A`.
+        if the weight is negative or there is less than one iteration;
+        when called, for complex spaces, or data not of the range of `A`.
     """
 
     weight: float = 6.0

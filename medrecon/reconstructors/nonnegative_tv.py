@@ -32,7 +32,8 @@ class NonnegativeTotalVariation:
     Raises
     ------
     ValueError
-        if the weight or tolerance is negative, or there is less than one iteration or subset; when called, for complex spaces, or data not of the range of `A`.
+        if the weight or tolerance is negative, or there is less than one iteration or subset;
+        when called, for complex spaces, or data not of the range of `A`.
     """
 
     weight: float = 4.5

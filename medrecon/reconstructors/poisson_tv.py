@@ -41,7 +41,8 @@ class PoissonTotalVariation:
     Raises
     ------
     ValueError
-        if the weight or tolerance is negative, there is less than one iteration or subset, or no photon; when called, for complex spaces, or data not of the range of `A`.
+        if the weight or tolerance is negative, there is less than one iteration or subset, or no photon;
+        when called, for complex spaces, or data not of the range of `A`.
     """
 
     weight: float = 1.25

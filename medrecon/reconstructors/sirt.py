@@ -28,7 +28,8 @@ class Sirt:
     Raises
     ------
     ValueError
-        if there is less than one iteration or subset, or the bounds are in the wrong order; when called, for complex spaces, or data not of the range of `A`.
+        if there is less than one iteration or subset, or the bounds are in the wrong order;
+        when called, for complex spaces, or data not of the range of `A`.
     """
 
     iterations: int = 20

@@ -9,5 +9,5 @@ from tests.reconstructors.cases import RECONSTRUCTORS
 
 
 @pytest.mark.parametrize(("name", "promise"), lines_of(RECONSTRUCTORS, OF_RECONSTRUCTORS))
-def test_it(name: str, promise: str) -> None:
+def test_promise(name: str, promise: str) -> None:
     OF_RECONSTRUCTORS[promise](RECONSTRUCTORS[name])
