@@ -31,9 +31,10 @@ regression: $(DEV) ## measure the scores of tests/regression/numbers.yaml anew, 
 notebooks: $(DEV) ## run the notebooks anew, with what they print and draw
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py
 
-lint: $(DEV) ## ruff: faults and format
+lint: $(DEV) ## ruff: faults and format; codespell: American spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: $(DEV) ## mypy, strict
 	$(BIN)/mypy

@@ -11,12 +11,14 @@ import typer
 import typer.main
 
 from medrecon._version import __version__
-from medrecon.commands import about, benchmark, data, demo, reconstruct, scans, train, tune, weights
+from medrecon.commands import about, benchmark, configs, data, demo, reconstruct, scans, train, tune, weights
 from medrecon.commands.console import complain, expected, say
+from medrecon.commands.termination import Terminated, exit_on_sigterm
 
 __all__ = ["app", "main"]
 
-OK, UNEXPECTED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+OK, UNEXPECTED, USER_ERROR, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+_ENDED = {INTERRUPTED: "interrupted", TERMINATED: "told to end"}
 
 
 def _print_version(asked: bool) -> None:
@@ -41,6 +43,7 @@ def _app(callback: Callable[..., None] | None = None, *, help: str | None = None
 
 app = _app(_root)
 _data = _app(help="List, get and check data sets.")
+_configs = _app(help="List, show and copy the configurations that come with medrecon.")
 _weights = _app(help="List, show and import trained weights.")
 _import = _app(help="Rewrite weights of other packages as those of medrecon.")
 app.command()(reconstruct.reconstruct)
@@ -51,9 +54,13 @@ app.command()(demo.demo)
 app.command()(train.train)
 app.command()(benchmark.benchmark)
 app.command()(tune.tune)
+app.add_typer(_configs, name="configs")
 app.add_typer(_data, name="data")
 app.add_typer(_weights, name="weights")
 app.command()(about.doctor)
+_configs.command("list")(configs.list_)
+_configs.command()(configs.show)
+_configs.command()(configs.copy)
 _data.command("list")(data.list_)
 _data.command()(data.fetch)
 _data.command()(data.verify)
@@ -67,21 +74,30 @@ _import.command("fastmri")(weights.import_fastmri)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program and leave it: 0 done, 2 something the user can mend, 130 interrupted, 1 a fault of medrecon's own."""
+    """Run the program and leave it.
+
+    The status is 0 where all was done, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM, and 1 for a fault of
+    medrecon's own.
+    """
     # Threads that spin while they wait make a busy machine ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        status = _run(given or ["--help"])
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except BrokenPipeError:
-        status = UNEXPECTED
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of the pipe when it ends
-    if status == INTERRUPTED:
-        complain("interrupted; what was being written is left out, files finished before are kept")
-    raise SystemExit(status)
+    with exit_on_sigterm():
+        try:
+            status = _run(given or ["--help"])
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+        except Terminated:
+            status = TERMINATED
+        except BrokenPipeError:
+            status = UNEXPECTED
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # or Python complains of the pipe when it ends
+        if (ended := _ENDED.get(status)) is not None:
+            complain(f"{ended}; what was being written is left out, files finished before are kept")
+        raise SystemExit(status)
 
 
 def _run(arguments: list[str]) -> int:

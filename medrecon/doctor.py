@@ -6,13 +6,19 @@ import shutil
 import sys
 from importlib import metadata
 
-__all__ = ["examine"]
+__all__ = ["REQUIRED", "examine"]
 
-_REQUIRED = (
-    *("torch", "numpy", "h5py", "PyWavelets", "matplotlib", "typer", "rich", "pydantic", "PyYAML"),
-    "platformdirs",
+#: The dependencies of medrecon, as `pyproject.toml` names them.
+REQUIRED = (
+    *("torch", "numpy", "h5py", "PyWavelets", "numba", "pydicom", "nibabel", "matplotlib", "typer", "rich", "pydantic"),
+    *("PyYAML", "platformdirs", "lazy_loader", "accelerate", "safetensors", "tensorboard", "distributed"),
 )
-_OPTIONAL = (("sigpy", "compared with in tests and benchmarks"), ("fastmri", "compared with in tests and benchmarks"))
+_OPTIONAL = (
+    ("triton", "needed for CT on a GPU; comes with PyTorch for CUDA"),
+    ("lpips", "`lpips` in benchmarks"),
+    ("sigpy", "compared with in tests and benchmarks"),
+    ("fastmri", "compared with in tests and benchmarks"),
+)
 
 
 def examine() -> list[tuple[str, str]]:
@@ -27,7 +33,7 @@ def examine() -> list[tuple[str, str]]:
         ("python", f"{platform.python_version()} ({sys.executable})"),
         ("system", f"{platform.system()} {platform.release()} {platform.machine()}"),
     ]
-    rows += [(name, _version(name) or "missing: install medrecon again") for name in _REQUIRED]
+    rows += [(name, _version(name) or "missing: install medrecon again") for name in REQUIRED]
     rows.append(("threads", f"{torch.get_num_threads()} of {os.cpu_count()} processors"))
     rows.append(("GPU", _gpu()))
     rows += [(name, _version(name) or f"not installed; {use}") for name, use in _OPTIONAL]

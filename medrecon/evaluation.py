@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from torch import Tensor
 
 from medrecon.metrics import psnr, ssim
 
-__all__ = ["LODOPAB_FR_PROTOCOL", "LODOPAB_PROTOCOL", "PROTOCOL", "MeanScore", "VolumeScore", "image_range"]
+__all__ = [
+    "LODOPAB_FR_PROTOCOL",
+    "LODOPAB_PROTOCOL",
+    "PROTOCOL",
+    "MeanScore",
+    "Metrics",
+    "Score",
+    "VolumeScore",
+    "image_range",
+]
 
 #: PSNR and NMSE over all slices together, SSIM as the mean over slices, `data_range` the maximum of their target.
 PROTOCOL = "fastmri-v1"
@@ -17,6 +27,41 @@ PROTOCOL = "fastmri-v1"
 LODOPAB_PROTOCOL = "lodopab"
 #: The same with a `data_range` of 1, the whole range of LoDoPaB's normalized images.
 LODOPAB_FR_PROTOCOL = "lodopab-fr"
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Image quality by a protocol; PSNR in decibels, NMSE where the protocol has it."""
+
+    protocol: str
+    psnr: float
+    ssim: float
+    nmse: float | None = None
+
+    def as_json(self, ending: str = "") -> dict[str, float | None]:
+        """Values for JSON, null for an infinite PSNR; `ending` stands behind their names."""
+        known = {"psnr": self.psnr, "ssim": self.ssim, "nmse": self.nmse}
+        return {
+            f"{name}{ending}": value if math.isfinite(value) else None
+            for name, value in known.items()
+            if value is not None
+        }
+
+
+class Score(Protocol):
+    """Scores of images that are seen one at a time: `score = score.add(image, target)` takes one in."""
+
+    def add(self, prediction: Tensor, target: Tensor, /) -> Score: ...
+
+    @property
+    def metrics(self) -> tuple[Metrics, ...]:
+        """By each protocol of the data, the first being that of tables; none where nothing was scored."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +106,16 @@ class VolumeScore:
             energy=self.energy + float(wanted),
             ssim_sum=self.ssim_sum + similarity,
         )
+
+    @property
+    def metrics(self) -> tuple[Metrics, ...]:
+        """By fastMRI's protocol."""
+        return (Metrics(PROTOCOL, self.psnr, self.ssim, self.nmse),) if self.slices else ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     @property
     def psnr(self) -> float:

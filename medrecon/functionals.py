@@ -217,7 +217,15 @@ class SquaredDistance:
 @final
 @dataclass(frozen=True, eq=False)
 class UnitaryPrecomposition:
-    """`f(U x)` for a unitary `U` (`U.H U = U U.H = 1`): `prox = U.H prox_f U`."""
+    """The functional `x -> f(U x)` of a unitary operator `U`, such as a wavelet transform: its proximal map is `U.H prox_f U`.
+
+    That holds where `U.H U = U U.H = 1`, which is not checked.
+
+    Raises
+    ------
+    ValueError
+        if `f` is not a functional of the range of `U`.
+    """
 
     f: Proximable
     U: LinearOperator

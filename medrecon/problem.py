@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from os import PathLike
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,6 +20,9 @@ from medrecon.errors import InputError
 from medrecon.geometry import Geometry, Grid
 from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, sense
 from medrecon.spaces import image_space, kspace_space, root_sum_of_squares
+
+if TYPE_CHECKING:
+    from medrecon.figures import NotebookFigure
 
 __all__ = [
     "Problem",
@@ -65,6 +70,66 @@ class Problem:
         """The image `(..., y, x)`, of a complex one its magnitude, its center cut out to `shape`."""
         space = image_space(tuple(x.shape[-2:]))
         return Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
+
+    def show(
+        self, x: Tensor, *, index: int = 0, title: str = "", window: tuple[float, float] | None = None
+    ) -> NotebookFigure:
+        """Draw the image that a reconstructor gave, beside target and difference where there is a target.
+
+        A notebook shows the figure where a cell ends with this call; `save` writes it, and it is changed as any of matplotlib.
+
+        Parameters
+        ----------
+        x
+            of the domain of `A`; coil images are combined by their root sum of squares. An image `(..., y, x)` is taken, too.
+        index
+            which of a batch, counted over all leading axes; a single image, or target, stands for all.
+        title
+            over the whole.
+        window
+            the values shown as black and white; unless given, quantiles of the target, or of the image where there is none.
+
+        Raises
+        ------
+        IndexError
+            if the batch has no such image.
+        """
+        from medrecon.figures import draw_beside_target, gray_window, magnitude_window
+
+        is_coils = "coil" in self.A.domain.axes and self.A.domain.contains(x)
+        image = self.display_image(root_sum_of_squares(x, self.A.domain.dim("coil")) if is_coils else x)
+        image = _one_of(image, self.shape, index)
+        target = None if self.target is None else _one_of(self.target, self.shape, index)
+        if window is None:
+            window = (magnitude_window if self.A.domain.is_complex else gray_window)(
+                image if target is None else target
+            )
+        return draw_beside_target(image, target, title, window)
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        x: Tensor,
+        *,
+        index: int = 0,
+        title: str = "",
+        window: tuple[float, float] | None = None,
+    ) -> None:
+        """Write what `show` draws, which takes the same: a PNG, or what else the ending of `path` names, PDF and SVG among them."""
+        self.show(x, index=index, title=title, window=window).savefig(path)
+
+    def __repr__(self) -> str:
+        batch = "".join(f"{size}, " for size in self.A.range.batch_shape(self.y))
+        facts = [f"y {str(self.A.range).replace('..., ', batch)} = A x, x {self.A.domain}"]
+        facts += [f"on {self.y.device}", f"shown {self.shape[0]} x {self.shape[1]}"]
+        facts += ["no target" if self.target is None else "target"]
+        facts += [] if self.maps_origin == "none" else [f"maps {self.maps_origin}"]
+        return f"Problem({', '.join([*facts, *self.notes])})"
+
+
+def _one_of(images: Tensor, shape: tuple[int, int], index: int) -> Tensor:
+    flat = images.detach().cpu().reshape(-1, *shape)
+    return flat[index if len(flat) > 1 else 0]
 
 
 def undersample(sample: KSpaceSample, mask: SamplingMask) -> KSpaceSample:

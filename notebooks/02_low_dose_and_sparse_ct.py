@@ -39,7 +39,7 @@ _ = torch.set_grad_enabled(False)  # nothing is trained here
 # cover.
 #
 # **To take your own scan**: `sample = open_sinograms(Path("scan.h5"))[0]`, with
-# `from medrecon.data.modality import open_sinograms`. LoDoPaB's files and HDF5 or `.npy` sinograms with a geometry are read;
+# `from medrecon.data.formats import open_sinograms`. LoDoPaB's files and HDF5 or `.npy` sinograms with a geometry are read;
 # `medrecon inspect scan.h5` says what is in a file and what is wrong with it.
 
 # %%

@@ -18,10 +18,10 @@ from figures import Row, draw
 from program import medrecon
 
 from medrecon.benchmark import load_benchmark
-from medrecon.benchmark.inputs import mri_inputs
-from medrecon.benchmark.sources import mri_images
+from medrecon.benchmark.inputs import open_inputs
+from medrecon.benchmark.methods import build
+from medrecon.benchmark.sources import source_images
 from medrecon.training.logs import read_table
-from medrecon.workflows import build_reconstructor, pose_problem
 
 Path("work").mkdir(exist_ok=True)
 
@@ -108,9 +108,9 @@ print(f"validation: PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f} over
 # %% [markdown]
 # ## Beside the others
 #
-# `medrecon benchmark` runs methods on problems and scores them by a named protocol, with 95 % intervals and paired
+# `medrecon benchmark` runs methods on scenarios and scores them by a named protocol, with 95 % intervals and paired
 # differences to the best classical method (*gain*). The test is a head phantom that is unlike the random ones of the
-# training. The last problem is a shift: a mask that training never saw.
+# training. The last scenario is a shift: a mask that training never saw.
 
 # %%
 comparison = """
@@ -121,7 +121,7 @@ mri:
     - {name: SENSE, method: {kind: sense}}
     - {name: wavelet, method: {kind: wavelet}}
     - {name: my VarNet, method: {kind: varnet, weights: work/varnet_tiny/best.safetensors}}
-  problems:
+  scenarios:
     - name: equispaced 4x, as trained
       data: &head {kind: phantom-mri, size: [64, 64], slices: 12, coils: 6, snr: 30}
       mask: {kind: equispaced-fraction, acceleration: 4}
@@ -137,20 +137,21 @@ settings = load_benchmark(Path("work/tiny.yaml"))
 assert settings.mri is not None
 images, errors = {}, {}
 with torch.no_grad():
-    problem = settings.mri.problems[0]
-    scene = mri_inputs(problem, mri_images(problem.data)[6], settings.seed)
+    scenario = settings.mri.scenarios[0]
+    inputs = open_inputs(scenario, source_images(scenario.data)[6], settings.seed)
     for entry in settings.mri.methods:
-        posed = pose_problem(scene.sample, entry.method)
-        image = posed.display_image(build_reconstructor(entry.method)(posed.y, posed.A)) * scene.scale
-        images[entry.name], errors[f"|{entry.name} - target|"] = image, (image - scene.target).abs()
-white = float(scene.target.quantile(0.998))
+        reconstruct = build(entry, settings.device)
+        problem = inputs.pose(reconstruct, torch.device("cpu"))
+        image = inputs.image(problem, reconstruct(problem.y, problem.A))
+        images[entry.name], errors[f"|{entry.name} - target|"] = image, (image - inputs.target).abs()
+white = float(inputs.target.quantile(0.998))
 draw(
-    Row({"target": scene.target, **images}, (0, white), "intensity"),
+    Row({"target": inputs.target, **images}, (0, white), "intensity"),
     Row({"": None, **errors}, (0, white / 5), "intensity", "magma"),
 )
 
 # %% [markdown]
-# *Figure 2. The middle slice of the first problem: target and methods in one window, below the errors, five times brighter.*
+# *Figure 2. The middle slice of the first scenario: target and methods in one window, below the errors, five times brighter.*
 #
 # ## From here
 #

@@ -202,7 +202,7 @@ _ = Path("work/mine.py").write_text(operator + method)
 # %% [markdown]
 # ## In the benchmark
 #
-# `kind: own` imports a class or an object, `module:name`, from the folder that `medrecon` is called in or from what is
+# `kind: custom` imports a class or an object, `module:name`, from the folder that `medrecon` is called in or from what is
 # installed. It is scored as all methods are: the same scans, the same protocol, paired intervals, a residual against the
 # noise; and its rows are made anew when its file changes. It knows no scanner, so the same lines put it into CT.
 
@@ -214,8 +214,8 @@ mri:
     - {name: zero-filled, method: {kind: zero-filled}}
     - {name: SENSE, method: {kind: sense}}
     - {name: TV, method: {kind: tv}}
-    - {name: second order, method: {kind: own, import: "work.mine:SecondOrder"}}
-  problems:
+    - {name: second order, method: {kind: custom, import: "work.mine:SecondOrder"}}
+  scenarios:
     - name: head, 4x
       data: {kind: phantom-mri, size: [128, 128], slices: 4, coils: 8, snr: 40}
       mask: {kind: equispaced-fraction, acceleration: 4}
@@ -223,8 +223,8 @@ ct:
   methods:
     - {name: FBP, method: {kind: fbp, window: hann}}
     - {name: TV, method: {kind: tv}}
-    - {name: second order, method: {kind: own, import: "work.mine:SecondOrder"}}
-  problems:
+    - {name: second order, method: {kind: custom, import: "work.mine:SecondOrder"}}
+  scenarios:
     - name: abdomen, 60 views
       data: {kind: phantom-ct, size: 128, slices: 4, views: 360, photons: 20000}
       views: 60

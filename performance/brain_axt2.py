@@ -118,14 +118,15 @@ def main() -> None:
 
 
 def draw(file: Path, pictures: dict[str, Tensor], target: Tensor) -> None:
-    from medrecon.report.figures import compare
+    from medrecon.report.figures import compare, window_of
+    from medrecon.scans.mri import DISPLAY
 
     peak = float(target.max())
     scores = {
         name: shown((psnr(picture, target, data_range=peak), ssim(picture, target, data_range=peak)))
         for name, picture in pictures.items()
     }
-    compare(file, pictures, target, scores, heading="brain-axt2")
+    compare(file, pictures, target, scores, heading="brain-axt2", window=window_of(target, DISPLAY))
 
 
 if __name__ == "__main__":

@@ -32,9 +32,9 @@ def keep(results: Path, folder: Path, notes: Sequence[str] = ()) -> Path:
     """
     summary: dict[str, Any] = json.loads((results / "summary.json").read_text())
     failed = [
-        f"{method['method']} on '{problem['problem']}': {method['reason']}"
-        for problem in summary["problems"]
-        for method in problem["methods"]
+        f"{method['method']} on '{scenario['scenario']}': {method['reason']}"
+        for scenario in summary["scenarios"]
+        for method in scenario["methods"]
         if method["failed"]
     ]
     if failed:

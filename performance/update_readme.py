@@ -21,7 +21,7 @@ README, DETAILS, RESULTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md", 
 PAGES = (README, DETAILS)
 Cell = str | int | float
 
-#: Of a benchmark, the problems whose scores the README shows, and what they are called there.
+#: Of a benchmark, the scenarios whose scores the README shows, and what they are called there.
 SHOWN = {
     "benchmark_mri": {
         "brain-small, 4x": "brain-small 4x",
@@ -124,21 +124,21 @@ def speed(tables: Mapping[str, Table]) -> str:
 
 
 def quality(summary: Mapping[str, Any], shown: Mapping[str, str], title: str) -> str:
-    """Return the mean PSNR with its interval and the mean SSIM of each method, a column for each problem that is shown.
+    """Return the mean PSNR with its interval and the mean SSIM of each method, a column for each scenario that is shown.
 
     Of several protocols it is the first.
     """
-    found = {problem["problem"]: problem for problem in reversed(summary["problems"])}
-    problems = {name: found[name] for name in shown}
-    first = next(iter(problems.values()))
+    found = {scenario["scenario"]: scenario for scenario in reversed(summary["scenarios"])}
+    scenarios = {name: found[name] for name in shown}
+    first = next(iter(scenarios.values()))
     rows = []
     for place, method in enumerate(first["methods"]):
-        rows.append([f"`{method['method']}`", *(_score(problem["methods"][place]) for problem in problems.values())])
+        rows.append([f"`{method['method']}`", *(_score(scenario["methods"][place]) for scenario in scenarios.values())])
     notes = [
         "PSNR in dB with the 95 % interval of its mean / SSIM; settings of the classical methods were searched, and networks "
         "trained and chosen, on other people.",
-        *(f"{shown[name]}: {_described(problem)}" for name, problem in problems.items()),
-        "All problems, gains with their intervals, residuals, lesions and times: "
+        *(f"{shown[name]}: {_described(scenario)}" for name, scenario in scenarios.items()),
+        "All scenarios, gains with their intervals, residuals, lesions and times: "
         f"[summary](docs/benchmarks/{summary['name']}/summary.md).",
     ]
     head = [
@@ -208,10 +208,10 @@ def _score(method: Mapping[str, Any]) -> str:
     return f"{psnr['mean']:.2f}{interval} / {ssim['mean']:.3f}"
 
 
-def _described(problem: Mapping[str, Any]) -> str:
-    count, files = problem["images"], problem["files"]
+def _described(scenario: Mapping[str, Any]) -> str:
+    count, files = scenario["images"], scenario["files"]
     images = "1 image" if count == 1 else f"{count} test images" + (f" of {files} volumes" if 1 < files < count else "")
-    return f"{images}, {problem['sampling']}, protocol {problem['protocol']}; intervals: {problem['unit']}"
+    return f"{images}, {scenario['sampling']}, protocol {scenario['protocol']}; intervals: {scenario['unit']}"
 
 
 def _network(row: Mapping[str, Cell]) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
-from medrecon.operators import CoilMaps, Composition, Fourier, LinearOperator, Mask, Radon, sense
+from medrecon.operators import Fourier, LinearOperator, Mask, Radon, sense, stack
 from medrecon.reconstructor import Reconstructor
 from medrecon.spaces import Space
 
@@ -120,13 +120,8 @@ def ct(
 
 
 def stacked(scans: Sequence[Scan]) -> Scan:
-    """K-space of different masks and coil maps as one batch, whose operator holds all of them."""
-    factors = [scan.A.factors for scan in scans if isinstance(scan.A, Composition)]
-    held = [of[0] for of in factors]
-    mask = Mask(torch.stack([one.pattern for one in held if isinstance(one, Mask)]), held[0].range)
-    A = mask @ factors[0][1]
-    if found := [of[2].maps for of in factors if len(of) == 3 and isinstance(of[2], CoilMaps)]:
-        A = A @ CoilMaps(torch.stack(found))
+    """Scans of different masks and coil maps as one batch, whose operator holds all of them."""
+    A = stack([scan.A for scan in scans])
     return Scan(torch.cat([scan.truth for scan in scans]), A, torch.cat([scan.y for scan in scans]))
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import tomllib
 from pathlib import Path
 
 import h5py
@@ -11,14 +13,15 @@ import torch
 
 from medrecon import metrics
 from medrecon._version import __version__
-from medrecon.config import MethodName
 from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.masks import equispaced_fraction_mask, mask_seed
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.data.sets import manifest
+from medrecon.doctor import REQUIRED, examine
 from medrecon.problem import full_reconstruction, undersample
 from tests.program import medrecon, simulate
+from tests.settings import CLASSICAL_MRI
 
 MASK = ("--mask", "equispaced-fraction", "--acceleration", 3, "--center-fraction", 0.2)
 
@@ -35,7 +38,7 @@ def images(path: Path) -> np.ndarray:
     return values
 
 
-@pytest.mark.parametrize("method", list(MethodName))
+@pytest.mark.parametrize("method", CLASSICAL_MRI)
 def test_reconstruct_writes_images_attributes_report_and_picture(scan: Path, tmp_path: Path, method: str) -> None:
     out, report, picture = tmp_path / "out.h5", tmp_path / "r.json", tmp_path / "p.png"
     done = medrecon(
@@ -59,7 +62,7 @@ def test_reconstruct_writes_images_attributes_report_and_picture(scan: Path, tmp
         attributes = dict(file.attrs)
     assert (attributes["method"], attributes["version"], attributes["source"]) == (method, __version__, "scan.h5")
     assert attributes["true_acceleration"] == pytest.approx(values["true_acceleration"])
-    assert attributes["mask"] == f"equispaced-fraction: {int(lines.sum())} of 40 lines, true acceleration 2.86"
+    assert attributes["sampling"] == f"equispaced-fraction: {int(lines.sum())} of 40 lines, true acceleration 2.86"
     assert attributes["coil_maps"] == ("none" if method == "rss" else "espirit")
     assert ("weight" in attributes) == (method not in ("zero-filled", "rss")) == (values["weight"] is not None)
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -85,12 +88,12 @@ def test_metrics_are_those_of_the_written_volume(scan: Path, tmp_path: Path) -> 
 
 def test_compressed_sensing_is_better_than_zero_filling(scan: Path, tmp_path: Path) -> None:
     scores = {}
-    for method in MethodName:
+    for method in CLASSICAL_MRI:
         report = tmp_path / f"{method}.json"
         medrecon("reconstruct", scan, "-o", tmp_path / f"{method}.h5", "--method", method, *MASK, "--json", report)
         scores[method] = json.loads(report.read_text())["metrics"]["psnr"]
-    for method in (MethodName.SENSE, MethodName.WAVELET, MethodName.TV):
-        assert scores[method] > max(scores[MethodName.ZERO_FILLED], scores[MethodName.RSS]) + 3
+    for method in ("sense", "wavelet", "tv"):
+        assert scores[method] > max(scores["zero-filled"], scores["rss"]) + 3
 
 
 @pytest.mark.parametrize("method", ["rss", "sense", "tv"])
@@ -229,7 +232,7 @@ def test_demo_compares_all_methods(tmp_path: Path) -> None:
     for _ in range(2):  # a second time it replaces what it wrote
         done = medrecon("demo", "--folder", tmp_path / "demo", "--size", 64)
         assert (done.status, done.err) == (0, "")
-    assert all(method in done.out for method in MethodName)
+    assert all(method in done.out for method in CLASSICAL_MRI)
     picture = tmp_path / "demo" / "comparison.png"
     assert str(picture) in done.out.replace("\n", "")
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -237,10 +240,20 @@ def test_demo_compares_all_methods(tmp_path: Path) -> None:
 
 def test_methods_and_doctor() -> None:
     methods = medrecon("methods").out
-    assert all(method in methods for method in MethodName)
+    assert all(method in methods for method in CLASSICAL_MRI)
     found = medrecon("doctor").out
     assert __version__ in found
     assert torch.__version__ in found
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert [re.split("[>=]", wanted)[0] for wanted in project["dependencies"]] == list(REQUIRED)
+    assert all(f"\n{name} " in found for name in REQUIRED)
+
+
+def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medrecon.doctor._version", lambda _name: None)
+    found = dict(examine())
+    assert {found[name] for name in REQUIRED} == {"missing: install medrecon again"}
+    assert found["lpips"] == "not installed; `lpips` in benchmarks"
 
 
 def test_data_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,26 +6,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from medrecon.config import CTMethodName, CTReconstructionSettings, CTSimulationSettings, settings_from
+from medrecon.config import CTSimulationSettings, settings_from
 from medrecon.data.ct.geometry_files import CTScan
 from medrecon.data.ct.sinogram_files import SinogramFile, write_sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, Grid, ParallelBeam
+from medrecon.modality import Modality
 from medrecon.operators import LinearOperator, Radon
-from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.ramp import Window
 from medrecon.reconstructors.sirt import Sirt
-from medrecon.scans.ct_work import warm_up
-from medrecon.workflows import build_ct_reconstructor, reconstruct_file, simulate_file
+from medrecon.reconstructors.tikhonov import Tikhonov
+from medrecon.scans.ct import warm_up
+from medrecon.workflows import build_reconstructor, reconstruct_file, simulate_file
+from tests.settings import CLASSICAL_CT, ct
 from tests.sinogram_files import SCAN, write_scan
-
-
-def settings(method: str = "fbp", /, **fields: object) -> CTReconstructionSettings:
-    return settings_from(CTReconstructionSettings, {"method": {"kind": method}, **fields})
 
 
 @pytest.mark.parametrize(
@@ -33,31 +31,35 @@ def settings(method: str = "fbp", /, **fields: object) -> CTReconstructionSettin
     [
         ("fbp", FilteredBackprojection()),
         ("sirt", Sirt()),
-        ("cgls", Tikhonov()),
+        ("tikhonov", Tikhonov()),
         ("tv", NonnegativeTotalVariation()),
         ("tv-poisson", PoissonTotalVariation()),
     ],
 )
 def test_without_choices_the_reconstructors_defaults_hold(kind: str, kept: object) -> None:
-    assert build_ct_reconstructor(settings(kind).method) == kept
+    assert build_reconstructor(ct(kind).method, Modality.CT) == kept
 
 
-def test_chosen_fields_and_known_photons_arrive() -> None:
-    fields = {"method": {"kind": "tv-poisson", "weight": 0.25, "iterations": 3}}
-    method = settings_from(CTReconstructionSettings, fields).method
-    assert build_ct_reconstructor(method, 500.0) == PoissonTotalVariation(weight=0.25, iterations=3, photons=500.0)
-    fields = {"method": {"kind": "fbp", "window": "shepp-logan", "frequency_scaling": 0.7}}
-    method = settings_from(CTReconstructionSettings, fields).method
-    assert build_ct_reconstructor(method, 500.0) == FilteredBackprojection(Window.SHEPP_LOGAN, 0.7)
+def test_given_fields_and_known_photons_arrive() -> None:
+    method = ct("tv-poisson", weight=0.25, iterations=3).method
+    made = build_reconstructor(method, Modality.CT, photons=500.0)
+    assert made == PoissonTotalVariation(weight=0.25, iterations=3, photons=500.0)
+    method = ct("fbp", window="shepp-logan", frequency_scaling=0.7).method
+    assert build_reconstructor(method, Modality.CT, photons=500.0) == FilteredBackprojection(Window.SHEPP_LOGAN, 0.7)
     with pytest.raises(InputError, match="--weight: the method fbp has no weight"):
-        settings_from(CTReconstructionSettings, {"method": {"kind": "fbp", "weight": 1}})
+        ct("fbp", weight=1)
 
 
-@pytest.mark.parametrize("kind", list(CTMethodName))
+def test_a_method_of_another_modality_is_refused() -> None:
+    with pytest.raises(InputError, match="the method sense is one of MRI, and the scan is of CT"):
+        ct("sense")
+
+
+@pytest.mark.parametrize("kind", CLASSICAL_CT)
 def test_images_are_the_same_alone_and_together(tmp_path: Path, kind: str) -> None:
     path = write_scan(tmp_path / "s.h5", slices=10, photons=1e4)
-    whole = reconstruct_file(path, tmp_path / "a.h5", settings(kind))
-    alone = reconstruct_file(path, tmp_path / "b.h5", settings(kind, slices={"start": 5, "stop": 6}))
+    whole = reconstruct_file(path, tmp_path / "a.h5", ct(kind))
+    alone = reconstruct_file(path, tmp_path / "b.h5", ct(kind, slices={"start": 5, "stop": 6}))
     assert (whole.shown.index, alone.shown.index) == (5, 5)
     torch.testing.assert_close(whole.shown.image, alone.shown.image, rtol=1e-3, atol=1e-5)
 
@@ -77,7 +79,7 @@ def test_some_slices_are_held_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
         return sample
 
     monkeypatch.setattr(SinogramFile, "__getitem__", watched)
-    reconstruct_file(tmp_path / "s.h5", tmp_path / "o.h5", settings())
+    reconstruct_file(tmp_path / "s.h5", tmp_path / "o.h5", ct())
     assert len(alive) == 81  # all once to be checked, the middle one to be spoken of, and all again
     assert most <= 2 * 8 + 4  # two groups, and some that are kept to be shown
 
@@ -88,8 +90,8 @@ def test_flat_targets_and_tiny_images_are_not_scored(tmp_path: Path) -> None:
         target = torch.zeros(shape)
         target[0, 0] = float(shape == (4, 8))
         write_sinograms(tmp_path / "s.h5", [torch.zeros(4, 8)], scan, targets=[target], overwrite=True)
-        report = reconstruct_file(tmp_path / "s.h5", tmp_path / "o.h5", settings(), overwrite=True).report
-        assert report.metrics is None
+        report = reconstruct_file(tmp_path / "s.h5", tmp_path / "o.h5", ct(), overwrite=True).report
+        assert report.metrics == ()
         assert words in report.notes[-1]
 
 
@@ -111,9 +113,7 @@ def test_simulated_scans_are_read_back(tmp_path: Path) -> None:
 def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     path = write_scan(tmp_path / "s.h5", SCAN, slices=9)
-    reconstruct_file(
-        path, tmp_path / "o.h5", settings(), progress=lambda what, done, total: told.append((what, done, total))
-    )
+    reconstruct_file(path, tmp_path / "o.h5", ct(), progress=lambda what, done, total: told.append((what, done, total)))
     assert told[:9] == [("s.h5: read", k, 9) for k in range(1, 10)]
     assert told[9:] == [("s.h5: fbp", 8, 9), ("s.h5: fbp", 9, 9)]
 
@@ -131,10 +131,10 @@ def test_what_is_timed_is_the_method_alone(tmp_path: Path, monkeypatch: pytest.M
             return A.H(y)
 
     method = Compiles()
-    monkeypatch.setattr("medrecon.workflows.ct.build_ct_reconstructor", lambda *_: method)
-    monkeypatch.setattr("medrecon.workflows.ct.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("medrecon.workflows.reconstruct.build_reconstructor", lambda *_, **__: method)
+    monkeypatch.setattr("medrecon.workflows.reconstruct.time.perf_counter", lambda: now[0])
     path = write_scan(tmp_path / "s.h5", SCAN, slices=9)
-    assert reconstruct_file(path, tmp_path / "o.h5", settings()).report.seconds == 2.0
+    assert reconstruct_file(path, tmp_path / "o.h5", ct()).report.seconds == 2.0
     assert sizes == [1, 8, 1]  # a few pixels, and the nine images
 
 

@@ -9,6 +9,7 @@ from medrecon.data.ct.attenuation import AttenuationUnit
 from medrecon.data.ct.projections import phantom_image
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
+from medrecon.figures import gray_window
 from medrecon.geometry import Arc
 from medrecon.operators import Radon
 from medrecon.problem import add_dose_noise, ct_problem, subsample_views
@@ -71,3 +72,21 @@ def test_samples_that_differ_make_no_problem() -> None:
     with pytest.raises(ValueError, match="got 0"):
         ct_problem([])
     assert ct_problem([replace(one, target=None)]).target is None
+
+
+def test_a_problem_prints_as_facts() -> None:
+    assert repr(ct_problem([sample(), sample()])) == (
+        "Problem(y (2, angle=60, detector=64) real = A x, x (..., y=40, x=48) real, on cpu, shown 40 x 48, target)"
+    )
+
+
+def test_a_figure_of_a_batch_shows_one_image_beside_its_target() -> None:
+    problem = ct_problem([sample(0), sample(1)])
+    assert problem.target is not None
+    figure = problem.show(problem.target, index=1)
+    target, image, difference = (axes.images[0] for axes in figure.axes if axes.get_title(loc="left"))
+    assert torch.equal(torch.as_tensor(image.get_array()), problem.target[1])
+    assert image.get_clim() == target.get_clim() == gray_window(problem.target[1])
+    assert not torch.as_tensor(difference.get_array()).any()
+    narrow = problem.show(problem.target[1], index=1, window=(0.01, 0.03))
+    assert [axes.images[0].get_clim() for axes in narrow.axes[:4:2]] == [(0.01, 0.03)] * 2

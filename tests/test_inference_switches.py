@@ -15,15 +15,17 @@ from torch._inductor.exc import InvalidCxxCompiler
 
 from medrecon.benchmark import Workers, run_benchmark
 from medrecon.benchmark.schedule import make_schedule
-from medrecon.config import LearnedSettings, ReconstructionSettings, settings_from
+from medrecon.config import LearnedSettings
 from medrecon.data.ct.sinogram_files import SinogramFile
 from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.errors import InputError
+from medrecon.modality import Modality
 from medrecon.networks import UNet, compile_unets
 from medrecon.operators import LinearOperator, Radon
 from medrecon.problem import Problem, ct_problem, remove_oversampling
+from medrecon.scans.mri import pose
 from medrecon.weights.learned import LearnedReconstructor
-from medrecon.workflows import build_ct_reconstructor, build_reconstructor, pose_problem
+from medrecon.workflows import build_reconstructor
 from medrecon.workflows.training import train_network
 from tests.benchmark.settings import ct, mri
 from tests.program import close, images, medrecon, simulate
@@ -67,20 +69,20 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def method(name: str, weights: Mapping[str, Path], **switches: object) -> Any:
-    fields = {"kind": name, "weights": str(weights[name]), **switches}
-    return settings_from(ReconstructionSettings, {"method": fields}).method
+    made = mri if name == "varnet" else ct
+    return made(name, weights=str(weights[name]), **switches).method
 
 
 def reconstructor(name: str, weights: Mapping[str, Path], **switches: object) -> LearnedReconstructor:
-    build = build_reconstructor if name == "varnet" else build_ct_reconstructor
-    made = build(method(name, weights, **switches))
+    modality = Modality.MRI if name == "varnet" else Modality.CT
+    made = build_reconstructor(method(name, weights, **switches), modality)
     assert isinstance(made, LearnedReconstructor)
     return made
 
 
 def problem(name: str, weights: Mapping[str, Path], scan: Path, sinograms: Path) -> Problem:
     if name == "varnet":
-        return pose_problem(remove_oversampling(FastMRIFile(scan)[0]), method(name, weights))
+        return pose(remove_oversampling(FastMRIFile(scan)[0]), reconstructor(name, weights))
     return ct_problem(list(SinogramFile(sinograms)))
 
 

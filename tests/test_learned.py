@@ -11,19 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from medrecon.config import ReconstructionSettings, settings_from
 from medrecon.data.ct.attenuation import MU_MAX
 from medrecon.data.ct.sinogram_files import SinogramFile
 from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.data.mri.masks import equispaced_fraction_mask, equispaced_mask, mask_seed
+from medrecon.modality import Modality
 from medrecon.networks.data_normalization import AdjointMaximum, Constant
 from medrecon.problem import ct_problem, remove_oversampling, undersample
+from medrecon.scans.mri import pose
 from medrecon.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.weights.networks import load_network
-from medrecon.workflows import build_ct_reconstructor, build_reconstructor, pose_problem
+from medrecon.workflows import build_reconstructor
 from medrecon.workflows.training import train_network
 from tests.program import close, images, medrecon, simulate
+from tests.settings import ct, mri
 from tests.sinogram_files import write_scan
 from tests.training.runs import TINY, TINY_CT, settings
 
@@ -110,7 +112,7 @@ def test_the_program_gives_what_the_network_does(
     assert (values["method"], values["weights"]) == (method, str(weights[name]))
     assert (attributes(out)["method"], attributes(out)["weights"]) == (method, str(weights[name]))
     assert f"method {method} (weights {weights[name]})" in done.out
-    assert "were trained on 'random phantoms' (trained on 1 phantoms, chosen on 1 others)" in done.out
+    assert "were trained on 'random phantoms' (trained on 1 phantom, chosen on 1 other)" in done.out
     assert "PSNR" in done.out
     assert name not in ("e2e", "lpd") or picture.read_bytes().startswith(b"\x89PNG")
     found, network = images(out), load_network(weights[name])[0]
@@ -128,8 +130,7 @@ def test_the_program_gives_what_the_network_does(
 def by_hand(network: Module, scan: Path, index: int, method: str, weights: Path) -> Tensor:
     sample = remove_oversampling(FastMRIFile(scan)[index])
     sample = undersample(sample, equispaced_fraction_mask(40, 3, 0.2, mask_seed("scan.h5")))
-    chosen = settings_from(ReconstructionSettings, {"method": {"kind": method, "weights": str(weights)}})
-    problem = pose_problem(sample, chosen.method)
+    problem = pose(sample, build_reconstructor(mri(method, weights=str(weights)).method, Modality.MRI))
     s = AdjointMaximum()(problem.y, problem.A)
     return problem.display_image(network(problem.y * s, problem.A) / s)
 
@@ -138,11 +139,10 @@ def test_the_family_of_the_card_decides_which_problem_is_posed(weights: Mapping[
     sample = FastMRIFile(scan)[0]
     for name, maps in {"varnet": "espirit", "e2e": "none", "rss-unet": "none"}.items():
         kind = METHOD.get(name, name)
-        method = settings_from(ReconstructionSettings, {"method": {"kind": kind, "weights": str(weights[name])}}).method
-        problem = pose_problem(sample, method)
+        reconstructor = build_reconstructor(mri(kind, weights=str(weights[name])).method, Modality.MRI)
+        problem = pose(sample, reconstructor)
         assert problem.maps_origin == maps
         assert ("coil" in problem.A.domain.axes) == (maps == "none")
-        reconstructor = build_reconstructor(method)
         assert isinstance(reconstructor, LearnedReconstructor)
         x = reconstructor(problem.y, problem.A)
         assert not x.requires_grad
@@ -154,10 +154,7 @@ def test_a_batch_is_what_a_loop_gives_and_brightness_passes_through(
 ) -> None:
     problem = ct_problem(list(SinogramFile(sinograms)))
     y = problem.y * torch.tensor([1.0, 30.0, 0.01])[:, None, None]
-    method = settings_from(
-        ReconstructionSettings, {"method": {"kind": "varnet", "weights": str(weights["ct-varnet"])}}
-    ).method
-    reconstruct = build_ct_reconstructor(method)
+    reconstruct = build_reconstructor(ct("varnet", weights=str(weights["ct-varnet"])).method, Modality.CT)
     assert isinstance(reconstruct, LearnedReconstructor)
     assert reconstruct.normalization == Constant(1 / MU_MAX)
     adjoint = LearnedReconstructor(reconstruct.network, AdjointMaximum(0.5), reconstruct.weights)
@@ -190,7 +187,7 @@ def shipped(
     folder.mkdir()
     for name, of in names.items():
         (folder / f"{name}.safetensors").write_bytes(weights[of].read_bytes())
-    monkeypatch.setattr("medrecon.weights.card.SHIPPED", folder)
+    monkeypatch.setattr("medrecon.weights.shipped.SHIPPED", folder)
 
 
 def test_weights_that_come_with_the_package_have_names_and_are_the_default(
@@ -278,7 +275,7 @@ def test_what_does_not_fit_is_refused_in_one_line_and_nothing_is_written(
 ) -> None:
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    monkeypatch.setattr("medrecon.weights.card.SHIPPED", tmp_path / "none")
+    monkeypatch.setattr("medrecon.weights.shipped.SHIPPED", tmp_path / "none")
     places = {**weights, **broken(weights["varnet"], tmp_path)}
     given = [places.get(text, text) if arguments[k - 1] == "--weights" else text for k, text in enumerate(arguments)]
     folder = tmp_path / "out"
@@ -325,7 +322,7 @@ def test_a_scan_that_is_unlike_the_training_is_remarked(
     assert "the scan is unlike" not in medrecon("reconstruct", like, *out, "--weights", weights["lpd"]).out
     dose = ("--photons", 500)
     done = medrecon("reconstruct", like, *out, "--weights", weights["lpd"], *dose)
-    assert "trained on: the noise of 500 photons a ray and not of 10000: compare" in done.out
+    assert "trained on: the noise of 500 photons a ray and not next to none: compare" in done.out
 
 
 def test_a_mask_without_calibration_lines_is_refused(weights: Mapping[str, Path], scan: Path, tmp_path: Path) -> None:
@@ -337,6 +334,8 @@ def test_a_mask_without_calibration_lines_is_refused(weights: Mapping[str, Path]
 
 
 def test_methods_are_listed_with_their_needs() -> None:
-    listed = [line.split()[:2] for line in medrecon("methods").out.splitlines()]
-    for modality in ("MRI", "CT"):
-        assert all([modality, method] in listed for method in ("unet", "modl", "varnet", "primal-dual"))
+    out = medrecon("methods").out
+    assert all(f"MRI, CT  {method} " in out for method in ("unet", "modl", "varnet", "primal-dual"))
+    said = " ".join(out.split())
+    assert "no weights come with medrecon" in said
+    assert "--weights FILE" in said

@@ -1,7 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.masks import SamplingMask, equispaced_fraction_mask
@@ -123,3 +126,56 @@ def test_several_coils_without_calibration_lines_are_refused_with_the_place() ->
     lines[1::2] = True
     with pytest.raises(InputError, match=r"scan.h5, slice 7: .*sample more central lines, or use .*rss"):
         sense_problem(undersample(sample, SamplingMask(lines, "no center")))
+
+
+def test_a_problem_prints_as_facts() -> None:
+    scan = simulated_scan(SHAPE, acceleration=1)
+    sample = replace(oversampled(), target=scan.truth.abs())
+    assert repr(sense_problem(sample)) == (
+        "Problem(y (coil=6, ky=64, kx=56) complex = A x, x (..., y=64, x=56) complex, on cpu, shown 64 x 56, target, maps espirit)"
+    )
+    assert repr(coil_problem(oversampled())).endswith(
+        "x (..., coil=6, y=64, x=56) complex, on cpu, shown 64 x 56, no target)"
+    )
+
+
+def panels(figure: Figure) -> dict[str, Tensor]:
+    """The images of a figure by their titles."""
+    shown = {axes.get_title(loc="left"): axes.images for axes in figure.axes if axes.get_title(loc="left")}
+    return {title: torch.as_tensor(image.get_array()) for title, (image,) in shown.items()}
+
+
+def test_a_figure_shows_image_target_and_difference() -> None:
+    sample = replace(remove_oversampling(oversampled()), target=simulated_scan(SHAPE, acceleration=1).truth.abs())
+    problem = sense_problem(sample)
+    x = Sense()(problem.y, problem.A)
+    found = panels(problem.show(x, title="SENSE"))
+    assert list(found) == ["target", "reconstruction", "|difference|"]
+    assert sample.target is not None
+    torch.testing.assert_close(found["target"], sample.target)
+    torch.testing.assert_close(found["reconstruction"], x.abs())
+    torch.testing.assert_close(found["|difference|"], (x.abs() - sample.target).abs())
+    batch = torch.stack([x, 2 * x])
+    torch.testing.assert_close(panels(problem.show(batch, index=1))["reconstruction"], 2 * x.abs())
+    with pytest.raises(IndexError):
+        problem.show(batch, index=2)
+
+
+def test_coil_images_are_shown_combined() -> None:
+    sample = oversampled()
+    problem = coil_problem(sample)
+    found = panels(problem.show(problem.A.H(problem.y)))
+    assert list(found) == ["reconstruction"]
+    torch.testing.assert_close(found["reconstruction"], full_reconstruction(sample))
+    torch.testing.assert_close(
+        panels(problem.show(full_reconstruction(sample)))["reconstruction"], full_reconstruction(sample)
+    )
+
+
+def test_a_figure_is_shown_by_a_notebook_and_written(tmp_path: Path) -> None:
+    problem = sense_problem(oversampled())
+    x = problem.A.H(problem.y)
+    assert problem.show(x)._repr_png_().startswith(b"\x89PNG")
+    for name, start in (("x.png", b"\x89PNG"), ("x.pdf", b"%PDF")):
+        problem.save(tmp_path / name, x)
+        assert (tmp_path / name).read_bytes().startswith(start)

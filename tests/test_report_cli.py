@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from medrecon import workflows as experiment
-from medrecon.config import CTReconstructionSettings, ReconstructionSettings, settings_from
+from medrecon.commands.jobs import FileJob
+from medrecon.commands.pages import numbers_of
 from medrecon.data.ct.lodopab import write_lodopab
 from medrecon.data.ct.projections import phantom_image, phantom_sinogram
 from medrecon.data.ct.sinogram_files import SinogramFile
@@ -24,6 +24,7 @@ from medrecon.report import html
 from medrecon.report.cases import pooled_shape
 from tests.program import Finished, medrecon, simulate
 from tests.report.test_html import Page
+from tests.settings import ct, mri
 from tests.sinogram_files import GEOMETRY, GRID, PHANTOM, write_scan
 from tests.test_learned import NETWORKS, trained
 
@@ -90,8 +91,8 @@ def test_a_page_of_mri_holds_what_was_written_the_target_and_what_was_done(
     facts, of_tv = dict(case["facts"]), dict(case["methodFacts"][0])
     assert facts["sampling"] == report["sampling"]
     assert facts["mask: center fraction"] == "0.2"
-    assert facts["true acceleration"] == "2.86"
-    assert (of_tv["iterations, at most"], of_tv["coil maps"], of_tv["written to"]) == ("4", "espirit", "out.h5")
+    assert facts["true acceleration"] == "2.857"
+    assert (of_tv["iterations"], facts["coil maps"], of_tv["written to"]) == ("4", "espirit", "out.h5")
     assert of_tv["version"] == report["version"]
     assert "patient" not in page.texts["report"]
 
@@ -139,7 +140,7 @@ def test_a_page_of_ct_is_in_the_unit_that_was_written(
     assert low == pytest.approx(-1000, abs=2)  # air
     assert high > 0  # water, and more
     facts = dict(case["facts"])
-    assert (facts["views"], facts["photons per ray"], facts["pixel"]) == ("30 of 60", "5000", "2 mm")
+    assert (facts["views"], facts["measured views"], facts["photons"], facts["pixel"]) == ("30", "60", "5000", "2 mm")
     assert rows(page)["fbp"]["protocol"] == "lodopab"
 
 
@@ -312,11 +313,8 @@ def test_the_size_of_a_page_is_known_before(
     scan: Path, sinograms: Path, tmp_path: Path, run: Callable[..., Finished]
 ) -> None:
     assert run(scan, sinograms, "-o", tmp_path / "out", "--slices", ":2").status == 0
-    slices = {"slices": {"stop": 2}}
-    known = [
-        experiment.page_numbers(scan, settings_from(ReconstructionSettings, slices), 1),
-        experiment.page_numbers(sinograms, settings_from(CTReconstructionSettings, slices), 1),
-    ]
+    jobs = (scan, mri("wavelet", slices={"stop": 2})), (sinograms, ct("fbp", slices={"stop": 2}))
+    known = [numbers_of(FileJob(source, tmp_path, settings=settings)) for source, settings in jobs]
     for number, (images, residuals) in enumerate(known):
         stacks = Page(tmp_path / "r.html").values["cases"][number]["stacks"]
         sizes = {name: int(np.prod(stack["shape"])) for name, stack in stacks.items()}

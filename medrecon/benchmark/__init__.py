@@ -1,4 +1,4 @@
-"""Methods on problems: rows, means with intervals, robustness; resumable, on one machine or many."""
+"""Methods on scenarios: rows, means with intervals, robustness; resumable, on one machine or many."""
 
 from medrecon.benchmark.cluster import Workers
 from medrecon.benchmark.page import write_page

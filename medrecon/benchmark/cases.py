@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,32 +14,19 @@ import torch
 from torch import Tensor
 
 from medrecon._version import __version__
-from medrecon.benchmark.inputs import CTInputs, MRIInputs, ct_inputs, mri_inputs
-from medrecon.benchmark.lesion import Lesion
+from medrecon.benchmark.inputs import CaseInputs, open_inputs
 from medrecon.benchmark.memory import peak_memory, reset_peak_memory
-from medrecon.benchmark.methods import build, parameters
+from medrecon.benchmark.methods import build
 from medrecon.benchmark.perceptual import lpips_distance
-from medrecon.benchmark.residuals import ct_residual, mri_residual
-from medrecon.benchmark.rows import FAILED, Row, Score
+from medrecon.benchmark.rows import FAILED, Row
 from medrecon.benchmark.sources import ImageReference
 from medrecon.calibration import measured_root_sum_of_squares, measurement_noise
 from medrecon.config import LearnedSettings
-from medrecon.config.benchmark import (
-    CTMethodEntry,
-    CustomMethodSettings,
-    MethodEntry,
-    MRIMethodEntry,
-    MRIScenario,
-    ScenarioSettings,
-)
-from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.config.benchmark import CustomMethodSettings, MethodEntry, ScenarioSettings
 from medrecon.device import DeviceName, require_device
-from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
-from medrecon.metrics import nmse, psnr, ssim
-from medrecon.problem import Problem, sense_problem
-from medrecon.scans.ct_work import warm_up
-from medrecon.weights.learned import LearnedReconstructor
-from medrecon.workflows import pose_problem
+from medrecon.metrics import nmse
+from medrecon.problem import Problem
+from medrecon.reconstructor import parameters_of
 
 __all__ = ["Case", "Group", "Picture", "failed_picture", "failed_row", "inputs_of", "run_group", "run_pictures"]
 
@@ -51,14 +37,14 @@ _PUT_BACK = "the measured samples are put back: the coil images agree with them"
 
 @dataclass(frozen=True)
 class Case:
-    """A method on an image of a problem, with the seed of all that is random and the fingerprint of its weights or code.
+    """A method on an image of a scenario, with the seed of all that is random and the fingerprint of its weights or code.
 
     With `lpips` that distance is measured, too.
     """
 
-    problem: ScenarioSettings
+    scenario: ScenarioSettings
     entry: MethodEntry
-    item: ImageReference
+    image: ImageReference
     seed: int
     device: DeviceName
     weights: str | None = None
@@ -67,15 +53,15 @@ class Case:
     @cached_property
     def key(self) -> str:
         """The same for what gives the same row, whichever other images are looked at."""
-        which = {"files", "slices"} if self.problem.data.kind == "fastmri" else {"images"}
-        problem = self.problem.model_dump(mode="json", exclude={"tuning": True, "tuned_as": True, "data": which})
-        entry = self.entry.model_dump(mode="json", exclude={"tuned", "problems"}, by_alias=True)
+        which = {"files", "slices"} if self.scenario.data.kind == "fastmri" else {"images"}
+        scenario = self.scenario.model_dump(mode="json", exclude={"tuning": True, "tuned_as": True, "data": which})
+        entry = self.entry.model_dump(mode="json", exclude={"tuned", "scenarios"}, by_alias=True)
         what = [
             __version__,
-            problem,
+            scenario,
             entry,
-            self.item.file,
-            self.item.index,
+            self.image.file,
+            self.image.index,
             self.seed,
             self.device.value,
             self.weights,
@@ -98,12 +84,12 @@ class Picture:
 
 
 def run_group(cases: Sequence[Case], threads: int | None = None) -> Iterator[Row]:
-    """Run cases of one problem and image; what goes wrong with one is told in its row.
+    """Run cases of one scenario and image; what goes wrong with one is told in its row.
 
     Parameters
     ----------
     cases
-        of one problem, image and seed.
+        of one scenario, image and seed.
     threads
         of torch, and of medrecon's own loops; None leaves what there is.
     """
@@ -113,7 +99,7 @@ def run_group(cases: Sequence[Case], threads: int | None = None) -> Iterator[Row
 
 
 def run_pictures(cases: Sequence[Case], threads: int | None = None) -> Iterator[Picture]:
-    """Run cases of one problem and image for their images alone; see `run_group`."""
+    """Run cases of one scenario and image for their images alone; see `run_group`."""
     return _each(cases, threads, lambda case, _, outcome: Picture(case.key, outcome.picture), failed_picture)
 
 
@@ -127,7 +113,7 @@ def failed_picture(case: Case, reason: str) -> Picture:
     return Picture(case.key, None, " ".join(reason.split()))
 
 
-def inputs_of(case: Case) -> MRIInputs | CTInputs:
+def inputs_of(case: Case) -> CaseInputs:
     """What was measured of the image of a case, and what should come out.
 
     Raises
@@ -135,9 +121,7 @@ def inputs_of(case: Case) -> MRIInputs | CTInputs:
     InputError
         If it cannot be read, or something does not fit it.
     """
-    if isinstance(case.problem, MRIScenario):
-        return mri_inputs(case.problem, case.item, case.seed)
-    return ct_inputs(case.problem, case.item, case.seed)
+    return open_inputs(case.scenario, case.image, case.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +138,10 @@ class _Outcome:
 def _each(
     cases: Sequence[Case],
     threads: int | None,
-    made: Callable[[Case, MRIInputs | CTInputs, _Outcome], T],
+    made: Callable[[Case, CaseInputs, _Outcome], T],
     failed: Callable[[Case, str], T],
 ) -> Iterator[T]:
-    """Run cases that share a inputs, and make something of what came, or of the reason why nothing did."""
+    """Run cases that share their inputs, and make something of what came, or of the reason why nothing did."""
     if threads is not None:
         torch.set_num_threads(threads)
     try:
@@ -177,28 +161,41 @@ def _each(
         yield found
 
 
-def _run(case: Case, inputs: MRIInputs | CTInputs) -> _Outcome:
-    device = require_device(case.device)
-    if isinstance(inputs, MRIInputs):
-        assert isinstance(case.entry, MRIMethodEntry)
-        return _run_mri(case.entry, inputs, device)
-    assert isinstance(case.entry, CTMethodEntry)
-    return _run_ct(case.entry, inputs, device)
+def _run(case: Case, inputs: CaseInputs) -> _Outcome:
+    device, output = require_device(case.device), case.entry.output
+    reconstruct = build(case.entry, case.device, inputs.photons)
+    problem = inputs.pose(reconstruct, device)
+    known = reset_peak_memory(device)
+    start = time.perf_counter()
+    x = reconstruct(problem.y, problem.A)
+    shown = x if output == "image" else _combined(x, problem, output)
+    _wait(device)
+    seconds = time.perf_counter() - start
+    memory = peak_memory(device) if known else None
+    picture = _finite(inputs.image(problem, shown))
+    residual, note = inputs.residual(problem, x) if output == "image" else (None, _PUT_BACK)
+    settings = {**parameters_of(reconstruct), **({} if output == "image" else {"output": output})}
+    return _Outcome(picture, seconds, memory, residual, note, settings, problem.notes)
 
 
-def _row(case: Case, inputs: MRIInputs | CTInputs, outcome: _Outcome) -> Row:
-    if isinstance(inputs, MRIInputs):
-        scores: tuple[Score, ...] = (_score(PROTOCOL, outcome.picture, inputs.target, inputs.data_range),)
-    else:
-        scores = (_score(LODOPAB_PROTOCOL, outcome.picture, inputs.target, inputs.data_range),)
-        if (full := inputs.full_range) is not None:
-            scores += (_score(LODOPAB_FR_PROTOCOL, outcome.picture / full, inputs.target / full, 1.0),)
-    picture, target = outcome.picture.double(), inputs.target.double()
+def _combined(x: Tensor, problem: Problem, output: str) -> Tensor:
+    """The root sum of squares of the coil images of `x`, with what was measured put back."""
+    if not x.is_complex() or "coil" in problem.A.domain.axes:
+        raise ValueError(
+            f"output: {output} takes a complex image seen through coil maps, and this method gives another; take image"
+        )
+    noise = measurement_noise(problem.y, problem.A) if output == "rss-noise" else None
+    return measured_root_sum_of_squares(x, problem.y, problem.A, noise)
+
+
+def _row(case: Case, inputs: CaseInputs, outcome: _Outcome) -> Row:
+    picture, target, lesion = outcome.picture.double(), inputs.target.double(), inputs.lesion
+    kept = None if lesion is None else 100 * lesion.contrast(outcome.picture) / lesion.contrast(inputs.target)
     return replace(
         _blank(case),
         settings=outcome.settings,
         sampling=inputs.sampling,
-        scores=scores,
+        scores=inputs.scores(outcome.picture),
         nmse=nmse(picture, target),
         data_range=inputs.data_range,
         pixels=target.numel(),
@@ -206,7 +203,7 @@ def _row(case: Case, inputs: MRIInputs | CTInputs, outcome: _Outcome) -> Row:
         energy=float(target.square().sum()),
         residual=outcome.residual,
         residual_note=outcome.note,
-        lesion_contrast=_kept(inputs.lesion, outcome.picture, inputs.target),
+        lesion_contrast=kept,
         seconds=outcome.seconds,
         threads=torch.get_num_threads(),
         peak_memory_mb=outcome.memory,
@@ -215,77 +212,20 @@ def _row(case: Case, inputs: MRIInputs | CTInputs, outcome: _Outcome) -> Row:
     )
 
 
-def _run_mri(entry: MRIMethodEntry, inputs: MRIInputs, device: torch.device) -> _Outcome:
-    reconstructor = build(entry, DeviceName(device.type))
-    sample = inputs.sample
-    if isinstance(reconstructor, LearnedReconstructor) and reconstructor.weights.inference.keep_oversampling:
-        sample = inputs.oversampled or sample
-    problem = _posed(sample, entry, device)
-    known = reset_peak_memory(device)
-    start = time.perf_counter()
-    x = reconstructor(problem.y, problem.A)
-    image = x
-    if entry.output != "image":
-        if not x.is_complex() or "coil" in problem.A.domain.axes:
-            raise ValueError(
-                f"output: {entry.output} takes a complex image seen through coil maps, and this method gives another; take image"
-            )
-        noise = measurement_noise(problem.y, problem.A) if entry.output == "rss-noise" else None
-        image = measured_root_sum_of_squares(x, problem.y, problem.A, noise)
-    _wait(device)
-    seconds = time.perf_counter() - start
-    memory = peak_memory(device) if known else None
-    picture = _finite(problem.display_image(image).to(torch.float32).cpu() * inputs.scale)
-    residual, note = mri_residual(x, problem, inputs.sigma) if entry.output == "image" else (None, _PUT_BACK)
-    settings = {**parameters(reconstructor), **({} if entry.output == "image" else {"output": entry.output})}
-    return _Outcome(picture, seconds, memory, residual, note, settings, problem.notes)
-
-
-def _posed(sample: KSpaceSample, entry: MRIMethodEntry, device: torch.device) -> Problem:
-    if isinstance(entry.method, CustomMethodSettings):
-        return sense_problem(sample, device=device)
-    return pose_problem(sample, entry.method, device)
-
-
-def _run_ct(entry: CTMethodEntry, inputs: CTInputs, device: torch.device) -> _Outcome:
-    reconstructor = build(entry, DeviceName(device.type), inputs.sample.photons)
-    y = inputs.sample.sinogram[None].to(device)
-    warm_up(reconstructor, inputs.A, device)
-    known = reset_peak_memory(device)
-    start = time.perf_counter()
-    x = reconstructor(y, inputs.A)[0]
-    _wait(device)
-    seconds = time.perf_counter() - start
-    memory = peak_memory(device) if known else None
-    picture = _finite(x.to(torch.float32).cpu())
-    residual, note = ct_residual(picture, inputs)
-    return _Outcome(picture, seconds, memory, residual, note, parameters(reconstructor), ())
-
-
-def _score(protocol: str, picture: Tensor, target: Tensor, data_range: float) -> Score:
-    decibels = psnr(picture, target, data_range=data_range)
-    return Score(protocol, decibels if math.isfinite(decibels) else None, ssim(picture, target, data_range=data_range))
-
-
-def _lpips(picture: Tensor, inputs: MRIInputs | CTInputs) -> float:
-    low = 0.0 if isinstance(inputs, MRIInputs) else float(inputs.target.min())
-    return lpips_distance(picture, inputs.target, low=low, data_range=inputs.data_range)
-
-
-def _kept(lesion: Lesion | None, picture: Tensor, target: Tensor) -> float | None:
-    return None if lesion is None else 100 * lesion.contrast(picture) / lesion.contrast(target)
+def _lpips(picture: Tensor, inputs: CaseInputs) -> float:
+    return lpips_distance(picture, inputs.target, low=inputs.darkest, data_range=inputs.data_range)
 
 
 def _blank(case: Case) -> Row:
     return Row(
         key=case.key,
-        modality="mri" if isinstance(case.problem, MRIScenario) else "ct",
-        problem=case.problem.name,
+        modality=case.scenario.modality,
+        scenario=case.scenario.name,
         method=case.entry.name,
         settings=case.entry.method.model_dump(mode="json", exclude={"kind"}, exclude_none=True, by_alias=True),
         learned=isinstance(case.entry.method, LearnedSettings | CustomMethodSettings),
-        file=case.item.file,
-        slice=case.item.index,
+        file=case.image.file,
+        slice=case.image.index,
         device=case.device.value,
     )
 

@@ -30,7 +30,7 @@ class Shown:
 
 
 def choose(cases: Sequence[Case], rows: Sequence[Row], images: int) -> list[Shown]:
-    """Choose so many images of each problem: the worst, the median, the first, the best, and then evenly between.
+    """Choose so many images of each scenario: the worst, the median, the first, the best, and then evenly between.
 
     What is worst and best is told by the PSNR of the best method: that of the highest mean among those that did the most images.
     Images that no method did are left out; those that are chosen stand in their order.
@@ -40,14 +40,14 @@ def choose(cases: Sequence[Case], rows: Sequence[Row], images: int) -> list[Show
     cases, rows
         of a finished benchmark, in the same order.
     images
-        at most, of each problem.
+        at most, of each scenario.
     """
     pairs = list(zip(cases, rows, strict=True))
     shown = []
-    for problem in dict.fromkeys(row.problem for row in rows):
+    for scenario in dict.fromkeys(row.scenario for row in rows):
         groups: dict[Place, list[tuple[Case, Row]]] = {}
         for case, row in pairs:
-            if row.problem == problem:
+            if row.scenario == scenario:
                 groups.setdefault((row.file, row.slice), []).append((case, row))
         done = {place: group for place, group in groups.items() if any(row.done for _, row in group)}
         best = _best_method([row for group in done.values() for _, row in group])

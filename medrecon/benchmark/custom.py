@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from medrecon.errors import InputError
 from medrecon.operators import LinearOperator
+from medrecon.reconstructor import Parameters, parameters_of
 
 __all__ = ["CustomReconstructor", "custom_code", "load_custom"]
 
@@ -25,6 +26,11 @@ class CustomReconstructor:
 
     name: str
     method: Any
+
+    @property
+    def parameters(self) -> Parameters:
+        """Where it is imported from, and its own parameters."""
+        return {"import": self.name, **parameters_of(self.method)}
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         """The image `x` of `y`.

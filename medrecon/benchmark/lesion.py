@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from medrecon.benchmark.sources import ImageReference
+from medrecon.config.benchmark import LesionSettings
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.errors import InputError
 from medrecon.operators import Fourier, LinearOperator
 from medrecon.spaces import kspace_space, root_sum_of_squares
 
-__all__ = ["Lesion", "lesion_in_image", "lesion_in_kspace", "place_lesion"]
+__all__ = ["Lesion", "find_lesion", "lesion_in_image", "lesion_in_kspace", "place_lesion"]
 
 _CANDIDATES = 200
 _ENOUGH_TISSUE, _LEAST_TISSUE = 0.98, 0.5  # of the surroundings
@@ -83,6 +85,21 @@ def place_lesion(image: Tensor, diameter: float, edge: float, contrast: float, g
     lesion = Lesion((top + reach, left + reach), radius, edge, 0.0)
     profile = lesion.profile((image.shape[-2], image.shape[-1])).to(image.device)
     return replace(lesion, height=contrast * float((image * profile).sum() / profile.sum()))
+
+
+def find_lesion(settings: LesionSettings, pixel: float, image: Tensor, reference: ImageReference, seed: int) -> Lesion:
+    """The lesion of these settings in an image `(y, x)` with pixels of so many millimeters.
+
+    Raises
+    ------
+    InputError
+        if there is no place for it.
+    """
+    generator = reference.generator(seed, "lesion")
+    try:
+        return place_lesion(image, settings.diameter / pixel, settings.edge / pixel, settings.contrast, generator)
+    except InputError as error:
+        raise InputError(f"{reference.file}, slice {reference.index}: {error}") from error
 
 
 def lesion_in_kspace(sample: KSpaceSample, lesion: Lesion) -> KSpaceSample:

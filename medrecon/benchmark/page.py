@@ -7,27 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from medrecon.benchmark.cases import Case, Picture, inputs_of
 from medrecon.benchmark.choice import Shown, choose
 from medrecon.benchmark.cluster import Workers
-from medrecon.benchmark.inputs import CTInputs, MRIInputs
+from medrecon.benchmark.inputs import CaseInputs
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.benchmark.pictures import kept_pictures
 from medrecon.benchmark.rows import Row
 from medrecon.benchmark.run import Finished
-from medrecon.benchmark.sources import pixel_sides
-from medrecon.benchmark.summary import MethodSummary, ProblemSummary
+from medrecon.benchmark.summary import MethodSummary, ScenarioSummary
 from medrecon.bootstrap import Estimate
-from medrecon.config.benchmark import LesionSettings, MRIScenario
-from medrecon.data.ct.attenuation import hounsfield_from_attenuation
+from medrecon.config.benchmark import LesionSettings
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
 from medrecon.report.html import LARGEST_PAGE, write_html
 from medrecon.report.viewer_report import (
-    HOUNSFIELD_WINDOWS,
     Column,
     Facts,
     MethodImages,
@@ -35,14 +29,13 @@ from medrecon.report.viewer_report import (
     Table,
     ViewerCase,
     ViewerReport,
-    Window,
-    quantile,
+    first_window,
+    shared_notes,
 )
 
 __all__ = ["summary_table", "write_page"]
 
 _IMAGES = "images"
-_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of CT images that are black and white
 _BYTES = 2  # of a pixel in a page
 
 
@@ -55,7 +48,7 @@ def write_page(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> int:
-    """Write a page of a finished benchmark, with so many images of each problem, in place of the one there; say how many cases.
+    """Write a page of a finished benchmark, with so many images of each scenario, in place of the one there; say how many cases.
 
     Which images these are is known when all are scored: `choose` picks them, and these cases alone are run once more. What they
     give is kept in `done.folder/images`, so that the next page is made at once, unless `overwrite` asks for all anew. Without a
@@ -66,7 +59,7 @@ def write_page(
     InputError
         If the page would be too large for browsers, or cannot be written.
     """
-    shown = choose(done.plan.cases, done.rows, images)
+    shown = choose(done.schedule.cases, done.rows, images)
     if not shown:
         return 0
     size = _BYTES * sum(max(row.pixels for row in one.rows) * (len(one.finished) + 1) for one in shown)
@@ -79,31 +72,31 @@ def write_page(
     pictures = kept_pictures(done.folder / _IMAGES, groups, workers, overwrite=overwrite, progress=progress)
     cases = [case for one in shown if (case := _case(one, pictures)) is not None]
     if cases:
-        report = ViewerReport(f"Benchmark {done.name}", tuple(cases), (summary_table(done.problems),))
+        report = ViewerReport(f"Benchmark {done.name}", tuple(cases), (summary_table(done.summaries),))
         write_html(path, report, overwrite=True)
     return len(cases)
 
 
-def summary_table(problems: Sequence[ProblemSummary]) -> Table:
+def summary_table(summaries: Sequence[ScenarioSummary]) -> Table:
     """The means and 95 % intervals of all methods, with the protocol of each row; columns that nobody fills are left out."""
     columns = [
-        *(Column("problem"), Column("protocol"), Column("method"), Column("images")),
+        *(Column("scenario"), Column("protocol"), Column("method"), Column("images")),
         *(Column("PSNR (dB)", 2), Column("PSNR 95 %"), Column("SSIM", 4), Column("SSIM 95 %"), Column("NMSE", 5)),
         *(Column("PSNR gain (dB)", 2), Column("gain 95 %"), Column("gain over"), Column("lesion contrast (%)", 0)),
         *(Column(f"LPIPS ({LPIPS_PROTOCOL})", 4), Column("residual / noise", 2), Column("seconds", 2)),
         *(Column("failed"), Column("why")),
     ]
-    rows = [_summary_row(problem, method) for problem in problems for method in problem.methods]
+    rows = [_summary_row(summary, method) for summary in summaries for method in summary.methods]
     filled = [k for k in range(len(columns)) if any(row[k] is not None for row in rows)]
     caption = "Summary: means, and 95 % intervals by resampling images; gains are paired, image by image"
     return Table(caption, tuple(columns[k] for k in filled), tuple(tuple(row[k] for k in filled) for row in rows))
 
 
-def _summary_row(problem: ProblemSummary, m: MethodSummary) -> list[str | float | None]:
+def _summary_row(summary: ScenarioSummary, m: MethodSummary) -> list[str | float | None]:
     return [
-        *(problem.problem, problem.protocol or None, m.method, m.done),
+        *(summary.scenario, summary.protocol or None, m.method, m.done),
         *(_mean(m.psnr), _interval(m.psnr, ".2f"), _mean(m.ssim), _interval(m.ssim, ".4f"), _mean(m.nmse)),
-        *(_mean(m.psnr_gain), _interval(m.psnr_gain, "+.2f"), problem.best_classical if m.psnr_gain else None),
+        *(_mean(m.psnr_gain), _interval(m.psnr_gain, "+.2f"), summary.best_classical if m.psnr_gain else None),
         *(_mean(m.lesion_contrast), _mean(m.lpips), m.residual, m.seconds),
         *(m.failed or None, m.reason or None),
     ]
@@ -112,8 +105,9 @@ def _summary_row(problem: ProblemSummary, m: MethodSummary) -> list[str | float 
 def _case(shown: Shown, pictures: Mapping[str, Picture]) -> ViewerCase | None:
     """The case of an image; None where nothing is left of it."""
     first, inputs = shown.cases[0], inputs_of(shown.cases[0])
-    said: dict[str, Sequence[str]] = {}
-    methods, notes = [], [] if inputs.lesion is None else [_lesion_words(inputs, first.problem.lesion)]
+    display, target = inputs.display, inputs.display.values(inputs.target[None])
+    noted: dict[str, Sequence[str]] = {}
+    methods, notes = [], [] if inputs.lesion is None else [_lesion_words(inputs, first.scenario.lesion)]
     for case, row in zip(shown.cases, shown.rows, strict=True):
         picture = pictures.get(case.key)
         if not row.done:
@@ -122,43 +116,24 @@ def _case(shown: Shown, pictures: Mapping[str, Picture]) -> ViewerCase | None:
             why = "" if picture is None else f": {picture.reason}"
             notes.append(f"{row.method} has no image here: it failed when it was run again{why}")
         else:
-            image = picture.image[None]
-            methods.append(MethodImages(row.method, _shown(image, inputs), scores=_scores(row), facts=_facts(row)))
-            said[row.method] = row.notes
+            image = display.values(picture.image[None])
+            methods.append(MethodImages(row.method, image, scores=_scores(row), facts=_facts(row)))
+            noted[row.method] = row.notes
     if not methods:
         return None
-    mri, target = isinstance(inputs, MRIInputs), _shown(inputs.target[None], inputs)
     return ViewerCase(
-        name=f"{first.problem.name}: {first.item.file}, slice {first.item.index}",
+        name=f"{first.scenario.name}: {first.image.file}, slice {first.image.index}",
         methods=tuple(methods),
-        unit="intensity as stored" if mri else "HU",
+        unit=display.unit,
         target=target,
-        window=None if mri else _gray_window(target),
-        presets=() if mri else HOUNSFIELD_WINDOWS,
-        pixel=_pixel(first, inputs),
-        mask=inputs.sample.sampled if isinstance(inputs, MRIInputs) else None,
+        window=first_window(target, display, "of the target"),
+        presets=display.presets,
+        pixel=inputs.pixel,
+        mask=inputs.mask,
         facts=dict(_case_facts(first, inputs, shown.why)),
-        notes=(*notes, *_told(said)),
-        first_slice=first.item.index,
+        notes=(*notes, *shared_notes(noted)),
+        first_slice=first.image.index,
     )
-
-
-def _told(said: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What all methods note, and, with its name, what one of several does."""
-    for note in dict.fromkeys(note for notes in said.values() for note in notes):
-        of = [name for name, notes in said.items() if note in notes]
-        yield note if len(of) == len(said) else f"{', '.join(of)}: {note}"
-
-
-def _shown(stack: Tensor, inputs: MRIInputs | CTInputs) -> Tensor:
-    """Images of MRI as they are, of CT in Hounsfield units."""
-    stack = stack.to(torch.float32)
-    return stack if isinstance(inputs, MRIInputs) else hounsfield_from_attenuation(stack)
-
-
-def _gray_window(target: Tensor) -> Window:
-    low, high = (quantile(target, share) for share in (_DARKEST, _BRIGHTEST))
-    return Window(low, high if high > low else low + 1.0, "of the target")
 
 
 def _scores(row: Row) -> Scores:
@@ -184,25 +159,17 @@ def _facts(row: Row) -> Facts:
     return facts
 
 
-def _case_facts(case: Case, inputs: MRIInputs | CTInputs, why: str) -> Iterator[tuple[str, str | int | float]]:
-    yield "problem", case.problem.name
+def _case_facts(case: Case, inputs: CaseInputs, why: str) -> Iterator[tuple[str, str | int | float]]:
+    yield "scenario", case.scenario.name
     if why:
         yield "chosen as", why
     yield "sampling", inputs.sampling
-    if isinstance(case.problem, MRIScenario):
-        for name, value in case.problem.mask.model_dump(mode="json", exclude_none=True).items():
-            yield f"mask: {name.replace('_', ' ')}", value
-        if case.problem.snr is not None:
-            yield "noise added", f"signal-to-noise ratio {case.problem.snr:g}"
-        if case.problem.coils is not None:
-            yield "coils kept", case.problem.coils
-    elif case.problem.photons is not None:
-        yield "noise added", f"that of {case.problem.photons:g} photons per ray"
+    yield from inputs.facts.items()
     yield "seed", case.seed
     yield "made", datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
-def _lesion_words(inputs: MRIInputs | CTInputs, settings: LesionSettings | None) -> str:
+def _lesion_words(inputs: CaseInputs, settings: LesionSettings | None) -> str:
     assert inputs.lesion is not None
     assert settings is not None
     y, x = inputs.lesion.center
@@ -211,15 +178,6 @@ def _lesion_words(inputs: MRIInputs | CTInputs, settings: LesionSettings | None)
         f"{settings.diameter:g} mm ({2 * inputs.lesion.radius:.1f} pixels) wide, and brighter than what is around it by "
         f"{100 * settings.contrast:g} %. Is it there in every image?"
     )
-
-
-def _pixel(case: Case, inputs: MRIInputs | CTInputs) -> tuple[float, float] | None:
-    if isinstance(inputs, CTInputs):
-        return inputs.sample.grid.spacing
-    assert isinstance(case.problem, MRIScenario)
-    lesion = case.problem.lesion
-    given = None if lesion is None or lesion.pixel is None else (lesion.pixel, lesion.pixel)
-    return pixel_sides(case.problem.data, case.item) or given
 
 
 def _mean(found: Estimate | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,12 +13,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.errors import InputError
+from medrecon.metrics import psnr, ssim
 
 __all__ = ["DONE", "FAILED", "Journal", "Row", "Score", "open_journal", "rows_csv"]
 
 DONE, FAILED = "done", "failed"
+_RENAMED = {"problem": "scenario", "remarks": "notes"}  # in rows of earlier versions
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,12 @@ class Score:
     psnr: float | None
     ssim: float
 
+    @classmethod
+    def of(cls, protocol: str, image: Tensor, target: Tensor, data_range: float) -> Score:
+        """The quality of an image `(y, x)`."""
+        decibels = psnr(image, target, data_range=data_range)
+        return cls(protocol, decibels if math.isfinite(decibels) else None, ssim(image, target, data_range=data_range))
+
 
 @dataclass(frozen=True)
 class Row:
@@ -36,8 +47,8 @@ class Row:
     Parameters
     ----------
     key
-        of the case: the same for the same problem, image, settings, weights and version, else unlike.
-    modality, problem, method, settings, learned
+        of the case: the same for the same scenario, image, settings, weights and version, else unlike.
+    modality, scenario, method, settings, learned
         what was run: "mri" or "ct", names of the configuration, the settings that hold, and whether it has weights or is the
         user's own.
     file, slice
@@ -68,7 +79,7 @@ class Row:
 
     key: str
     modality: str
-    problem: str
+    scenario: str
     method: str
     settings: dict[str, Any]
     learned: bool
@@ -104,13 +115,14 @@ class Row:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Row:
-        """The row of plain values; those of rows from before there was `lpips` hold none.
+        """The row of plain values, also of those of an earlier version: before there was `lpips`, or by other names.
 
         Raises
         ------
         ValueError
             if a value is missing or unknown.
         """
+        values = {_RENAMED.get(name, name): value for name, value in values.items()}
         if {*values, "lpips"} != {field.name for field in fields(cls)}:
             raise ValueError("these are not the values of a row")
         scores = tuple(Score(**score) for score in values["scores"])
@@ -195,7 +207,7 @@ def rows_csv(rows: Sequence[Row]) -> str:
     protocols = list(dict.fromkeys(score.protocol for row in rows for score in row.scores))
     quality = [f"{what} ({protocol})" for protocol in protocols for what in ("psnr", "ssim")]
     distance = [f"lpips ({LPIPS_PROTOCOL})"] if any(row.lpips is not None for row in rows) else []
-    columns = ["problem", "method", "settings", "file", "slice", "sampling", "status", "reason", *quality]
+    columns = ["scenario", "method", "settings", "file", "slice", "sampling", "status", "reason", *quality]
     columns += [*distance, "nmse"]
     columns += ["residual", "residual note", "lesion contrast (%)", "seconds", "threads", "device", "peak memory (MiB)"]
     text = io.StringIO()
@@ -206,7 +218,7 @@ def rows_csv(rows: Sequence[Row]) -> str:
         figures = [getattr(found.get(protocol), what, None) for protocol in protocols for what in ("psnr", "ssim")]
         settings = json.dumps(row.settings)
         values = [
-            row.problem,
+            row.scenario,
             row.method,
             settings,
             row.file,

@@ -13,7 +13,7 @@ from medrecon.benchmark.cases import Case, Group
 from medrecon.benchmark.cluster import Workers
 from medrecon.benchmark.rows import Journal, Row, open_journal, rows_csv
 from medrecon.benchmark.schedule import Schedule, make_schedule
-from medrecon.benchmark.summary import ProblemSummary, summarize
+from medrecon.benchmark.summary import ScenarioSummary, summarize
 from medrecon.benchmark.tables import summary_csv, summary_markdown
 from medrecon.config.benchmark import BenchmarkSettings
 from medrecon.data.writing import atomic_file
@@ -33,9 +33,9 @@ class Finished:
 
     name: str
     folder: Path
-    plan: Schedule
+    schedule: Schedule
     rows: tuple[Row, ...]
-    problems: tuple[ProblemSummary, ...]
+    summaries: tuple[ScenarioSummary, ...]
     kept: int
 
     @property
@@ -55,7 +55,7 @@ def run_benchmark(
     """Run what is missing of a benchmark in its folder, and write its tables there.
 
     Each finished case stands in `journal.jsonl` at once: a run that was cut off goes on where it was. A case counts as the same
-    while its problem, method, settings, weights, seed and the version of medrecon are; failed ones are tried again. In the end
+    while its scenario, method, settings, weights, seed and the version of medrecon are; failed ones are tried again. In the end
     `rows.csv`, `rows.json`, `summary.csv`, `summary.json` and `summary.md` are written, each whole or not at all.
 
     Raises
@@ -63,27 +63,27 @@ def run_benchmark(
     InputError
         If something is missing, which is found out before anything runs, or the folder cannot be used.
     """
-    plan = make_schedule(settings)
+    schedule = make_schedule(settings)
     with open_journal(folder / _JOURNAL, overwrite=overwrite) as journal:
-        rows, kept = run_open(plan, journal, workers, progress=progress)
-    problems = summarize(rows, resamples=settings.resamples, seed=settings.seed)
+        rows, kept = run_open(schedule, journal, workers, progress=progress)
+    summaries = summarize(rows, resamples=settings.resamples, seed=settings.seed)
     about = {
         "name": settings.name,
         "version": __version__,
         "torch": torch.__version__,
         "settings": settings.model_dump(mode="json", exclude_none=True),
     }
-    summary = {**about, "problems": [problem.to_json() for problem in problems]}
+    summary = {**about, "scenarios": [one.to_json() for one in summaries]}
     _write(folder / "rows.csv", rows_csv(rows))
     _write(folder / "rows.json", _json({**about, "rows": [row.to_json() for row in rows]}))
-    _write(folder / "summary.csv", summary_csv(problems))
+    _write(folder / "summary.csv", summary_csv(summaries))
     _write(folder / "summary.json", _json(summary))
-    _write(folder / "summary.md", summary_markdown(settings.name, problems, [f"medrecon {__version__}."]))
-    return Finished(settings.name, folder, plan, tuple(rows), tuple(problems), kept)
+    _write(folder / "summary.md", summary_markdown(settings.name, summaries, [f"medrecon {__version__}."]))
+    return Finished(settings.name, folder, schedule, tuple(rows), tuple(summaries), kept)
 
 
 def run_open(
-    plan: Schedule, journal: Journal, workers: Workers, *, progress: Progress = silent
+    schedule: Schedule, journal: Journal, workers: Workers, *, progress: Progress = silent
 ) -> tuple[list[Row], int]:
     """Run the cases that are not in an open journal yet; the rows of all, in order, and how many were there.
 
@@ -93,16 +93,16 @@ def run_open(
         If there are no workers.
     """
     done = {key: row for key, row in journal.rows.items() if row.done}
-    cases = plan.cases
+    cases = schedule.cases
     kept = sum(case.key in done for case in cases)
     count = kept
     progress("cases", count, len(cases))
-    missing = [group for group in (_without(group, done) for group in plan.groups) if group]
+    missing = [group for group in (_without(group, done) for group in schedule.groups) if group]
     for row in workers.run(missing) if missing else ():
         journal.append(row)
         done[row.key] = row
         count += 1
-        progress(f"{row.problem}: {row.method}", count, len(cases))
+        progress(f"{row.scenario}: {row.method}", count, len(cases))
     return [done[case.key] for case in cases], kept
 
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from medrecon.benchmark.cases import Case, Group
 from medrecon.benchmark.methods import build, fingerprint
 from medrecon.benchmark.perceptual import require_lpips
-from medrecon.benchmark.sources import ImageReference, ct_images, mri_images, spread
+from medrecon.benchmark.sources import ImageReference, source_images, spread
 from medrecon.config.benchmark import (
     BenchmarkSettings,
-    CTMethodEntry,
     CustomMethodSettings,
     MethodEntry,
-    MRIMethodEntry,
-    MRIScenario,
     ScenarioSettings,
     TunedSettings,
 )
@@ -25,8 +21,6 @@ from medrecon.config.files import load_settings, settings_of
 from medrecon.errors import InputError
 
 __all__ = ["Schedule", "load_benchmark", "make_schedule", "scenario_images", "with_settings"]
-
-AnyMethodEntry = TypeVar("AnyMethodEntry", MRIMethodEntry, CTMethodEntry)
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Schedule:
 
     @property
     def cases(self) -> tuple[Case, ...]:
-        """All of them, in the order of problems, images and methods."""
+        """All of them, in the order of scenarios, images and methods."""
         return tuple(case for group in self.groups for case in group)
 
 
@@ -50,13 +44,10 @@ def load_benchmark(path: Path, changes: Sequence[str] = ()) -> BenchmarkSettings
         As `medrecon.config.files.load_settings`.
     """
     settings = load_settings(BenchmarkSettings, path, changes)
-    update: dict[str, object] = {}
-    if settings.mri is not None:
-        update["mri"] = settings.mri.model_copy(
-            update={"methods": tuple(_beside(m, path) for m in settings.mri.methods)}
-        )
-    if settings.ct is not None:
-        update["ct"] = settings.ct.model_copy(update={"methods": tuple(_beside(m, path) for m in settings.ct.methods)})
+    update = {
+        name: benchmark.model_copy(update={"methods": tuple(_beside(entry, path) for entry in benchmark.methods)})
+        for name, benchmark in settings.modalities.items()
+    }
     return settings.model_copy(update=update)
 
 
@@ -71,43 +62,41 @@ def make_schedule(settings: BenchmarkSettings) -> Schedule:
     if settings.lpips:
         require_lpips()
     groups: list[Group] = []
-    for benchmark in (settings.mri, settings.ct):
-        if benchmark is None:
-            continue
-        for problem in benchmark.problems:
+    for benchmark in settings.modalities.values():
+        for scenario in benchmark.scenarios:
             entries = [
-                _tuned(entry, problem)
+                _tuned(entry, scenario)
                 for entry in benchmark.methods
-                if entry.problems is None or problem.name in entry.problems
+                if entry.scenarios is None or scenario.name in entry.scenarios
             ]
             weights = [_known(entry, settings) for entry in entries]
             groups += [
                 tuple(
-                    Case(problem, entry, item, settings.seed, settings.device, w, settings.lpips)
+                    Case(scenario, entry, image, settings.seed, settings.device, w, settings.lpips)
                     for entry, w in zip(entries, weights, strict=True)
                 )
-                for item in scenario_images(problem, settings.images)
+                for image in scenario_images(scenario, settings.images)
                 if entries
             ]
     return Schedule(tuple(groups))
 
 
-def scenario_images(problem: ScenarioSettings, images: int | None) -> list[ImageReference]:
-    """The images of a problem, at most so many.
+def scenario_images(scenario: ScenarioSettings, images: int | None) -> list[ImageReference]:
+    """The images of a scenario, at most so many.
 
     Raises
     ------
     InputError
-        If data are missing; the text names the problem and the command that gets them.
+        If data are missing; the text names the scenario and the command that gets them.
     """
     try:
-        items = mri_images(problem.data) if isinstance(problem, MRIScenario) else ct_images(problem.data)
+        found = source_images(scenario.data)
     except InputError as error:
-        raise InputError(f"problem '{problem.name}': {error}") from error
-    return [items[index] for index in spread(len(items), images)]
+        raise InputError(f"scenario '{scenario.name}': {error}") from error
+    return [found[index] for index in spread(len(found), images)]
 
 
-def with_settings(entry: AnyMethodEntry, values: Mapping[str, object], origin: str) -> AnyMethodEntry:
+def with_settings(entry: MethodEntry, values: Mapping[str, object], origin: str) -> MethodEntry:
     """The method with values for its settings; they complete those it has.
 
     Raises
@@ -125,37 +114,33 @@ def with_settings(entry: AnyMethodEntry, values: Mapping[str, object], origin: s
     return entry.model_copy(update={"method": method})
 
 
-def _beside(entry: AnyMethodEntry, path: Path) -> AnyMethodEntry:
+def _beside(entry: MethodEntry, path: Path) -> MethodEntry:
     return entry if entry.tuned is None else entry.model_copy(update={"tuned": path.parent / entry.tuned})
 
 
 def _known(entry: MethodEntry, settings: BenchmarkSettings) -> str | None:
     """The fingerprint of a method, which is built once, so that what is wrong with it is found early."""
     try:
-        build(entry, settings.device)
-        return fingerprint(entry)
+        return fingerprint(build(entry, settings.device))
     except InputError as error:
         if isinstance(entry.method, CustomMethodSettings):
             raise InputError(f"method '{entry.name}': {error}") from error
         raise
 
 
-def _tuned(entry: MethodEntry, problem: ScenarioSettings) -> MethodEntry:
+def _tuned(entry: MethodEntry, scenario: ScenarioSettings) -> MethodEntry:
     if entry.tuned is None:
         return entry
-    wanted = problem.tuned_as or problem.name
-    command = f"`medrecon tune '{entry.name}' CONFIG --problem '{wanted}' --output {entry.tuned}` makes it"
+    wanted = scenario.tuned_as or scenario.name
+    command = f"`medrecon tune '{entry.name}' CONFIG --scenario '{wanted}' --output {entry.tuned}` makes it"
     if not entry.tuned.is_file():
         raise InputError(f"{entry.tuned}: there is no such file of tuned settings of '{entry.name}'; {command}")
     found = load_settings(TunedSettings, entry.tuned).tuned
-    match = next((one for one in found if (one.method, one.problem) == (entry.name, wanted)), None)
+    match = next((one for one in found if (one.method, one.scenario) == (entry.name, wanted)), None)
     if match is None:
         raise InputError(f"{entry.tuned}: holds nothing for '{entry.name}' on '{wanted}'; {command}")
-    if match.kind != entry.method.kind.value:
+    if match.kind != entry.method.kind:
         raise InputError(
-            f"{entry.tuned}: '{entry.name}' was tuned as {match.kind}, and is {entry.method.kind.value} here; {command}"
+            f"{entry.tuned}: '{entry.name}' was tuned as {match.kind}, and is {entry.method.kind} here; {command}"
         )
-    values, origin = dict(match.settings), str(entry.tuned)
-    if isinstance(entry, MRIMethodEntry):
-        return with_settings(entry, values, origin)
-    return with_settings(entry, values, origin)
+    return with_settings(entry, match.settings, str(entry.tuned))

@@ -1,7 +1,8 @@
-"""Where the images of a problem come from: files of data sets, and phantoms; each is read by its name and number."""
+"""Where the images of a scenario come from: files of data sets, and phantoms; each is read by its name and number."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from medrecon.config import CTPhantomName, PhantomName
+from medrecon.config import CTPhantomName, MRIPhantomName
 from medrecon.config.benchmark import (
     CTSource,
     FastMRISource,
@@ -34,11 +35,10 @@ from medrecon.geometry import Arc, Grid, ParallelBeam
 
 __all__ = [
     "ImageReference",
-    "ct_images",
-    "mri_images",
     "pixel_sides",
     "read_kspace",
     "read_sinogram",
+    "source_images",
     "spread",
     "volume",
 ]
@@ -48,23 +48,96 @@ _PHANTOM = "phantom"
 
 @dataclass(frozen=True)
 class ImageReference:
-    """One image of a problem: the file's name, where it lies, and the place in it."""
+    """One image of a source: the file's name, where it lies, and the place in it."""
 
     file: str
     path: str
     index: int
 
+    def generator(self, seed: int, what: str) -> torch.Generator:
+        """Randomness of this image, whichever others are looked at."""
+        digest = hashlib.sha256(f"{seed}/{self.file}/{self.index}/{what}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
-def mri_images(source: MRISource) -> list[ImageReference]:
-    """The slices of a source.
+
+def source_images(source: MRISource | CTSource) -> list[ImageReference]:
+    """The images of a source.
 
     Raises
     ------
     InputError
         If data are missing (the text says which command gets them), or a file cannot be read.
     """
+    match source:
+        case FastMRISource():
+            return _fastmri_images(source)
+        case LoDoPaBSource():
+            return _lodopab_images(source)
+        case PhantomMRISource() | PhantomCTSource():
+            return [ImageReference(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
+
+
+def spread(count: int, wanted: int | None) -> Sequence[int]:
+    """Indices below `count`, at most so many, each in the middle of its share; all for None."""
+    if wanted is None or wanted >= count:
+        return range(count)
+    return [(2 * k + 1) * count // (2 * wanted) for k in range(wanted)]
+
+
+def read_kspace(source: MRISource, image: ImageReference) -> KSpaceSample:
+    """Read a fully sampled slice.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is undersampled.
+    """
     if isinstance(source, PhantomMRISource):
-        return [ImageReference(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
+        return _mri_phantom(source)[image.index]
+    sample = FastMRIFile(image.path)[image.index]
+    if not sample.fully_sampled:
+        raise InputError(
+            f"{image.path}: slice {image.index} is undersampled already ({sample.true_acceleration:.2f} times); a benchmark takes "
+            "fully sampled scans, so leave this file out (data.pattern)"
+        )
+    return sample
+
+
+def read_sinogram(source: CTSource, image: ImageReference) -> SinogramSample:
+    """Read a sinogram with its target.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or has no target.
+    """
+    if isinstance(source, PhantomCTSource):
+        return _ct_phantom(source)[image.index]
+    sample = _lodopab(image.path, source.part)[image.index]
+    if sample.target is None:
+        raise InputError(f"{image.path}: {image.file} has no ground truth beside it; take another part")
+    return sample
+
+
+def pixel_sides(source: MRISource, image: ImageReference) -> tuple[float, float] | None:
+    """Millimeters of a pixel along y and x; None where the file does not state them."""
+    if isinstance(source, PhantomMRISource):
+        side = 256.0 / min(source.size)  # a field of view of 256 mm
+        return side, side
+    file = FastMRIFile(image.path)
+    field = file.header.recon_fov
+    if field is None or not min(field[:2]) > 0:
+        return None
+    # `recon_fov` is (y, x, z) in millimeters, of `matrix`
+    return float(field[0]) / file.matrix[0], float(field[1]) / file.matrix[1]
+
+
+def volume(source: MRISource, image: ImageReference) -> Sequence[KSpaceSample] | FastMRIFile:
+    """All slices of the volume that a slice belongs to."""
+    return _mri_phantom(source) if isinstance(source, PhantomMRISource) else FastMRIFile(image.path)
+
+
+def _fastmri_images(source: FastMRISource) -> list[ImageReference]:
     folder = _folder(source) / source.part
     paths = sorted(path for path in folder.glob(source.pattern) if path.is_file())
     if not paths:
@@ -75,80 +148,11 @@ def mri_images(source: MRISource) -> list[ImageReference]:
     return [ImageReference(f.path.name, str(f.path), index) for f in files for index in spread(len(f), source.slices)]
 
 
-def ct_images(source: CTSource) -> list[ImageReference]:
-    """The images of a source.
-
-    Raises
-    ------
-    InputError
-        If data are missing (the text says which command gets them), or a file cannot be read.
-    """
-    if isinstance(source, PhantomCTSource):
-        return [ImageReference(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
+def _lodopab_images(source: LoDoPaBSource) -> list[ImageReference]:
     folder = _folder(source)
     data = LoDoPaB(folder, source.part)
     places = [(file.path.name, place) for file in data.files for place in range(len(file))]
     return [ImageReference(places[index][0], str(folder), index) for index in spread(len(data), source.images)]
-
-
-def spread(count: int, wanted: int | None) -> Sequence[int]:
-    """Indices below `count`, at most so many, each in the middle of its share; all for None."""
-    if wanted is None or wanted >= count:
-        return range(count)
-    return [(2 * k + 1) * count // (2 * wanted) for k in range(wanted)]
-
-
-def read_kspace(source: MRISource, item: ImageReference) -> KSpaceSample:
-    """Read a fully sampled slice.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is undersampled.
-    """
-    if isinstance(source, PhantomMRISource):
-        return _mri_phantom(source)[item.index]
-    sample = FastMRIFile(item.path)[item.index]
-    if not sample.fully_sampled:
-        raise InputError(
-            f"{item.path}: slice {item.index} is undersampled already ({sample.true_acceleration:.2f} times); a benchmark takes "
-            "fully sampled scans, so leave this file out (data.pattern)"
-        )
-    return sample
-
-
-def read_sinogram(source: CTSource, item: ImageReference) -> SinogramSample:
-    """Read a sinogram with its target.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or has no target.
-    """
-    if isinstance(source, PhantomCTSource):
-        return _ct_phantom(source)[item.index]
-    sample = _lodopab(item.path, source.part)[item.index]
-    if sample.target is None:
-        raise InputError(f"{item.path}: {item.file} has no ground truth beside it; take another part")
-    return sample
-
-
-def pixel_sides(source: MRISource, item: ImageReference) -> tuple[float, float] | None:
-    """Millimeters of a pixel along y and x; None where the file does not state them."""
-    if isinstance(source, PhantomMRISource):
-        side = 256.0 / min(source.size)  # a field of view of 256 mm
-        return side, side
-    file = FastMRIFile(item.path)
-    field = file.header.recon_fov
-    if field is None or not min(field[:2]) > 0:
-        return None
-    # `recon_fov` is (y, x, z) in millimeters, of `matrix`
-    return float(field[0]) / file.matrix[0], float(field[1]) / file.matrix[1]
-
-
-def volume(source: MRISource, item: ImageReference) -> Sequence[KSpaceSample] | FastMRIFile:
-    """All slices of the volume that a slice belongs to."""
-    return _mri_phantom(source) if isinstance(source, PhantomMRISource) else FastMRIFile(item.path)
 
 
 def _folder(source: FastMRISource | LoDoPaBSource) -> Path:
@@ -167,7 +171,7 @@ def _lodopab(folder: str, part: str) -> LoDoPaB:
 
 @lru_cache(maxsize=4)
 def _mri_phantom(source: PhantomMRISource) -> tuple[KSpaceSample, ...]:
-    phantom = brain_volume() if source.phantom is PhantomName.BRAIN else shepp_logan_volume()
+    phantom = brain_volume() if source.phantom is MRIPhantomName.BRAIN else shepp_logan_volume()
     snr = math.inf if source.snr is None else source.snr
     scan = Simulation(phantom, source.size, source.slices, source.coils, snr, source.seed)
     lines, width = torch.ones(source.size[1], dtype=torch.bool), source.size[1]

@@ -1,4 +1,4 @@
-"""What rows amount to: means with intervals, by problem and method, beside the best of the classical methods."""
+"""What rows amount to: means with intervals, by scenario and method, beside the best of the classical methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medrecon.benchmark.rows import Row, Score
 from medrecon.bootstrap import Estimate, Resampling, resampling
 from medrecon.evaluation import PROTOCOL, VolumeScore
 
-__all__ = ["MethodSummary", "ProblemSummary", "VolumeFigures", "summarize"]
+__all__ = ["MethodSummary", "ScenarioSummary", "VolumeFigures", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class VolumeFigures:
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """A method on a problem, by one protocol.
+    """A method on a scenario, by one protocol.
 
     `psnr_gain` and `ssim_gain` are paired differences to the best classical method, on the images that both did; None for itself.
     `seconds` is a median over the images, `peak_memory_mb` the largest, the others are means.
@@ -54,10 +54,10 @@ class MethodSummary:
 
 
 @dataclass(frozen=True)
-class ProblemSummary:
-    """All methods on a problem, by one protocol; `unit` says what was resampled, `best_classical` what gains are over."""
+class ScenarioSummary:
+    """All methods on a scenario, by one protocol; `unit` says what was resampled, `best_classical` what gains are over."""
 
-    problem: str
+    scenario: str
     modality: str
     protocol: str
     sampling: str
@@ -72,14 +72,14 @@ class ProblemSummary:
         return asdict(self)
 
 
-def summarize(rows: Sequence[Row], *, resamples: int, seed: int) -> list[ProblemSummary]:
-    """Sum rows up, by problem, protocol and method, in the order in which they come.
+def summarize(rows: Sequence[Row], *, resamples: int, seed: int) -> list[ScenarioSummary]:
+    """Sum rows up, by scenario, protocol and method, in the order in which they come.
 
-    The same images are drawn for all methods of a problem, so that differences are paired.
+    The same images are drawn for all methods of a scenario, so that differences are paired.
     """
-    found: list[ProblemSummary] = []
-    for problem in dict.fromkeys(row.problem for row in rows):
-        own = [row for row in rows if row.problem == problem]
+    found: list[ScenarioSummary] = []
+    for scenario in dict.fromkeys(row.scenario for row in rows):
+        own = [row for row in rows if row.scenario == scenario]
         protocols = dict.fromkeys(score.protocol for row in own for score in row.scores)
         found += [_summarize(own, protocol, resamples, seed) for protocol in protocols or ("",)]
     return found
@@ -90,7 +90,7 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """The rows of a problem by method and image, and the images that are drawn."""
+    """The rows of a scenario by method and image, and the images that are drawn."""
 
     rows: dict[str, dict[Place, Row]]
     images: list[Place]
@@ -118,20 +118,23 @@ class _Table:
         return None if (score := self.score(row)) is None else score.ssim
 
 
-def _summarize(rows: Sequence[Row], protocol: str, resamples: int, seed: int) -> ProblemSummary:
+def _summarize(rows: Sequence[Row], protocol: str, resamples: int, seed: int) -> ScenarioSummary:
     first = rows[0]
     images = list(dict.fromkeys((row.file, row.slice) for row in rows))
     by_method: dict[str, dict[Place, Row]] = {row.method: {} for row in rows}
     for row in rows:
         if row.done:
             by_method[row.method][row.file, row.slice] = row
-    volumes = [file for file, _ in images] if first.modality == "mri" else images
-    draws = resampling(volumes, resamples, seed ^ zlib.crc32(first.problem.encode()))
+    whole = any(
+        score.protocol == PROTOCOL for row in rows for score in row.scores
+    )  # slices of a volume belong together
+    volumes = [file for file, _ in images] if whole else images
+    draws = resampling(volumes, resamples, seed ^ zlib.crc32(first.scenario.encode()))
     table = _Table(by_method, images, protocol, draws)
     best = _best_classical(table, rows)
     methods = tuple(_method(table, [row for row in rows if row.method == name], best) for name in by_method)
-    return ProblemSummary(
-        problem=first.problem,
+    return ScenarioSummary(
+        scenario=first.scenario,
         modality=first.modality,
         protocol=protocol,
         sampling=", ".join(dict.fromkeys(row.sampling for row in rows if row.sampling)),

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
-from medrecon.benchmark.summary import MethodSummary, ProblemSummary
+from medrecon.benchmark.summary import MethodSummary, ScenarioSummary
 from medrecon.bootstrap import Estimate
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
 
@@ -25,33 +25,33 @@ _LPIPS = (
 )
 
 
-def summary_markdown(name: str, problems: Sequence[ProblemSummary], notes: Sequence[str] = ()) -> str:
-    """One table a problem and protocol, with what its figures mean."""
+def summary_markdown(name: str, summaries: Sequence[ScenarioSummary], notes: Sequence[str] = ()) -> str:
+    """One table a scenario and protocol, with what its figures mean."""
     lines = [f"# {name}", ""]
-    for problem in problems:
-        lines += [f"## {problem.problem} ({problem.protocol or 'nothing was scored'})", "", _about(problem), ""]
-        columns, rows = _cells(problem)
+    for summary in summaries:
+        lines += [f"## {summary.scenario} ({summary.protocol or 'nothing was scored'})", "", _about(summary), ""]
+        columns, rows = _cells(summary)
         lines += [f"| {' | '.join(columns)} |", f"|---|{'---:|' * (len(columns) - 1)}"]
         lines += [f"| {' | '.join(row)} |" for row in rows]
         failures = [
-            f"- {m.method}: {m.failed} of {m.done + m.failed} failed: {m.reason}" for m in problem.methods if m.failed
+            f"- {m.method}: {m.failed} of {m.done + m.failed} failed: {m.reason}" for m in summary.methods if m.failed
         ]
         lines += ["", *failures, *([""] if failures else [])]
-    return "\n".join([*lines, *_legend(problems), *[f"- {note}" for note in notes], ""])
+    return "\n".join([*lines, *_legend(summaries), *[f"- {note}" for note in notes], ""])
 
 
-def summary_csv(problems: Sequence[ProblemSummary]) -> str:
-    """A row a problem, protocol and method."""
+def summary_csv(summaries: Sequence[ScenarioSummary]) -> str:
+    """A row a scenario, protocol and method."""
     figures = ("psnr", "ssim", "nmse", "psnr_gain", "ssim_gain", "lesion_contrast", "lpips")
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    head = ["problem", "sampling", "protocol", "method", "learned", "images", "failed", "best classical", "resampled"]
+    head = ["scenario", "sampling", "protocol", "method", "learned", "images", "failed", "best classical", "resampled"]
     head += [f"{figure}{end}" for figure in figures for end in ("", " low", " high")]
     table.writerow([*head, "volume psnr", "volume ssim", "volume nmse", "residual", "seconds", "peak memory (MiB)"])
-    for problem in problems:
-        for method in problem.methods:
-            row: list[object] = [problem.problem, problem.sampling, problem.protocol, method.method, method.learned]
-            row += [method.done, method.failed, problem.best_classical, problem.unit]
+    for summary in summaries:
+        for method in summary.methods:
+            row: list[object] = [summary.scenario, summary.sampling, summary.protocol, method.method, method.learned]
+            row += [method.done, method.failed, summary.best_classical, summary.unit]
             for figure in figures:
                 found: Estimate | None = getattr(method, figure)
                 row += [None] * 3 if found is None else [found.mean, found.low, found.high]
@@ -61,35 +61,35 @@ def summary_csv(problems: Sequence[ProblemSummary]) -> str:
     return text.getvalue()
 
 
-def summary_lines(problem: ProblemSummary) -> tuple[list[str], list[list[str]]]:
+def summary_lines(summary: ScenarioSummary) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of a short table for a terminal."""
     rows = []
-    for m in problem.methods:
+    for m in summary.methods:
         quality = [_text(m.psnr, 2), _text(m.ssim, 4), _signed(m.psnr_gain, 2)]
-        rows.append([problem.problem, problem.protocol, m.method, *quality, str(m.failed) if m.failed else ""])
-    return ["problem", "protocol", "method", "PSNR (dB)", "SSIM", "gain (dB)", "failed"], rows
+        rows.append([summary.scenario, summary.protocol, m.method, *quality, str(m.failed) if m.failed else ""])
+    return ["scenario", "protocol", "method", "PSNR (dB)", "SSIM", "gain (dB)", "failed"], rows
 
 
-def _about(problem: ProblemSummary) -> str:
+def _about(summary: ScenarioSummary) -> str:
     files = (
-        "" if problem.files == problem.images else " of 1 file" if problem.files == 1 else f" of {problem.files} files"
+        "" if summary.files == summary.images else " of 1 file" if summary.files == 1 else f" of {summary.files} files"
     )
-    count = "1 image" if problem.images == 1 else f"{problem.images} images"
+    count = "1 image" if summary.images == 1 else f"{summary.images} images"
     best = (
-        "no classical method did it" if problem.best_classical is None else f"gains are over {problem.best_classical}"
+        "no classical method did it" if summary.best_classical is None else f"gains are over {summary.best_classical}"
     )
-    return f"{count}{files}; {problem.sampling or 'not sampled'}; 95 % intervals: {problem.unit}; {best}."
+    return f"{count}{files}; {summary.sampling or 'not sampled'}; 95 % intervals: {summary.unit}; {best}."
 
 
-def _cells(problem: ProblemSummary) -> tuple[list[str], list[list[str]]]:
+def _cells(summary: ScenarioSummary) -> tuple[list[str], list[list[str]]]:
     """Columns that hold something, and the rows."""
-    of = problem.protocol
+    of = summary.protocol
     columns = [f"PSNR, dB ({of})", f"SSIM ({of})", "NMSE", f"LPIPS ({LPIPS_PROTOCOL})"]
     columns += [f"PSNR gain, dB ({of})", f"SSIM gain ({of})"]
     columns += [f"volume PSNR / SSIM ({of})", "lesion contrast, %", "residual / noise", "seconds", "memory, MiB"]
-    table = [_method_cells(method) for method in problem.methods]
+    table = [_method_cells(method) for method in summary.methods]
     shown = [place for place in range(len(columns)) if any(row[place] for row in table)]
-    rows = [[_bold(m, problem), *(row[k] for k in shown)] for m, row in zip(problem.methods, table, strict=True)]
+    rows = [[_bold(m, summary), *(row[k] for k in shown)] for m, row in zip(summary.methods, table, strict=True)]
     return ["method", *(columns[k] for k in shown)], rows
 
 
@@ -110,10 +110,10 @@ def _method_cells(m: MethodSummary) -> list[str]:
     ]
 
 
-def _bold(m: MethodSummary, problem: ProblemSummary) -> str:
+def _bold(m: MethodSummary, summary: ScenarioSummary) -> str:
     settings = ", ".join(f"{name} {_short(value)}" for name, value in m.settings.items() if name in _TOLD)
     shown = f"{m.method} ({settings})" if settings else m.method
-    return f"*{shown}*" if m.method == problem.best_classical else shown
+    return f"*{shown}*" if m.method == summary.best_classical else shown
 
 
 _TOLD = ("weight", "iterations", "window", "frequency_scaling", "weights", "run", "import")
@@ -139,8 +139,8 @@ def _signed(found: Estimate | None, digits: int) -> str:
     return f"{found.mean:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
-def _legend(problems: Sequence[ProblemSummary]) -> list[str]:
-    protocols = {problem.protocol for problem in problems}
+def _legend(summaries: Sequence[ScenarioSummary]) -> list[str]:
+    protocols = {summary.protocol for summary in summaries}
     return [
         *(f"- {_PROTOCOLS[name]}" for name in _PROTOCOLS if name in protocols),
         "- The best classical method stands in italics; gains are paired, image by image.",
@@ -148,7 +148,7 @@ def _legend(problems: Sequence[ProblemSummary]) -> list[str]:
         "image, larger for one that contradicts the data, and smaller for one that fits their noise as well. MRI: sigma is "
         "estimated from the outermost samples of the full scan. CT: the variance of a ray is exp(A x*) / photons, of the "
         "true image x*; rays on which fewer than 10 photons are expected are left out.",
-        *([_LPIPS] if any(m.lpips is not None for problem in problems for m in problem.methods) else []),
+        *([_LPIPS] if any(m.lpips is not None for summary in summaries for m in summary.methods) else []),
         "- Lesion contrast: of the image, in per cent of that of the target.",
         "- Seconds: of the reconstruction alone, the median. Memory: the largest resident memory of the whole process "
         "meanwhile.",

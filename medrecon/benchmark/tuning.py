@@ -13,6 +13,7 @@ import yaml
 from medrecon._version import __version__
 from medrecon.benchmark.cases import Case, Group
 from medrecon.benchmark.cluster import Workers
+from medrecon.benchmark.inputs import protocol_of
 from medrecon.benchmark.methods import build
 from medrecon.benchmark.rows import open_journal
 from medrecon.benchmark.run import run_open
@@ -21,10 +22,7 @@ from medrecon.benchmark.search import Found, Range, search
 from medrecon.config import FilterName
 from medrecon.config.benchmark import (
     BenchmarkSettings,
-    CTMethodEntry,
     MethodEntry,
-    MRIMethodEntry,
-    MRIScenario,
     ScenarioSettings,
     TunedEntry,
     TunedSettings,
@@ -32,7 +30,6 @@ from medrecon.config.benchmark import (
 from medrecon.config.files import load_settings
 from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
-from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
 from medrecon.progress import Progress, silent
 
 __all__ = ["tune_method", "tuning_rows"]
@@ -45,21 +42,21 @@ _DOUBLINGS, _WORTH = 5, 0.1  # of the iterations at most, and the gain in dB for
 
 @dataclass(frozen=True)
 class _Trials:
-    """Mean scores of settings of a method on the tuning images of a problem."""
+    """Mean scores of settings of a method on the tuning images of a scenario."""
 
     entry: MethodEntry
-    problem: ScenarioSettings
+    scenario: ScenarioSettings
     settings: BenchmarkSettings
     journal: Path
     workers: Workers
     progress: Progress
 
     def scores(self, name: str, values: Sequence[float], rest: dict[str, Any]) -> list[float]:
-        entries = [_with(self.entry, {**rest, name: _number(name, value)}) for value in values]
-        items = scenario_images(self.problem, self.settings.images)
+        entries = [with_settings(self.entry, {**rest, name: _number(name, value)}, "medrecon tune") for value in values]
+        images = scenario_images(self.scenario, self.settings.images)
         seed, device = self.settings.seed, self.settings.device
         groups: tuple[Group, ...] = tuple(
-            tuple(Case(self.problem, entry, item, seed, device) for entry in entries) for item in items
+            tuple(Case(self.scenario, entry, image, seed, device) for entry in entries) for image in images
         )
         with open_journal(self.journal) as journal:
             rows, _ = run_open(Schedule(groups), journal, self.workers, progress=self.progress)
@@ -67,14 +64,14 @@ class _Trials:
         for place, row in enumerate(rows):
             if not row.done or row.scores[0].psnr is None:
                 raise InputError(
-                    f"{row.method} on '{row.problem}', {row.file}, slice {row.slice}: {row.reason or 'no PSNR'}"
+                    f"{row.method} on '{row.scenario}', {row.file}, slice {row.slice}: {row.reason or 'no PSNR'}"
                 )
             by_value[place % len(values)].append(row.scores[0].psnr)
         return [fmean(found) for found in by_value]
 
     @property
     def images(self) -> int:
-        return len(scenario_images(self.problem, self.settings.images))
+        return len(scenario_images(self.scenario, self.settings.images))
 
 
 def tune_method(
@@ -83,31 +80,31 @@ def tune_method(
     output: Path,
     workers: Workers,
     *,
-    problems: Sequence[str] = (),
+    scenarios: Sequence[str] = (),
     progress: Progress = silent,
 ) -> list[TunedEntry]:
-    """Search the settings of a method on the `tuning` images of its problems, by mean PSNR, and write them to a YAML file.
+    """Search the settings of a method on the `tuning` images of its scenarios, by mean PSNR, and write them to a YAML file.
 
     The weight is searched where there is one; the iterations are then doubled, and the weight searched anew about its best, while
     that gains .1 dB. Without a weight the iterations are searched, and of filtered backprojection the frequency scaling, for each
-    window unless one is given. Entries that `output` holds for other methods and problems stay. Trials stand beside it in a
+    window unless one is given. Entries that `output` holds for other methods and scenarios stay. Trials stand beside it in a
     journal, `OUTPUT.jsonl`, so that a search that was cut off goes on.
 
     Raises
     ------
     InputError
-        If there is no such method or problem, there is nothing to search, data are missing, or the method fails on an image.
+        If there is no such method or scenario, there is nothing to search, data are missing, or the method fails on an image.
     """
-    entry, chosen = _find(settings, method, problems)
+    entry, chosen = _find(settings, method, scenarios)
     stood = load_settings(TunedSettings, output).tuned if output.is_file() else ()
     found = []
-    for problem in chosen:
-        assert problem.tuning is not None
-        moved = problem.model_copy(update={"data": problem.tuning})
+    for scenario in chosen:
+        assert scenario.tuning is not None
+        moved = scenario.model_copy(update={"data": scenario.tuning})
         trials = _Trials(entry, moved, settings, output.with_name(f"{output.name}.jsonl"), workers, progress)
         found.append(_tune(trials))
-        fresh = {(one.method, one.problem) for one in found}
-        kept = [one for one in stood if (one.method, one.problem) not in fresh]
+        fresh = {(one.method, one.scenario) for one in found}
+        kept = [one for one in stood if (one.method, one.scenario) not in fresh]
         _write(output, TunedSettings(tuned=(*kept, *found)))
     return found
 
@@ -118,30 +115,31 @@ def tuning_rows(entries: Sequence[TunedEntry]) -> tuple[list[str], list[list[str
     for one in entries:
         shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in one.settings.items())
         psnr, edge = f"{one.psnr:.2f}", "; ".join(one.bounded.values())
-        rows.append([one.problem, one.method, shown, psnr, one.protocol, str(one.images), str(len(one.searched)), edge])
-    return ["problem", "method", "best", "PSNR (dB)", "protocol", "images", "trials", "note"], rows
+        rows.append(
+            [one.scenario, one.method, shown, psnr, one.protocol, str(one.images), str(len(one.searched)), edge]
+        )
+    return ["scenario", "method", "best", "PSNR (dB)", "protocol", "images", "trials", "note"], rows
 
 
 def _find(settings: BenchmarkSettings, method: str, names: Sequence[str]) -> tuple[MethodEntry, list[ScenarioSettings]]:
-    sides = [side for side in (settings.mri, settings.ct) if side is not None]
+    benchmarks = settings.modalities.values()
     found: list[tuple[MethodEntry, list[ScenarioSettings]]] = [
-        (entry, list(side.problems)) for side in sides for entry in side.methods if entry.name == method
+        (entry, list(one.scenarios)) for one in benchmarks for entry in one.methods if entry.name == method
     ]
     if not found:
-        known = ", ".join(entry.name for side in sides for entry in side.methods)
+        known = ", ".join(entry.name for one in benchmarks for entry in one.methods)
         raise InputError(f"no method of {settings.name} is called '{method}'; there are {known}")
-    asked = [(entry, [p for p in problems if not names or p.name in names]) for entry, problems in found]
-    there = {p.name for _, problems in asked for p in problems}
+    asked = [(entry, [s for s in scenarios if not names or s.name in names]) for entry, scenarios in found]
+    there = {s.name for _, scenarios in asked for s in scenarios}
     if missing := [name for name in names if name not in there]:
-        known = ", ".join(p.name for _, problems in found for p in problems)
-        raise InputError(f"--problem {missing[0]}: '{method}' has no such problem; there are {known}")
-    able = [(entry, [p for p in problems if p.tuning is not None]) for entry, problems in asked]
-    entry, problems = next(((e, ps) for e, ps in able if ps), (found[0][0], []))
-    if not problems:
-        raise InputError(f"'{method}': no problem says on which images it is to be tuned; give tuning, beside data")
-    if sum(bool(ps) for _, ps in able) > 1:
-        raise InputError(f"'{method}' is a method of mri and of ct; name problems of one of them by --problem")
-    return entry, problems
+        known = ", ".join(s.name for _, scenarios in found for s in scenarios)
+        raise InputError(f"--scenario {missing[0]}: '{method}' has no such scenario; there are {known}")
+    able = [(entry, tuned) for entry, scenarios in asked if (tuned := [s for s in scenarios if s.tuning is not None])]
+    if not able:
+        raise InputError(f"'{method}': no scenario says on which images it is to be tuned; give tuning, beside data")
+    if len(able) > 1:
+        raise InputError(f"'{method}' is a method of mri and of ct; name scenarios of one of them by --scenario")
+    return able[0]
 
 
 def _tune(trials: _Trials) -> TunedEntry:
@@ -162,13 +160,13 @@ def _tune(trials: _Trials) -> TunedEntry:
     assert best is not None
     return TunedEntry(
         method=entry.name,
-        problem=trials.problem.name,
+        scenario=trials.scenario.name,
         kind=str(method.kind),
         settings=best[1],
-        protocol=PROTOCOL if isinstance(trials.problem, MRIScenario) else LODOPAB_PROTOCOL,
+        protocol=protocol_of(trials.scenario),
         psnr=round(best[0], 4),
         images=trials.images,
-        data=trials.problem.data.model_dump(mode="json", exclude_none=True),
+        data=trials.scenario.data.model_dump(mode="json", exclude_none=True),
         bounded=bounded,
         searched=tuple(searched),
         version=__version__,
@@ -202,13 +200,6 @@ def _rounds(trials: _Trials, name: str) -> Iterator[tuple[dict[str, Any], Found]
 
 def _search(trials: _Trials, name: str, rest: dict[str, Any], start: float, **grid: Any) -> Found:
     return search(lambda values: trials.scores(name, values, rest), start, _WHERE[name], **grid)
-
-
-def _with(entry: MethodEntry, values: dict[str, Any]) -> MethodEntry:
-    if isinstance(entry, MRIMethodEntry):
-        return with_settings(entry, values, "medrecon tune")
-    assert isinstance(entry, CTMethodEntry)
-    return with_settings(entry, values, "medrecon tune")
 
 
 def _number(name: str, value: float) -> int | float:

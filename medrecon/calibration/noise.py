@@ -7,23 +7,22 @@ import math
 import torch
 from torch import Tensor
 
-from medrecon.operators import Composition, LinearOperator, Mask
+from medrecon.operators import LinearOperator, Mask
 
 __all__ = ["measurement_noise", "noise_level"]
 
-_OUTERMOST = 0.2  # share of the acquired samples, those of highest frequency, that is taken for noise
 _SAMPLES = 8192  # a coil, which are enough for the median
 _BINS = 256  # of the squared radius, which is at most 3 / 4
 
 
-def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
+def noise_level(kspace: Tensor, sampled: Tensor, outermost: float = 0.2) -> Tensor:
     """Estimate the standard deviation of the complex noise, `sqrt(E|n|^2)`, of `(..., coil, ky, kx)`: one number a batch element.
 
     That is `sqrt(2)` times the sigma of `medrecon.data.mri.noise`, which is of one part, real or imaginary.
 
-    The squared magnitude of complex Gaussian noise has the median `sigma^2 log 2`; it is read from the fifth of the acquired
-    samples that lies farthest out, over all coils. What signal reaches there raises the estimate: by up to a fifth at a
-    signal-to-noise ratio of 50, more above. Samples that are exactly zero do not count; without any other, the level is zero.
+    The squared magnitude of complex Gaussian noise has the median `sigma^2 log 2`; it is read from the samples farthest out, over
+    all coils. What signal reaches there raises the estimate: by up to a fifth at a signal-to-noise ratio of 50, more above.
+    Samples that are exactly zero do not count; without any other, the level is zero.
 
     Parameters
     ----------
@@ -31,6 +30,8 @@ def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
         complex `(..., coil, ky, kx)` or `(..., coil, kz, ky, kx)`.
     sampled
         bool `(kx,)`, `(ky, kx)` or `(kz, ky, kx)`.
+    outermost
+        share of the acquired samples, those of highest frequency, that is taken for noise.
     """
     shape = kspace.shape[-max(sampled.ndim, 2) :]
     squares = [
@@ -43,7 +44,7 @@ def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
     if len(radii) == 0:
         return kspace.real.new_zeros(kspace.shape[: -len(shape) - 1])
     counts = torch.histc(radii, _BINS, 0.0, 0.75)
-    inner = int((counts.cumsum(0) < (1 - _OUTERMOST) * len(radii)).sum())
+    inner = int((counts.cumsum(0) < (1 - outermost) * len(radii)).sum())
     outer = (acquired & (radius >= 0.75 * inner / _BINS)).flatten().nonzero()[:, 0]
     outer = outer[:: -(-len(outer) // _SAMPLES)]
     energy = kspace.flatten(-len(shape))[..., outer].abs().square().flatten(-2)
@@ -54,8 +55,7 @@ def noise_level(kspace: Tensor, sampled: Tensor) -> Tensor:
 def measurement_noise(y: Tensor, A: LinearOperator) -> Tensor:
     """The `noise_level` of the measurements `y` of `A`, of shape `batch`; 0 for what is not masked k-space."""
     batch = y.shape[: y.ndim - A.range.ndim]
-    factors = A.factors if isinstance(A, Composition) else (A,)
-    masks = [factor for factor in factors if isinstance(factor, Mask)]
+    masks = [factor for factor in A.factors if isinstance(factor, Mask)]
     if len(masks) != 1:
         return y.abs().new_zeros(batch)
     pattern = masks[0].pattern

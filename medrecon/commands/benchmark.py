@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medrecon.commands.console import print_table, progress, say
-from medrecon.commands.options import ChangesOption, SchedulerOption, WorkersOption
+from medrecon.commands.options import ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
 from medrecon.commands.processors import processors
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ _RIGHT = ("PSNR (dB)", "SSIM", "gain (dB)", "failed")
 
 
 def benchmark(
-    config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="A YAML file, such as configs/benchmark_phantom.yaml.")
-    ],
+    config: ConfigArgument,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder of the tables [benchmarks/NAME].")
     ] = None,
@@ -36,23 +34,24 @@ def benchmark(
         typer.Option(metavar="R.html", help="Write, or replace, one page to look through images of all methods."),
     ] = None,
     report_images: Annotated[
-        int, typer.Option(min=1, help="Of each problem in the report: worst, median, first, best, and then between.")
+        int, typer.Option(min=1, help="Of each scenario in the report: worst, median, first, best, and then between.")
     ] = 3,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew; without it, finished cases in the folder are kept.")
     ] = False,
 ) -> int:
-    """Compare methods on problems as a file says: a row an image and method, and means with intervals.
+    """Compare methods on scenarios as a file says: a row an image and method, and means with intervals.
 
     A call that was cut off is repeated to go on. A case that fails is a row with the reason; the status is 2 where all do. The
     images in the report are made anew once all are scored, and kept in DIR/images.
 
-    Example: medrecon benchmark configs/benchmark_phantom.yaml --output results --report results/images.html
+    Example: medrecon benchmark benchmark_phantom --output results --report results/images.html
     """
     from medrecon.benchmark import load_benchmark, run_benchmark, summary_lines, write_page
+    from medrecon.config.shipped import find_config
 
     import_from_here()
-    settings = load_benchmark(config, changes or [])
+    settings = load_benchmark(find_config(config), changes or [])
     folder = Path("benchmarks") / settings.name if output is None else output
     if report is not None:
         _require_page(report, folder)
@@ -63,10 +62,10 @@ def benchmark(
             if report is None
             else write_page(report, done, chosen, images=report_images, overwrite=overwrite, progress=bar)
         )
-    tables = [summary_lines(problem) for problem in done.problems]
+    tables = [summary_lines(summary) for summary in done.summaries]
     print_table(tables[0][0], [row for _, rows in tables for row in rows], right=_RIGHT)
     for row in done.failed:
-        say(f"failed: {row.problem}, {row.method}, {row.file}, slice {row.slice}: {row.reason}")
+        say(f"failed: {row.scenario}, {row.method}, {row.file}, slice {row.slice}: {row.reason}")
     kept = f", {done.kept} of them from before" if done.kept else ""
     say(f"{len(done.rows)} cases{kept}, {len(done.failed)} failed; tables lie in {folder}, first summary.md")
     if shown is not None:

@@ -19,8 +19,8 @@ __all__ = ["complain", "expected", "one_line", "print_table", "progress", "say"]
 
 
 def say(line: str) -> None:
-    """Print a line for people, as it is."""
-    print(line)
+    """Print a line for people, as it is, and at once: a program or file that it goes to would get it late."""
+    print(line, flush=True)
 
 
 def complain(message: str) -> None:

@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medrecon.commands.console import print_table, progress, say
-from medrecon.config import (
-    CTMethodName,
-    CTReconstructionSettings,
-    CTSimulationSettings,
-    MethodName,
-    ReconstructionSettings,
-    SimulationSettings,
-    settings_from,
-)
+from medrecon.config import SIMULATIONS, LearnedSettings, ReconstructionSettings, methods_of, settings_from
+from medrecon.modality import Modality
 
 if TYPE_CHECKING:
     from medrecon.progress import Progress
-    from medrecon.report.ct_summary import CTReconstruction
-    from medrecon.report.summary import Reconstruction
+    from medrecon.results import Reconstruction
 
 __all__ = ["demo"]
 
-_COILS, _SNR = 12, 80.0
-_VIEWS, _PHOTONS = 60, 50_000.0
+_COLUMNS = ("PSNR", "SSIM", "NMSE", "seconds")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The simulated scan of a modality: what it is, and how it is taken, the options of its methods, and its picture."""
+
+    modality: Modality
+    scan: str
+    simulated: str
+    prefix: str
+    picture: str
+    simulation: Mapping[str, Any]
+    acquisition: Mapping[str, Any]
+    options: Mapping[str, Mapping[str, Any]]
+
+
+_PARTS = (
+    _Part(
+        modality=Modality.MRI,
+        scan="brain_phantom.h5",
+        simulated="a simulated brain scan, 12 coils",
+        prefix="",
+        picture="comparison.png",
+        simulation={"coils": 12, "snr": 80.0},
+        acquisition={"mask": {"kind": "equispaced-fraction", "acceleration": 4.0}},
+        options={},
+    ),
+    _Part(
+        modality=Modality.CT,
+        scan="abdomen_phantom.h5",
+        simulated="a simulated abdomen in 1/mm",
+        prefix="ct-",
+        picture="ct_comparison.png",
+        simulation={"views": 60, "photons": 50_000.0},
+        acquisition={},
+        options={"fbp": {"window": "hann"}},
+    ),
+)
 
 
 def demo(
@@ -40,95 +70,63 @@ def demo(
 
     Example: medrecon demo --folder demo
     """
-    from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL
-
     folder.mkdir(parents=True, exist_ok=True)
     with progress() as bar:
-        mri = _mri(folder, size, bar)
-        ct = _ct(folder, size, bar)
-    first = next(iter(mri.values())).report
-    say(f"MRI: {first.input}; {first.sampling}; scores by {PROTOCOL}")
-    columns = ("PSNR", "SSIM", "NMSE", "seconds")
-    print_table(("method", *columns), [_mri_row(name, done) for name, done in mri.items()], right=columns)
-    say(f"images and error maps: {folder / 'comparison.png'}")
-    say("")
-    say(
-        f"CT: {next(iter(ct.values())).report.input}; {_VIEWS} views, {_PHOTONS:g} photons per ray; scores by {LODOPAB_PROTOCOL}"
-    )
-    numbers = ("PSNR", "SSIM", "seconds")
-    print_table(("method", *numbers), [_ct_row(name, done) for name, done in ct.items()], right=numbers)
-    say(f"images and error maps: {folder / 'ct_comparison.png'}")
+        found = [(part, _run(part, folder, size, bar)) for part in _PARTS]
+    for number, (part, results) in enumerate(found):
+        if number:
+            say("")
+        report = next(iter(results.values())).report
+        say(f"{part.modality.upper()}: {report.input}; {report.measured}; scores by {report.metrics[0].protocol}")
+        columns = tuple(name for name in _COLUMNS if name != "NMSE" or report.metrics[0].nmse is not None)
+        print_table(("method", *columns), [[name, *_cells(done)] for name, done in results.items()], right=columns)
+        say(f"images and error maps: {folder / part.picture}")
     return 0
 
 
-def _mri(folder: Path, size: int, bar: Progress) -> Mapping[str, Reconstruction]:
-    from medrecon.data.writing import atomic_file
-    from medrecon.evaluation import PROTOCOL
-    from medrecon.report.figures import compare
+def _run(part: _Part, folder: Path, size: int, bar: Progress) -> dict[str, Reconstruction]:
     from medrecon.workflows import reconstruct_file, simulate_file
 
-    scan = folder / "brain_phantom.h5"
-    phantom = settings_from(SimulationSettings, {"size": (size, size), "coils": _COILS, "snr": _SNR})
-    simulate_file(scan, phantom, overwrite=True, progress=bar)
+    scan = folder / part.scan
+    simulation = settings_from(SIMULATIONS[part.modality], {"size": (size, size), **part.simulation})
+    simulate_file(scan, simulation, overwrite=True, progress=bar)
     results = {}
-    for method in MethodName:
-        fields = {"method": {"kind": method}, "mask": {"kind": "equispaced-fraction", "acceleration": 4.0}}
-        settings = settings_from(ReconstructionSettings, fields)
-        results[method.value] = reconstruct_file(scan, folder / f"{method}.h5", settings, overwrite=True, progress=bar)
-    shown = results[MethodName.TV.value]
-    assert shown.shown.target is not None
-    with atomic_file(folder / "comparison.png", overwrite=True) as path:
-        images = {name: done.shown.image for name, done in results.items()}
-        scores = {name: _score(_mri_row(name, done)) for name, done in results.items()}
-        heading = f"a simulated brain scan, {_COILS} coils, {shown.report.sampling}; {PROTOCOL}"
-        compare(path, images, shown.shown.target, scores, heading=heading)
-    return results
-
-
-def _ct(folder: Path, size: int, bar: Progress) -> Mapping[str, CTReconstruction]:
-    from medrecon.data.writing import atomic_file
-    from medrecon.evaluation import LODOPAB_PROTOCOL
-    from medrecon.report.ct_figures import gray_window
-    from medrecon.report.figures import compare
-    from medrecon.workflows import reconstruct_file, simulate_file
-
-    scan = folder / "abdomen_phantom.h5"
-    fields = {"size": (size, size), "views": _VIEWS, "photons": _PHOTONS}
-    simulate_file(scan, settings_from(CTSimulationSettings, fields), overwrite=True, progress=bar)
-    results = {}
-    for method in CTMethodName:
-        window = {"window": "hann"} if method is CTMethodName.FBP else {}
-        settings = settings_from(CTReconstructionSettings, {"method": {"kind": method, **window}})
-        results[method.value] = reconstruct_file(
-            scan, folder / f"ct-{method}.h5", settings, overwrite=True, progress=bar
+    for name, method in methods_of(part.modality).items():
+        if issubclass(method, LearnedSettings):
+            continue
+        settings = settings_from(
+            ReconstructionSettings,
+            {
+                "method": {"kind": name, **part.options.get(name, {})},
+                "acquisition": {"modality": part.modality.value, **part.acquisition},
+            },
         )
-    target = results[CTMethodName.TV.value].shown.target
-    assert target is not None
-    with atomic_file(folder / "ct_comparison.png", overwrite=True) as path:
-        images = {name: done.shown.image for name, done in results.items()}
-        scores = {name: _score(_ct_row(name, done)) for name, done in results.items()}
-        heading = f"a simulated abdomen in 1/mm, {_VIEWS} views, {_PHOTONS:g} photons per ray; {LODOPAB_PROTOCOL}"
-        compare(path, images, target, scores, heading=heading, window=gray_window(target))
+        output = folder / f"{part.prefix}{name}.h5"
+        results[name] = reconstruct_file(scan, output, settings, overwrite=True, progress=bar)
+    _draw(folder / part.picture, part, results)
     return results
 
 
-def _mri_row(name: str, done: Reconstruction) -> list[str]:
-    metrics = done.report.metrics
-    assert metrics is not None
-    return [
-        name,
-        f"{metrics.psnr:.2f}",
-        f"{metrics.ssim:.4f}",
-        f"{metrics.nmse:.5f}",
-        f"{done.report.seconds:.2f}",
-    ]
+def _draw(path: Path, part: _Part, results: Mapping[str, Reconstruction]) -> None:
+    from medrecon.data.writing import atomic_file
+    from medrecon.report.figures import compare, window_of
+
+    first = next(iter(results.values()))
+    target = first.shown.target
+    assert target is not None
+    heading = f"{part.simulated}; {first.report.measured}; {first.report.metrics[0].protocol}"
+    with atomic_file(path, overwrite=True) as temporary:
+        compare(
+            temporary,
+            {name: done.shown.image for name, done in results.items()},
+            target,
+            {name: "PSNR {} dB, SSIM {}".format(*_cells(done)[:2]) for name, done in results.items()},
+            heading=heading,
+            window=window_of(target, first.display),
+        )
 
 
-def _ct_row(name: str, done: CTReconstruction) -> list[str]:
-    metrics = done.report.metrics
-    assert metrics is not None
-    return [name, f"{metrics.psnr:.2f}", f"{metrics.ssim:.4f}", f"{done.report.seconds:.2f}"]
-
-
-def _score(row: list[str]) -> str:
-    return f"PSNR {row[1]} dB, SSIM {row[2]}"
+def _cells(done: Reconstruction) -> list[str]:
+    metrics = done.report.metrics[0]
+    nmse = [] if metrics.nmse is None else [f"{metrics.nmse:.5f}"]
+    return [f"{metrics.psnr:.2f}", f"{metrics.ssim:.4f}", *nmse, f"{done.report.seconds:.2f}"]

@@ -1,29 +1,77 @@
-"""Which files a call of `medrecon reconstruct` reads, and which it writes."""
+"""Which files a call of `medrecon reconstruct` reads and writes, and what it does to each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from medrecon.commands.command_options import CommandOptions, known_method
+from medrecon.commands.console import expected, one_line
+from medrecon.config import METHODS, LearnedSettings, ReconstructionSettings
 from medrecon.errors import InputError
+from medrecon.modality import Modality
 
-__all__ = ["Job", "batch_jobs", "require_distinct", "single_job"]
+__all__ = ["Compared", "FileJob", "batch_jobs", "fault_of", "require_distinct", "single_job", "with_settings"]
 
 _SUFFIXES = (".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
-class Job:
-    """One file to reconstruct, and where its output and picture go; `fault` says why it cannot be."""
+class FileJob:
+    """One file to reconstruct.
+
+    Parameters
+    ----------
+    source, output, preview
+        the file, and where its images and its picture go.
+    fault
+        why it cannot be reconstructed.
+    settings
+        None for a file that cannot be.
+    others
+        settings of methods to show beside, by name.
+    """
 
     source: Path
     output: Path
     preview: Path | None = None
     fault: str = ""
+    settings: ReconstructionSettings | None = None
+    others: Mapping[str, ReconstructionSettings] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """Of the images that are written, with its weights where they were given."""
+        return "" if self.settings is None else _label(self.settings)
 
 
-def single_job(source: Path, output: Path, preview: Path | None) -> Job:
+@dataclass(frozen=True)
+class Compared:
+    """A method to show beside the one that is written, by the weights named where it takes any; `text` is as it was given."""
+
+    text: str
+    method: str
+    weights: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Compared:
+        """Read `METHOD` or `METHOD=WEIGHTS`.
+
+        Raises
+        ------
+        InputError
+            If there is no such method.
+        """
+        name, _, weights = text.partition("=")
+        try:
+            return cls(text, known_method(name), weights or None)
+        except InputError:
+            raise InputError(f"--compare {text}: takes METHOD or METHOD=WEIGHTS, of {', '.join(METHODS)}") from None
+
+
+def single_job(source: Path, output: Path, preview: Path | None) -> FileJob:
     """Make the job of one file; folders that exist take its name.
 
     Raises
@@ -39,10 +87,10 @@ def single_job(source: Path, output: Path, preview: Path | None) -> Job:
         preview = preview / f"{source.stem}.png"
     elif preview is not None and preview.suffix.lower() != ".png":
         raise InputError(f"{preview}: the picture is a PNG file; name it *.png, or give a folder that exists")
-    return Job(source, output, preview)
+    return FileJob(source, output, preview)
 
 
-def batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None, *, arrays: bool) -> list[Job]:
+def batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None, *, arrays: bool) -> list[FileJob]:
     """Make the jobs of files and folders, for outputs in folders; with `arrays` the `.npy` files of folders count.
 
     Raises
@@ -50,7 +98,7 @@ def batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None, *, ar
     InputError
         If an output is no folder.
     """
-    from medrecon.data.modality import find_scan_files
+    from medrecon.data.formats import find_scan_files
 
     found: dict[Path, str] = {}
     for path in inputs:
@@ -64,12 +112,12 @@ def batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None, *, ar
         if folder is not None and folder.suffix.lower() in (*_SUFFIXES, ".png") and not folder.exists():
             raise InputError(f"{folder}: several inputs take a folder; leave out {folder.suffix}")
     return [
-        Job(path, output / f"{path.stem}.h5", None if preview is None else preview / f"{path.stem}.png", fault)
+        FileJob(path, output / f"{path.stem}.h5", None if preview is None else preview / f"{path.stem}.png", fault)
         for path, fault in found.items()
     ]
 
 
-def require_distinct(jobs: Sequence[Job], *others: Path | None) -> None:
+def require_distinct(jobs: Sequence[FileJob], *others: Path | None) -> None:
     """Refuse to write over an input, or twice to one file, the `others` of the call among them.
 
     Raises
@@ -85,3 +133,59 @@ def require_distinct(jobs: Sequence[Job], *others: Path | None) -> None:
         if (who := taken.get(path.resolve())) is not None:
             raise InputError(f"{path}: is {who} of this call, too; give another name or folder")
         taken[path.resolve()] = "another output"
+
+
+def with_settings(job: FileJob, options: CommandOptions, compared: Sequence[Compared]) -> FileJob:
+    """Look what the file holds, and make the settings for it; a file that cannot be opened is a job with a fault.
+
+    Methods to compare have their own default weight and iterations.
+
+    Raises
+    ------
+    InputError
+        If options do not belong to the modality of the file, or are out of range.
+    """
+    from medrecon.data.formats import find_format
+
+    if job.fault:
+        return job
+    try:
+        modality = find_format(job.source).modality
+    except InputError as error:
+        return replace(job, fault=str(error))
+    name, others = str(job.source), dict[str, ReconstructionSettings]()
+    settings = options.settings(name, modality)
+    for one in compared:
+        other = _compared_settings(one, options, name, modality)
+        if (label := _label(other)) in (_label(settings), *others):
+            raise InputError(f"--compare {one.text}: {label} is in the report of {name} already; name another method")
+        others[label] = other
+    return replace(job, settings=settings, others=others)
+
+
+def _compared_settings(one: Compared, options: CommandOptions, name: str, modality: Modality) -> ReconstructionSettings:
+    """The settings of a file, but for the method, whose own defaults hold."""
+    own = replace(options, method=one.method, weights=one.weights, weight=None, iterations=None, changes=None)
+    own = replace(own, window=None, frequency_scaling=None, precision=None, compiled=False)
+    try:
+        return own.settings(name, modality)
+    except InputError as error:
+        reason = str(error)
+        for start in (f"--method {one.method}: ", f"--weights {one.weights}: ", "--weights: ", f"{one.weights}: "):
+            reason = reason.removeprefix(start)
+        remedy = reason.replace("--weights ", f"--compare {one.method}=")
+        raise InputError(f"--compare {one.text}: {remedy}") from error
+
+
+def fault_of(error: Exception) -> str:
+    """Say why a file failed; what nobody foresaw is raised on request."""
+    reason = expected(error)
+    if reason is None and os.environ.get("MEDRECON_DEBUG"):
+        raise error
+    return one_line(reason or f"unexpected {type(error).__name__}: {error}")
+
+
+def _label(settings: ReconstructionSettings) -> str:
+    method = settings.method
+    weights = method.weights if isinstance(method, LearnedSettings) else None
+    return method.kind if weights is None else f"{method.kind} ({weights})"

@@ -44,7 +44,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
         complaints = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
         children: list[subprocess.Popen[bytes]] = []
         stack.callback(_end, children)
-        stack.enter_context(_passed_on(children))
+        stack.enter_context(_pass_sigterm_on(children))
         for rank, stderr in enumerate([None, *complaints]):
             own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
             children.append(subprocess.Popen([sys.executable, "-m", "medrecon", *arguments], env=own, stderr=stderr))
@@ -67,8 +67,8 @@ def launch(arguments: Sequence[str], count: int) -> int:
 
 
 @contextmanager
-def _passed_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Pass SIGTERM on to the children, and leave as it asks."""
+def _pass_sigterm_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Pass SIGTERM on to the children, who say that they were told to end, and leave as it asks."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         for child in children:

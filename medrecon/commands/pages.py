@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medrecon.commands.console import complain
-from medrecon.commands.plans import Plan, fault_of
+from medrecon.commands.jobs import FileJob, fault_of
 from medrecon.errors import InputError
+from medrecon.words import counted
 
 if TYPE_CHECKING:
     from medrecon.progress import Progress
     from medrecon.report.cases import Stacks
-    from medrecon.report.ct_summary import CTReconstruction
-    from medrecon.report.summary import Reconstruction
     from medrecon.report.viewer_report import ViewerCase
+    from medrecon.results import Reconstruction
 
-__all__ = ["Page", "open_page"]
+__all__ = ["Page", "numbers_of", "open_page"]
 
 _ENDINGS = (".html", ".htm")
 _BYTES = 2  # of a number in a page
@@ -53,17 +53,17 @@ class Page:
 
         return Stacks(targets, self.residuals)
 
-    def add(self, plan: Plan, done: Reconstruction | CTReconstruction, stacks: Stacks, bar: Progress) -> None:
+    def add(self, job: FileJob, done: Reconstruction, stacks: Stacks, bar: Progress) -> None:
         """Take a file in that was reconstructed, and reconstruct it by the other methods; one that fails becomes a note."""
         from medrecon.report.cases import case_of
         from medrecon.workflows import reconstruct_file
 
-        results = {plan.name: (done, stacks)}
+        results = {job.method: (done, stacks)}
         notes = [] if self.residuals else [_TOO_LARGE]
-        for name, settings in plan.others.items():
+        for name, settings in job.others.items():
             others = self.stacks(targets=False)
             try:
-                made = reconstruct_file(plan.job.source, None, settings, progress=bar, watch=others.add)
+                made = reconstruct_file(job.source, None, settings, progress=bar, watch=others.add)
             except Exception as error:
                 fault = f"--compare {name} failed: {fault_of(error)}"
                 complain(fault)
@@ -88,13 +88,17 @@ class Page:
         if not self.cases:
             return False
         several = len(self.cases) + len(self.failed) > 1
-        title = f"Reconstructions of {len(self.cases)} files" if several else f"Reconstruction of {self.cases[0].name}"
+        title = (
+            f"Reconstructions of {counted(len(self.cases), 'file')}"
+            if several
+            else f"Reconstruction of {self.cases[0].name}"
+        )
         tables = (table_of_cases(self.cases, self.failed),) if several else ()
         write_html(self.path, ViewerReport(title, tuple(self.cases), tables), overwrite=self.overwrite)
         return True
 
 
-def open_page(path: Path, plans: Sequence[Plan], *, overwrite: bool) -> Page:
+def open_page(path: Path, jobs: Sequence[FileJob], *, overwrite: bool) -> Page:
     """Make sure that a page can be written, and is not too large for browsers, before anything is reconstructed.
 
     Raises
@@ -107,7 +111,7 @@ def open_page(path: Path, plans: Sequence[Plan], *, overwrite: bool) -> Page:
     if path.suffix.lower() not in _ENDINGS:
         raise InputError(f"{path}: the report is an HTML file; name it *.html")
     _require_writable(path, overwrite)
-    images, residuals = (_BYTES * sum(sizes) for sizes in zip((0, 0), *map(_numbers, plans), strict=True))
+    images, residuals = (_BYTES * sum(sizes) for sizes in zip((0, 0), *map(numbers_of, jobs), strict=True))
     if images > LARGEST_PAGE:
         raise InputError(
             f"{path}: would hold {images / 1e6:.0f} MB of images, and browsers open pages of up to {LARGEST_PAGE / 1e6:.0f} MB; "
@@ -127,13 +131,19 @@ def _require_writable(path: Path, overwrite: bool) -> None:
         raise _OnlyTriedError
 
 
-def _numbers(plan: Plan) -> tuple[int, int]:
-    """Of the images and the residuals of a file; none of one that will be refused anyhow."""
-    from medrecon.workflows import page_numbers
+def numbers_of(job: FileJob) -> tuple[int, int]:
+    """Of the images and the residuals of a file, at most; none of one that will be refused anyhow."""
+    from medrecon.report.cases import pooled_shape
+    from medrecon.scans import open_scan
 
-    if plan.settings is None:
+    if job.settings is None:
         return 0, 0
     try:
-        return page_numbers(plan.job.source, plan.settings, 1 + len(plan.others))
+        scan = open_scan(job.source, job.settings.acquisition)
+        count = len(job.settings.slices.of(len(scan), str(job.source)))
     except InputError:
         return 0, 0
+    image, residual = scan.sizes
+    height, width = image if residual == image else pooled_shape(residual)
+    methods = 1 + len(job.others)
+    return count * image[0] * image[1] * (methods + scan.has_target), count * methods * height * width

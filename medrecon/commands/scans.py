@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medrecon.commands.choices import chosen, parse_size, reject_options
+from medrecon.commands.command_options import given, parse_size, reject_options
 from medrecon.commands.console import progress, say
-from medrecon.config import CTPhantomName, CTSimulationSettings, PhantomName, SimulationSettings, settings_from
-from medrecon.errors import InputError
+from medrecon.config import settings_from
+from medrecon.config.reconstruction import SIMULATIONS
+from medrecon.modality import Modality
 
 __all__ = ["inspect", "simulate"]
 
-
-class ModalityName(StrEnum):
-    """Kinds of scanner."""
-
-    MRI = "mri"
-    CT = "ct"
-
-
-class AnyPhantomName(StrEnum):
-    """The phantoms of all modalities."""
-
-    BRAIN = "brain"
-    SHEPP_LOGAN = "shepp-logan"
-    ABDOMEN = "abdomen"
+_FIELDS = {"from": "volume"}  # of options with names of their own
 
 
 def inspect(
@@ -46,26 +32,18 @@ def inspect(
 
     Example: medrecon inspect scan.h5
     """
-    from medrecon.data.ct.inspection import inspect_sinograms, sinogram_lines
-    from medrecon.data.modality import Format, find_format, open_sinograms
-    from medrecon.data.mri.inspection import inspect_file, lines
+    from medrecon.workflows.inspect import inspect_file
 
-    if find_format(file) is Format.FASTMRI:
-        reject_options({"geometry": geometry}, f"an option of CT, and {file} holds k-space of MRI")
-        scan = inspect_file(file)
-        values, text = asdict(scan), lines(scan)
-    else:
-        found = inspect_sinograms(open_sinograms(file, geometry))
-        values, text = {"modality": "ct", **asdict(found)}, sinogram_lines(found)
-    say(json.dumps(values, indent=2) if as_json else "\n".join(text))
+    found = inspect_file(file, geometry)
+    say(json.dumps(found.values, indent=2) if as_json else "\n".join(found.lines))
     return 0
 
 
 def simulate(
     output: Annotated[Path, typer.Argument(metavar="OUT.h5", help="The file to write.")],
-    modality: Annotated[ModalityName, typer.Option(help="The scanner.")] = ModalityName.MRI,
+    modality: Annotated[Modality, typer.Option(help="The scanner.")] = Modality.MRI,
     phantom: Annotated[
-        AnyPhantomName | None,
+        str | None,
         typer.Option(help="MRI: brain (unless given) or shepp-logan; CT: abdomen (unless given) or shepp-logan."),
     ] = None,
     size: Annotated[
@@ -101,46 +79,32 @@ def simulate(
 
     Example: medrecon simulate sinogram.h5 --modality ct --phantom abdomen --views 720 --photons 50000
     """
-    of_mri = {"coils": coils, "snr": snr}
-    of_ct = {"pixel": pixel, "views": views, "bins": bins, "geometry": geometry, "photons": photons}
-    pixels = None if size is None else parse_size(size)
-    common = {"phantom": phantom, "size": pixels, "slices": slices, "seed": seed}
-    settings: SimulationSettings | CTSimulationSettings
-    if modality is ModalityName.MRI:
-        reject_options({"from": source, **of_ct}, "an option of --modality ct")
-        _require_phantom(phantom, PhantomName)
-        settings = settings_from(SimulationSettings, chosen({**common, **of_mri}))
-    else:
-        reject_options(of_mri, "an option of --modality mri")
-        _require_phantom(phantom, CTPhantomName)
-        if source is not None:
-            reject_options({"phantom": phantom}, "another object than that of --from")
-        settings = settings_from(CTSimulationSettings, chosen({**common, **of_ct, "volume": source}))
+    options = given(
+        {
+            "phantom": phantom,
+            "size": None if size is None else parse_size(size),
+            "slices": slices,
+            "coils": coils,
+            "snr": snr,
+            "from": source,
+            "pixel": pixel,
+            "views": views,
+            "bins": bins,
+            "geometry": geometry,
+            "photons": photons,
+        }
+    )
+    kind = SIMULATIONS[modality]
+    other = next(name for name in Modality if name is not modality)
+    foreign = {name: value for name, value in options.items() if _FIELDS.get(name, name) not in kind.model_fields}
+    reject_options(foreign, f"an option of --modality {other}")
+    if source is not None:
+        reject_options({"phantom": phantom}, "another object than that of --from")
+    fields = {_FIELDS.get(name, name): value for name, value in options.items()}
+    settings = settings_from(kind, {**fields, "seed": seed})
     from medrecon.workflows import simulate_file
 
     with progress() as bar:
-        simulate_file(output, settings, overwrite=overwrite, progress=bar)
-    say("\n".join(_words(output, settings)))
+        lines = simulate_file(output, settings, overwrite=overwrite, progress=bar)
+    say("\n".join(lines))
     return 0
-
-
-def _require_phantom(phantom: StrEnum | None, names: type[StrEnum]) -> None:
-    if phantom is not None and phantom not in list(names):
-        raise InputError(f"--phantom {phantom}: of this modality there are {', '.join(names)}; see --modality")
-
-
-def _words(output: Path, settings: SimulationSettings | CTSimulationSettings) -> list[str]:
-    if isinstance(settings, SimulationSettings):
-        ny, nx = settings.size
-        count = "1 slice" if settings.slices == 1 else f"{settings.slices} slices"
-        return [f"{output}: {count} of {ny} x {nx} pixels, {settings.coils} coils, the {settings.phantom} phantom"]
-    from medrecon.data.ct.inspection import geometry_words, grid_words
-    from medrecon.data.ct.sinogram_files import SinogramFile
-
-    file = SinogramFile(output)
-    what = f"the {settings.phantom} phantom" if settings.volume is None else str(settings.volume)
-    dose = "no noise" if file.scan.photons is None else f"{file.scan.photons:g} photons per ray"
-    count = "1 sinogram" if len(file) == 1 else f"{len(file)} sinograms"
-    scan = file.scan
-    lines = [f"{output}: {count} of {what}, {grid_words(scan.grid)}, {dose}", geometry_words(scan.geometry)]
-    return lines + [f"note: {note}" for note in file.notes]

@@ -10,6 +10,7 @@ import typer
 
 from medrecon.commands.console import progress, say
 from medrecon.commands.launch import launch
+from medrecon.commands.options import ConfigArgument
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
 
@@ -17,7 +18,7 @@ __all__ = ["train"]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, such as those of configs/.")],
+    config: ConfigArgument,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The folder of the run [runs/NAME].")] = None,
     changes: Annotated[
         list[str] | None,
@@ -37,25 +38,27 @@ def train(
 
     Over several machines, run `torchrun ... -m medrecon train CONFIG` on each.
 
-    Example: medrecon train configs/varnet_brain_small.yaml --set training.epochs=3
+    Example: medrecon train varnet_brain_small --set training.epochs=3
     """
     from medrecon.config.files import load_settings
+    from medrecon.config.shipped import find_config
     from medrecon.config.training import TrainingSettings
 
     if resume and weights is not None:
         raise InputError("--weights: a run that is resumed has weights of its own; leave out --weights or --resume")
-    settings = load_settings(TrainingSettings, config, changes or [])
+    settings = load_settings(TrainingSettings, find_config(config), changes or [])
     folder = Path("runs") / settings.name if output is None else output
     if devices > 1 and "LOCAL_RANK" not in os.environ:
         chosen = [f"--set={change}" for change in changes or []]
         chosen += [] if weights is None else [f"--weights={weights}"]
         chosen += [*(["--resume"] if resume else []), *([] if device is None else [f"--device={device.value}"])]
-        return launch(["train", str(config), "--output", str(folder), *chosen], devices)
+        return launch(["train", config, "--output", str(folder), *chosen], devices)
+    from medrecon.words import counted
     from medrecon.workflows.training import train_network
 
     with progress() as bar:
         done = train_network(settings, folder, resume=resume, weights=weights, device=device, say=say, progress=bar)
     if os.environ.get("RANK", "0") == "0":
-        best = "no epoch was finished" if done.best is None else f"best loss of validation {done.best:.5g}"
-        say(f"trained {done.step} steps; {best}; weights and card lie in {folder}")
+        best = "no epoch was finished" if done.best is None else f"best validation loss {done.best:.5g}"
+        say(f"trained {counted(done.step, 'step')}; {best}; weights and card lie in {folder}")
     return 0

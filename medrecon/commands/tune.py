@@ -9,22 +9,23 @@ import typer
 
 from medrecon.commands.benchmark import choose_workers, import_from_here
 from medrecon.commands.console import print_table, progress, say
-from medrecon.commands.options import ChangesOption, SchedulerOption, WorkersOption
+from medrecon.commands.options import ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
 
 __all__ = ["tune"]
 
 
 def tune(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="The name of a method in the configuration.")],
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file of a benchmark.")],
+    config: ConfigArgument,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="The YAML file to write; what it holds of others stays."),
     ],
-    problems: Annotated[
+    scenarios: Annotated[
         list[str] | None,
-        typer.Option("--problem", metavar="NAME", help="On this problem [all that say `tuning`]; repeatable."),
+        typer.Option("--scenario", metavar="NAME", help="On this scenario [all that say `tuning`]; repeatable."),
     ] = None,
+    problems: Annotated[list[str] | None, typer.Option("--problem", hidden=True)] = None,
     changes: ChangesOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -33,14 +34,19 @@ def tune(
 
     A call that was cut off is repeated to go on: trials are kept beside the output.
 
-    Example: medrecon tune tv configs/benchmark_mri.yaml --output configs/tuned/mri.yaml
+    Example: medrecon tune tv benchmark_mri --output tuned/benchmark_mri.yaml
     """
     from medrecon.benchmark import load_benchmark, tune_method, tuning_rows
+    from medrecon.config.shipped import find_config
 
+    if problems:
+        say("--problem is called --scenario now; the old name will go in the next version")
     import_from_here()
-    settings = load_benchmark(config, changes or [])
+    settings = load_benchmark(find_config(config), changes or [])
     with progress() as bar, choose_workers(workers, scheduler) as chosen:
-        found = tune_method(settings, method, output, chosen, problems=problems or [], progress=bar)
+        found = tune_method(
+            settings, method, output, chosen, scenarios=[*(scenarios or []), *(problems or [])], progress=bar
+        )
     columns, rows = tuning_rows(found)
     print_table(columns, rows, right=("PSNR (dB)", "images", "trials"))
     say(f"{output}: holds them; name it in the configuration: tuned, beside the method")

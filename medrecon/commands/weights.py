@@ -27,9 +27,9 @@ def list_(
     Example: medrecon weights list --folder runs
     """
     from medrecon.errors import InputError
-    from medrecon.weights import card
+    from medrecon.weights.shipped import SHIPPED
 
-    place = card.SHIPPED if folder is None else folder
+    place = SHIPPED if folder is None else folder
     if folder is not None and not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give the one of your runs")
     found = (_row(path) for path in sorted(place.rglob("*.safetensors"))) if place.is_dir() else ()

@@ -1,19 +1,20 @@
-"""A comparison of methods on problems, as `configs/benchmark_*.yaml` describe it."""
+"""A comparison of methods on scenarios, as `configs/benchmark_*.yaml` describe it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from medrecon.config.ct import CTMethodSettings, CTPhantomName, Length, Photons, Seed
-from medrecon.config.mri import MaskSettings, MethodSettings, PhantomName, RootSumOfSquaresSettings
-from medrecon.config.settings import Method, Settings, Size
+from medrecon.config.ct import CTPhantomName, Length, Photons, Seed
+from medrecon.config.methods import Method, MethodSettings, RootSumOfSquaresSettings, methods_of
+from medrecon.config.mri import MaskSettings, MRIPhantomName
+from medrecon.config.settings import Settings, Size
 from medrecon.device import DeviceName
+from medrecon.modality import Modality
 
 __all__ = [
     "BenchmarkSettings",
@@ -21,7 +22,6 @@ __all__ = [
     "CTMethodEntry",
     "CTScenario",
     "CTSource",
-    "CustomMethodName",
     "CustomMethodSettings",
     "FastMRISource",
     "LesionSettings",
@@ -39,13 +39,8 @@ __all__ = [
 ]
 
 _Count = Annotated[int, Field(ge=1)]
+_Output = Literal["image", "rss", "rss-noise"]
 _Name = Annotated[str, Field(pattern=r"^[^|\r\n]+$", max_length=80)]  # stands in tables
-
-
-class CustomMethodName(StrEnum):
-    """How an image is made by code of the user's."""
-
-    OWN = "own"
 
 
 class CustomMethodSettings(Method):
@@ -53,7 +48,8 @@ class CustomMethodSettings(Method):
 
     summary = "your own: an object that is called as x = method(y, A)"
     needs = "to be importable; in MRI calibration lines, where there are several coils"
-    kind: Literal[CustomMethodName.OWN] = CustomMethodName.OWN
+    modalities = tuple(Modality)
+    kind: Literal["custom"] = "custom"
     import_: str = Field(alias="import")
 
     @model_validator(mode="after")
@@ -70,12 +66,23 @@ class _Named(Settings):
 class _Entry(_Named):
     """A method under a name.
 
-    `tuned` is a file of `medrecon tune`, beside the configuration, whose settings complete those of `method`. `problems` names
+    `tuned` is a file of `medrecon tune`, beside the configuration, whose settings complete those of `method`. `scenarios` names
     those it is run on; None stands for all of its modality.
     """
 
+    modality: ClassVar[Modality]
+    method: Annotated[MethodSettings | CustomMethodSettings, Field(discriminator="kind")]
     tuned: Path | None = None
-    problems: tuple[_Name, ...] | None = None
+    scenarios: tuple[_Name, ...] | None = None
+
+    @model_validator(mode="after")
+    def _require_modality(self) -> Self:
+        if self.modality not in self.method.modalities:
+            known = ", ".join(methods_of(self.modality))
+            raise ValueError(
+                f"method: {self.method.kind} is none of {self.modality.upper()}, whose methods are {known}"
+            )
+        return self
 
 
 class MRIMethodEntry(_Entry):
@@ -84,8 +91,8 @@ class MRIMethodEntry(_Entry):
     With `rss-noise` the samples that were not measured have the noise of those that were, as a full scan has.
     """
 
-    method: Annotated[MethodSettings | CustomMethodSettings, Field(discriminator="kind")]
-    output: Literal["image", "rss", "rss-noise"] = "image"
+    modality = Modality.MRI
+    output: _Output = "image"
 
     @model_validator(mode="after")
     def _require_image(self) -> Self:
@@ -97,7 +104,8 @@ class MRIMethodEntry(_Entry):
 class CTMethodEntry(_Entry):
     """A method of CT."""
 
-    method: Annotated[CTMethodSettings | CustomMethodSettings, Field(discriminator="kind")]
+    modality = Modality.CT
+    output: ClassVar[_Output] = "image"
 
 
 class LesionSettings(Settings):
@@ -138,7 +146,7 @@ class PhantomMRISource(Settings):
     """A simulated scan of a phantom; see `medrecon simulate`. Without `snr` there is no noise."""
 
     kind: Literal["phantom-mri"]
-    phantom: PhantomName = PhantomName.BRAIN
+    phantom: MRIPhantomName = MRIPhantomName.BRAIN
     size: tuple[Size, Size] = (192, 192)
     slices: _Count = 4
     coils: int = Field(default=8, ge=1, le=256)
@@ -177,20 +185,21 @@ MRISource = Annotated[FastMRISource | PhantomMRISource, Field(discriminator="kin
 CTSource = Annotated[LoDoPaBSource | PhantomCTSource, Field(discriminator="kind")]
 
 
-class _Problem(_Named):
-    """`tuned_as` names the problem whose tuned settings hold for this one; None stands for its own."""
+class _Scenario(_Named):
+    """`tuned_as` names the scenario whose tuned settings hold for this one; None stands for its own."""
 
     lesion: LesionSettings | None = None
     tuned_as: _Name | None = None
 
 
-class MRIScenario(_Problem):
+class MRIScenario(_Scenario):
     """Scans undersampled by a mask.
 
     `tuning` are the scans that settings are searched on. Before, noise of the signal-to-noise ratio `snr` may be added, `coils`
     of all coils kept, evenly spaced, or a lesion put in.
     """
 
+    modality: ClassVar[str] = "mri"
     data: MRISource
     tuning: MRISource | None = None
     mask: MaskSettings
@@ -198,12 +207,13 @@ class MRIScenario(_Problem):
     coils: _Count | None = None
 
 
-class CTScenario(_Problem):
+class CTScenario(_Scenario):
     """Sinograms with so many of their `views`, and the noise of `photons` a ray on top of what they hold.
 
     `tuning` are those that settings are searched on.
     """
 
+    modality: ClassVar[str] = "ct"
     data: CTSource
     tuning: CTSource | None = None
     views: _Count | None = None
@@ -213,36 +223,35 @@ class CTScenario(_Problem):
 MethodEntry = MRIMethodEntry | CTMethodEntry
 ScenarioSettings = MRIScenario | CTScenario
 
-
-class MRIBenchmark(Settings):
-    """Methods and problems of MRI."""
-
-    methods: tuple[MRIMethodEntry, ...] = Field(min_length=1)
-    problems: tuple[MRIScenario, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _require_known(self) -> Self:
-        _require_names(self.methods, self.problems)
-        return self
+_AnyEntry = TypeVar("_AnyEntry", bound=_Entry)
+_AnyScenario = TypeVar("_AnyScenario", bound=_Scenario)
 
 
-class CTBenchmark(Settings):
-    """Methods and problems of CT."""
+class _Benchmark(Settings, Generic[_AnyEntry, _AnyScenario]):
+    """Methods and scenarios of a modality."""
 
-    methods: tuple[CTMethodEntry, ...] = Field(min_length=1)
-    problems: tuple[CTScenario, ...] = Field(min_length=1)
+    methods: tuple[_AnyEntry, ...] = Field(min_length=1)
+    scenarios: tuple[_AnyScenario, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
-        _require_names(self.methods, self.problems)
+        _require_names(self.methods, self.scenarios)
         return self
+
+
+class MRIBenchmark(_Benchmark[MRIMethodEntry, MRIScenario]):
+    """Methods and scenarios of MRI."""
+
+
+class CTBenchmark(_Benchmark[CTMethodEntry, CTScenario]):
+    """Methods and scenarios of CT."""
 
 
 class BenchmarkSettings(Settings):
-    """Every method of a modality on every problem of it.
+    """Every method of a modality on every scenario of it.
 
     `seed` is that of added noise, of the lesions' places, and of the `resamples` of the intervals. `images` are at most so many
-    of each problem, evenly spaced: for a quick look. `lpips` adds that distance, where the package of this name is installed.
+    of each scenario, evenly spaced: for a quick look. `lpips` adds that distance, where the package of this name is installed.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -254,25 +263,28 @@ class BenchmarkSettings(Settings):
     mri: MRIBenchmark | None = None
     ct: CTBenchmark | None = None
 
+    @property
+    def modalities(self) -> dict[str, MRIBenchmark | CTBenchmark]:
+        """What is compared, by the name of its modality."""
+        return {name: one for name, one in (("mri", self.mri), ("ct", self.ct)) if one is not None}
+
     @model_validator(mode="after")
     def _require_some(self) -> Self:
-        if self.mri is None and self.ct is None:
-            raise ValueError("there is nothing to compare; give mri or ct, with methods and problems")
-        shared = (
-            {p.name for p in self.mri.problems} & {p.name for p in self.ct.problems} if self.mri and self.ct else ()
-        )
-        if shared:
+        if not self.modalities:
+            raise ValueError("there is nothing to compare; give mri or ct, with methods and scenarios")
+        names = [scenario.name for one in self.modalities.values() for scenario in one.scenarios]
+        if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(
-                f"two problems are called '{min(shared)}', one of mri and one of ct; give them other names"
+                f"two scenarios are called '{min(twice)}', one of mri and one of ct; give them other names"
             )
         return self
 
 
 class TunedEntry(Settings):
-    """What `medrecon tune` found for a method on a problem, and how it came to it."""
+    """What `medrecon tune` found for a method on a scenario, and how it came to it."""
 
     method: _Name
-    problem: _Name
+    scenario: _Name
     kind: str
     settings: dict[str, str | int | float]
     protocol: str
@@ -295,14 +307,14 @@ def _require_one_place(dataset: str | None, folder: Path | None) -> None:
         raise ValueError("data lie in a data set or in a folder; give one of dataset and folder")
 
 
-def _require_names(methods: Sequence[_Entry], problems: Sequence[_Problem]) -> None:
-    known = [problem.name for problem in problems]
-    for what, names in (("methods", [method.name for method in methods]), ("problems", known)):
+def _require_names(methods: Sequence[_Entry], scenarios: Sequence[_Scenario]) -> None:
+    known = [scenario.name for scenario in scenarios]
+    for what, names in (("methods", [method.name for method in methods]), ("scenarios", known)):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"{what}: two are called '{twice}'; give them other names")
-    asked = [(f"methods: {m.name}: problems", name) for m in methods for name in m.problems or ()]
-    asked += [(f"problems: {p.name}: tuned_as", p.tuned_as) for p in problems if p.tuned_as is not None]
+    asked = [(f"methods: {m.name}: scenarios", name) for m in methods for name in m.scenarios or ()]
+    asked += [(f"scenarios: {s.name}: tuned_as", s.tuned_as) for s in scenarios if s.tuned_as is not None]
     for where, name in asked:
         if name not in known:
-            raise ValueError(f"{where}: no problem is called '{name}'; there are {', '.join(known)}")
+            raise ValueError(f"{where}: no scenario is called '{name}'; there are {', '.join(known)}")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import typing
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from medrecon.config.renamed import modernize
+from medrecon.config.renamed import modern_key, modernize
 from medrecon.errors import InputError
 
-__all__ = ["load_settings", "settings_of"]
+__all__ = ["load_settings", "parse_change", "settings_of"]
 
 T = TypeVar("T", bound=BaseModel)
 _LOG = logging.getLogger(__name__)
@@ -38,9 +39,10 @@ def load_settings(kind: type[T], path: Path, changes: Sequence[str] = ()) -> T:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no keys; it takes {', '.join(kind.model_fields)}")
+    values = modernize(values, lambda note: _note_once(path, note))
     for change in changes:
         _set(values, change)
-    return settings_of(kind, modernize(values, lambda note: _LOG.warning("%s: %s", path, note)), str(path))
+    return settings_of(kind, values, str(path))
 
 
 def settings_of(kind: type[T], values: object, name: str) -> T:
@@ -57,18 +59,34 @@ def settings_of(kind: type[T], values: object, name: str) -> T:
         raise InputError(f"{name}: {_words(kind, error.errors()[0])}") from error
 
 
-def _set(values: dict[str, Any], change: str) -> None:
+def parse_change(change: str, *, example: str = "training.epochs=3") -> tuple[str, Any]:
+    """Read `key=value`, the value as YAML.
+
+    Raises
+    ------
+    InputError
+        If it is none; the text shows the example.
+    """
     key, equals, text = change.partition("=")
-    *parts, last = key.strip().split(".")
-    if not equals or not last:
-        raise InputError(f"--set takes key=value, such as training.epochs=3; got '{change}'")
+    if not equals or not key.strip() or key.strip().endswith("."):
+        raise InputError(f"--set takes key=value, such as {example}; got '{change}'")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {change}: the value is not YAML; put it in quotes") from error
+
+
+@lru_cache(maxsize=256)
+def _note_once(path: Path, note: str) -> None:
+    _LOG.warning("%s: %s", path, note)
+
+
+def _set(values: dict[str, Any], change: str) -> None:
+    key, value = parse_change(change)
+    *parts, last = (modern_key(part) for part in key.split("."))
     inside: Any = values
     for part in parts:
         inside = _entered(inside, part, key)
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {change}: the value is not YAML; put it in quotes") from error
     if isinstance(inside, list):
         inside[_place(inside, last, key)] = value
     else:

@@ -1,49 +1,24 @@
-"""What a user can ask of an MRI scan: a reconstruction's method, its mask, its slices."""
+"""What a user can ask of an MRI scan: its mask, its simulation."""
 
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medrecon.config.learned import (
-    LEARNED_METHODS,
-    MoDLMethodSettings,
-    PrimalDualMethodSettings,
-    UNetMethodSettings,
-    VarNetMethodSettings,
-)
-from medrecon.config.settings import Method, Settings, Size, SliceSettings
-from medrecon.device import DeviceName
+from medrecon.config.settings import Settings, Size
+from medrecon.modality import Modality
 
 __all__ = [
-    "METHODS",
     "LineMaskSettings",
+    "MRIAcquisition",
+    "MRIPhantomName",
+    "MRISimulationSettings",
     "MaskName",
     "MaskSettings",
-    "MethodName",
-    "MethodSettings",
-    "PhantomName",
     "PoissonMaskSettings",
     "RadialMaskSettings",
-    "ReconstructionSettings",
-    "RootSumOfSquaresSettings",
-    "SenseSettings",
-    "SimulationSettings",
-    "TotalVariationSettings",
-    "WaveletSettings",
     "WholeLineMaskSettings",
-    "ZeroFilledSettings",
 ]
-
-
-class MethodName(StrEnum):
-    """How an image is made of k-space without training."""
-
-    ZERO_FILLED = "zero-filled"
-    RSS = "rss"
-    SENSE = "sense"
-    WAVELET = "wavelet"
-    TV = "tv"
 
 
 class MaskName(StrEnum):
@@ -59,81 +34,11 @@ class MaskName(StrEnum):
     RADIAL = "radial"
 
 
-class PhantomName(StrEnum):
+class MRIPhantomName(StrEnum):
     """What is simulated."""
 
     BRAIN = "brain"
     SHEPP_LOGAN = "shepp-logan"
-
-
-class _Iterative(Method):
-    """Fields that are None stand for the method's own defaults."""
-
-    weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    iterations: int | None = Field(default=None, ge=1)
-    tolerance: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-
-
-class ZeroFilledSettings(Method):
-    """Zero filling."""
-
-    summary = "the adjoint: what was not measured is zero, coils are combined by their maps"
-    needs = "calibration lines, where there are several coils"
-    kind: Literal[MethodName.ZERO_FILLED] = MethodName.ZERO_FILLED
-
-
-class RootSumOfSquaresSettings(Method):
-    """Root sum of squares."""
-
-    summary = "the root sum of squares of the zero-filled coil images"
-    needs = "nothing else"
-    kind: Literal[MethodName.RSS] = MethodName.RSS
-
-
-class SenseSettings(_Iterative):
-    """SENSE."""
-
-    summary = "regularized least squares over all coils, by conjugate gradients"
-    needs = "calibration lines, where there are several coils"
-    kind: Literal[MethodName.SENSE] = MethodName.SENSE
-
-
-class WaveletSettings(_Iterative):
-    """Wavelet compressed sensing."""
-
-    summary = "compressed sensing: an image of few wavelet coefficients"
-    needs = "calibration lines, where there are several coils"
-    kind: Literal[MethodName.WAVELET] = MethodName.WAVELET
-
-
-class TotalVariationSettings(_Iterative):
-    """Total variation."""
-
-    summary = "compressed sensing: an image of few edges (total variation)"
-    needs = "calibration lines, where there are several coils"
-    kind: Literal[MethodName.TV] = MethodName.TV
-
-
-METHODS = (
-    ZeroFilledSettings,
-    RootSumOfSquaresSettings,
-    SenseSettings,
-    WaveletSettings,
-    TotalVariationSettings,
-    *LEARNED_METHODS,
-)
-MethodSettings = Annotated[
-    ZeroFilledSettings
-    | RootSumOfSquaresSettings
-    | SenseSettings
-    | WaveletSettings
-    | TotalVariationSettings
-    | UNetMethodSettings
-    | MoDLMethodSettings
-    | VarNetMethodSettings
-    | PrimalDualMethodSettings,
-    Field(discriminator="kind"),
-]
 
 
 class _Mask(Settings):
@@ -199,19 +104,18 @@ MaskSettings = Annotated[
 ]
 
 
-class ReconstructionSettings(Settings):
-    """How k-space becomes images; without a mask the data are taken as they are."""
+class MRIAcquisition(Settings):
+    """How k-space of a file is taken: without a mask the data are as they are, with one a full scan is undersampled."""
 
-    method: MethodSettings = WaveletSettings()
+    modality: Literal[Modality.MRI] = Modality.MRI
     mask: MaskSettings | None = None
-    slices: SliceSettings = SliceSettings()
-    device: DeviceName = DeviceName.CPU
 
 
-class SimulationSettings(Settings):
+class MRISimulationSettings(Settings):
     """A scan of a phantom; `size` is (y, x)."""
 
-    phantom: PhantomName = PhantomName.BRAIN
+    modality: Literal[Modality.MRI] = Modality.MRI
+    phantom: MRIPhantomName = MRIPhantomName.BRAIN
     size: tuple[Size, Size] = (256, 256)
     slices: int = Field(default=1, ge=1)
     coils: int = Field(default=8, ge=1, le=256)

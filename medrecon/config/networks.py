@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medrecon.config.ct import FilterName
+from medrecon.config.methods import FilterName
 from medrecon.config.settings import Settings
 
 __all__ = [

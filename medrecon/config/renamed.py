@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["modernize"]
+__all__ = ["modern_key", "modernize"]
 
-_KEYS = {"normalisation": "normalization", "licence": "license"}
-_KINDS: dict[str, str] = {}
+_KEYS = {"normalisation": "normalization", "licence": "license", "problems": "scenarios", "problem": "scenario"}
+_KINDS = {"own": "custom", "cgls": "tikhonov"}
+
+
+def modern_key(key: str) -> str:
+    """Return the name that a key has today."""
+    return _KEYS.get(key, key)
 
 
 def modernize(values: Any, say: Callable[[str], None] | None = None) -> Any:
@@ -19,7 +24,9 @@ def modernize(values: Any, say: Callable[[str], None] | None = None) -> Any:
         return values
     found = {}
     for key, value in values.items():
-        new, kept = _KEYS.get(key, key), modernize(value, say)
+        new, kept = modern_key(key), modernize(value, say)
+        if new in values:
+            new = key  # both are there: the old one is refused as unknown
         if new != key and say is not None:
             say(f"the key `{key}` is called `{new}` now; the old name will go in the next version")
         if key == "kind" and isinstance(kept, str) and kept in _KINDS:

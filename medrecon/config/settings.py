@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from medrecon.errors import InputError
 
-__all__ = ["Method", "Settings", "Size", "SliceSettings", "settings_from"]
+__all__ = ["Settings", "Size", "SliceSettings", "settings_from"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -29,17 +29,6 @@ class Settings(BaseModel):
         if faults := list(_truths(given, dict(made))):
             raise ValidationError.from_exception_data(cls.__name__, faults)
         return made
-
-
-class Method(Settings):
-    """How an image is made; fields that are None stand for the reconstructor's own defaults."""
-
-    summary: ClassVar[str]
-    needs: ClassVar[str]
-
-    def chosen(self) -> dict[str, Any]:
-        """Return the fields that were given; the method's own defaults hold for the others."""
-        return self.model_dump(exclude={"kind"}, exclude_none=True)
 
 
 class SliceSettings(Settings):
@@ -99,7 +88,8 @@ def settings_from(kind: type[T], fields: Mapping[str, object]) -> T:
             raise InputError(message) from error
         option = f"--{name.replace('_', '-')}"
         if first["type"] == "extra_forbidden":
-            where = " ".join(str(part) for part in first["loc"][:-1])  # such as "method rss"
+            place = [str(part) for part in first["loc"][:-1]]
+            where = " ".join(place[2:] if place[:1] == ["acquisition"] else place)  # such as "method rss"
             raise InputError(f"{option}: the {where} has no {name.replace('_', ' ')}") from error
         raise InputError(f"{option} {message.removeprefix('Input ')}, got {first['input']}") from error
 

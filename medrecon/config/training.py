@@ -96,7 +96,7 @@ ScheduleSettings = Annotated[ConstantRateSettings | StepRateSettings | CosineRat
 
 
 class RecipeSettings(Settings):
-    """How long, in which portions, in which precision; see `medrecon.training.Recipe`.
+    """How long, in which batches, in which precision; see `medrecon.training.Recipe`.
 
     `compile` compiles the U-Nets, which takes a C++ compiler; `channels_last` lays weights out so that GPUs convolve faster in
     half precision.

@@ -33,7 +33,7 @@ SLACK = 1 << 20  # bytes reserved for what HDF5 writes beside the data: names, a
 def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`, and move what was written there into place when the block ends well.
 
-    On any exception, Ctrl-C included, the temporary file is removed and `path` is as it was.
+    On any exception, Ctrl-C and SIGTERM of a command included, the temporary file is removed and `path` is as it was.
 
     Raises
     ------

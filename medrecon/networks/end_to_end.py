@@ -13,7 +13,7 @@ from medrecon.networks.normalized import NormalizedUNet
 from medrecon.networks.sensitivities import SensitivityNetwork
 from medrecon.networks.unet import UNet
 from medrecon.networks.varnet import Cascade
-from medrecon.operators import CoilMaps, Composition, Fourier, LinearOperator, Mask
+from medrecon.operators import CoilMaps, Fourier, LinearOperator, Mask
 from medrecon.spaces import root_sum_of_squares
 
 __all__ = ["EndToEndVarNet"]
@@ -94,11 +94,8 @@ class EndToEndVarNet(nn.Module):
 
 
 def _require_coil_images(A: LinearOperator) -> None:
-    factors = A.factors if isinstance(A, Composition) else (A,)
-    fits = len(factors) == 2 and isinstance(factors[0], Mask) and isinstance(factors[1], Fourier)
-    if not fits or A.domain.axes != ("coil", "y", "x"):
-        names = " @ ".join(type(factor).__name__ for factor in factors)
+    if [type(factor) for factor in A.factors] != [Mask, Fourier] or A.domain.axes != ("coil", "y", "x"):
         raise ValueError(
-            f"EndToEndVarNet takes Mask @ Fourier of coil images (..., coil, y, x), got {names} on {A.domain}; it estimates the "
+            f"EndToEndVarNet takes Mask @ Fourier of coil images (..., coil, y, x), got {A} on {A.domain}; it estimates the "
             f"coil maps itself (see coil_problem), and VarNet takes operators that hold them"
         )

@@ -73,7 +73,7 @@ def compile_unets(network: nn.Module, *, backend: str = "inductor") -> int:
 def explain_compiler_error(
     option: str = "training.compile", without: str = "set training.compile=false"
 ) -> Iterator[None]:
-    """Turn a failure of `torch.compile` into one that names the option, and says how to do without."""
+    """Turn a failure of `torch.compile` into an `InputError` that names the option and says how to do without."""
     try:
         yield
     except Exception as error:

@@ -9,6 +9,7 @@ from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOper
 from medrecon.operators.norm import operator_norm
 from medrecon.operators.radon import Backprojection, Radon
 from medrecon.operators.sampling import Mask
+from medrecon.operators.stack import stack
 from medrecon.operators.wavelets import Wavelet
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "factor_of",
     "operator_norm",
     "sense",
+    "stack",
 ]

@@ -73,6 +73,9 @@ class CoilMaps(LinearOperator):
             return None
         return CoilMaps(outer.values.to(self.maps.device, self.maps.dtype) * self.maps, self.ndim)
 
+    def _tensor_ndim(self) -> int | None:
+        return self.ndim + 1
+
     def _norm_bound(self) -> float | None:
         return float(self.maps.detach().abs().square().sum(self._coil).max().sqrt())
 

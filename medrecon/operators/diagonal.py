@@ -78,5 +78,8 @@ class Diagonal(LinearOperator):
         device = outer.values.device if self.values.device.type == "cpu" else self.values.device
         return Diagonal(outer.values.to(device) * self.values.to(device), self.space)
 
+    def _tensor_ndim(self) -> int | None:
+        return self.space.ndim
+
     def _norm_bound(self) -> float | None:
         return float(self.values.detach().abs().max())

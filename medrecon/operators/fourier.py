@@ -212,6 +212,9 @@ class Convolution(LinearOperator):
     def H(self) -> LinearOperator:
         return self
 
+    def _tensor_ndim(self) -> int | None:
+        return self.space.ndim
+
     def _norm_bound(self) -> float | None:
         return float(self.multiplier.detach().abs().max())
 

@@ -10,7 +10,9 @@ import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from numbers import Number, Real
+from operator import is_
 from typing import Any, Self, TypeVar, final
 
 import torch
@@ -45,6 +47,11 @@ class LinearOperator(ABC):
     @abstractmethod
     def _adjoint(self, y: Tensor) -> Tensor: ...
 
+    @property
+    def factors(self) -> tuple[LinearOperator, ...]:
+        """The operators of which this one is the composition, outermost first."""
+        return (self,)
+
     # What a child may know in closed form. What these give is kept, so it holds no product of tensors to which gradients flow:
     # a product belongs to the graph, and to the grad mode, of one call.
 
@@ -53,20 +60,24 @@ class LinearOperator(ABC):
         return compose(self.H, self)
 
     def _congruence(self, inner: LinearOperator) -> LinearOperator:
-        """`A.H @ inner @ A`."""
+        """`A.H @ inner @ A`, for an `inner` from the range of `A` to itself."""
         return self.gram if isinstance(inner, Identity) else compose(self.H, inner, self)
 
     def _parts(self) -> tuple[LinearOperator, ...]:
-        """Factors of this operator, outermost first, that a composition may merge with their neighbors."""
+        """What a composition runs in place of `A`, outermost first: finer factors, which may merge with their neighbors."""
         return (self,)
 
     def _absorb(self, outer: LinearOperator) -> LinearOperator | None:
-        """`outer @ self` as one cheaper operator, or None."""
+        """`outer @ A` as one operator that costs no more than `A`, or None where there is none."""
         del outer
         return None
 
     def _norm_bound(self) -> float | None:
         """An upper bound of the operator norm, or None where only an iteration can tell."""
+        return None
+
+    def _tensor_ndim(self) -> int | None:
+        """How many trailing axes of the tensors in the fields are no batch, or None where these tensors hold none (see `stack`)."""
         return None
 
     # The algebra.
@@ -127,16 +138,23 @@ class LinearOperator(ABC):
 
     @final
     def to(self, device: torch.device | str) -> Self:
-        """The same operator with all of its tensors on `device`."""
+        """The same operator with all of its tensors on `device`: this very one where they all are there already."""
         return _moved(self, device)  # type: ignore[no-any-return]
 
+    def __str__(self) -> str:
+        return " @ ".join(type(factor).__name__ for factor in self.factors)
+
     def __repr__(self) -> str:
-        fields = (f"{field.name}={_shown(getattr(self, field.name))}" for field in dataclasses.fields(self))  # type: ignore[arg-type]
-        return f"{type(self).__name__}({', '.join(fields)})"
+        fields = ", ".join(f"{name}={_shown(field)}" for name, field in fields_of(self).items())
+        return f"{type(self).__name__}({fields})"
 
     def __getstate__(self) -> dict[str, Any]:
-        names = {field.name for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        return {name: value for name, value in self.__dict__.items() if name in names}
+        return fields_of(self)  # without what is kept from call to call
+
+
+def fields_of(A: LinearOperator) -> dict[str, Any]:
+    """What the value is made of, by name."""
+    return {field.name: getattr(A, field.name) for field in dataclasses.fields(A)}  # type: ignore[arg-type]
 
 
 def _shown(value: Any) -> str:
@@ -152,10 +170,12 @@ def _moved(value: Any, device: torch.device | str) -> Any:
     if isinstance(value, Tensor):
         return value.to(device)
     if isinstance(value, tuple):
-        return tuple(_moved(item, device) for item in value)
+        items = tuple(_moved(item, device) for item in value)
+        return value if all(map(is_, items, value)) else items
     if isinstance(value, LinearOperator):
-        names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]
-        return dataclasses.replace(value, **{name: _moved(getattr(value, name), device) for name in names})  # type: ignore[type-var]
+        old = fields_of(value)
+        new = {name: _moved(field, device) for name, field in old.items()}
+        return value if all(new[name] is old[name] for name in old) else dataclasses.replace(value, **new)  # type: ignore[type-var]
     return value
 
 
@@ -229,16 +249,16 @@ class Adjoint(LinearOperator):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Composition(LinearOperator):
-    """`factors[0] @ factors[1] @ ...`: made by `@`, which checks that the spaces meet.
+    """`operators[0] @ operators[1] @ ...`: made by `@`, which checks that the spaces meet.
 
     The factors stay what they were; what is run is their parts, neighbors merged where they know how: the centering signs of a
     Fourier transform end up in the mask and the coil maps, and cost nothing.
     """
 
-    factors: tuple[LinearOperator, ...]
+    operators: tuple[LinearOperator, ...]
 
     def __post_init__(self) -> None:
-        for outer, inner in zip(self.factors, self.factors[1:], strict=False):
+        for outer, inner in pairwise(self.operators):
             if outer.domain != inner.range:
                 raise ValueError(
                     f"{type(outer).__name__} @ {type(inner).__name__}: the left operator takes {outer.domain}, "
@@ -252,6 +272,10 @@ class Composition(LinearOperator):
     @property
     def range(self) -> Space:
         return self.factors[0].range
+
+    @property
+    def factors(self) -> tuple[LinearOperator, ...]:
+        return self.operators
 
     @cached_property
     def _program(self) -> tuple[LinearOperator, ...]:
@@ -300,10 +324,8 @@ class Composition(LinearOperator):
 
 def compose(*operators: LinearOperator) -> LinearOperator:
     """The composition of `operators`, outermost first, with nested compositions laid flat."""
-    factors: list[LinearOperator] = []
-    for operator in operators:
-        factors.extend(operator.factors if isinstance(operator, Composition) else (operator,))
-    return factors[0] if len(factors) == 1 else Composition(tuple(factors))
+    factors = tuple(factor for A in operators for factor in A.factors)
+    return factors[0] if len(factors) == 1 else Composition(factors)
 
 
 @final
@@ -344,7 +366,13 @@ class Sum(LinearOperator):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Scaled(LinearOperator):
-    """`scalar * operator`; a complex scalar needs complex spaces."""
+    """`scalar * operator`, a multiple: made by `*` with a number on the left.
+
+    Raises
+    ------
+    ValueError
+        if the scalar is no number, or complex and the spaces are not.
+    """
 
     scalar: complex
     operator: LinearOperator
@@ -388,9 +416,7 @@ def factor_of(A: LinearOperator, kind: type[Found], who: str) -> Found:
     ValueError
         if `A` has none or several.
     """
-    factors = A.factors if isinstance(A, Composition) else (A,)
-    found = [factor for factor in factors if isinstance(factor, kind)]
+    found = [factor for factor in A.factors if isinstance(factor, kind)]
     if len(found) != 1:
-        names = " @ ".join(type(factor).__name__ for factor in factors)
-        raise ValueError(f"{who} needs an operator with one {kind.__name__} in it, got {names}")
+        raise ValueError(f"{who} needs an operator with one {kind.__name__} in it, got {A}")
     return found[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, final
 
 import torch
@@ -49,9 +50,8 @@ class Radon(LinearOperator):
         require_outside(self.geometry, self.grid)
         _keep_rays(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        _keep_rays(self)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _shared, (type(self), self.grid, self.geometry)
 
     @property
     def domain(self) -> Space:
@@ -109,9 +109,8 @@ class Backprojection(LinearOperator):
         require_outside(self.geometry, self.grid)
         _keep_rays(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        _keep_rays(self)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _shared, (type(self), self.grid, self.geometry)
 
     @property
     def domain(self) -> Space:
@@ -139,13 +138,22 @@ class Backprojection(LinearOperator):
         return _bound(self)
 
 
+_Transform = Radon | Backprojection
+
+
 def _bound(A: LinearOperator) -> float:
     """`sqrt(|A|_1 |A|_inf)` of a matrix without negative entries: at least its norm, and near it where rows are alike."""
     rows, columns = A._forward(torch.ones(A.domain.shape)), A._adjoint(torch.ones(A.range.shape))
     return math.sqrt(float(rows.max()) * float(columns.max())) * (1 + 1e-5)
 
 
-def _keep_rays(A: Radon | Backprojection) -> None:
+@lru_cache(maxsize=16)
+def _shared(kind: type[_Transform], grid: Grid, geometry: Geometry) -> _Transform:
+    """One object for all that are unpickled, so that the rays and the norm are found once and not with every batch of a loader."""
+    return kind(grid, geometry)
+
+
+def _keep_rays(A: _Transform) -> None:
     """Hold the rays as the operations take them: what `torch.compile` finds when it looks at the operator."""
     rays = A.geometry.rays()
     kept = torch.from_numpy(rays.views), torch.from_numpy(rays.bins), operations.detector_line(A.geometry)

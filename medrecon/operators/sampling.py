@@ -96,5 +96,8 @@ class Mask(LinearOperator):
     def _parts(self) -> tuple[LinearOperator, ...]:
         return (Diagonal(self._weights, self.space),)
 
+    def _tensor_ndim(self) -> int | None:
+        return len(self._spatial_shape)
+
     def _norm_bound(self) -> float | None:
         return 1.0

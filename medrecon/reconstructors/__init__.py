@@ -1,6 +1,5 @@
 """Classical reconstructors: values that are called as `x = reconstruct(y, A)`."""
 
-from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.direct import RootSumOfSquares, ZeroFilled
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
@@ -8,6 +7,7 @@ from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.ramp import Window
 from medrecon.reconstructors.sense import Sense
 from medrecon.reconstructors.sirt import Sirt
+from medrecon.reconstructors.tikhonov import Tikhonov
 from medrecon.reconstructors.total_variation import TotalVariation
 from medrecon.reconstructors.wavelet import WaveletSparsity
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medrecon.geometry import Geometry, Grid, ParallelBeam
-from medrecon.operators import Backprojection, Composition, Diagonal, LinearOperator, Radon
+from medrecon.operators import Backprojection, Diagonal, LinearOperator, Radon
 from medrecon.reconstructors.ramp import Window, ramp_filter
 from medrecon.reconstructors.redundancy import ray_weights
 
@@ -53,10 +53,8 @@ class FilteredBackprojection:
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         if not isinstance(A, Radon):
-            factors = A.factors if isinstance(A, Composition) else (A,)
-            names = " @ ".join(type(factor).__name__ for factor in factors)
             raise ValueError(
-                f"FilteredBackprojection inverts a Radon transform alone, got {names}: give it the line integrals and their Radon"
+                f"FilteredBackprojection inverts a Radon transform alone, got {A}: give it the line integrals and their Radon"
             )
         A.range.require(y, type(self).__name__)
         return _prepared(self, A.grid, A.geometry, y.device)(y)

@@ -26,8 +26,7 @@ def view_blocks(y: Tensor, A: LinearOperator, count: int, weights: Tensor | None
     `y`, make the terms `<w (A_b x - y_b), A_b x - y_b> / 2`. Neighbors in the sequence lie far apart in angle: it is that of van
     der Corput, the multilevel scheme of Guan & Gordon, Phys Med Biol 39:2005 (1994).
     """
-    n = _number(A.geometry, count) if isinstance(A, Radon) else 1
-    if n < 2 or not isinstance(A, Radon):
+    if not isinstance(A, Radon) or (n := _number(A.geometry, count)) < 2:
         return (_weighted(y, A, weights),)
     return tuple(
         _weighted(

@@ -11,31 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, attenuation_from_hounsfield, image_in_unit
-from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
-from medrecon.report.ct_summary import CTReconstruction, CTReport, CTSliceResult
-from medrecon.report.summary import Reconstruction, Report, SliceResult
 from medrecon.report.viewer_report import (
-    HOUNSFIELD_WINDOWS,
     Column,
     Facts,
     MethodImages,
     Scores,
     Table,
     ViewerCase,
-    Window,
-    quantile,
+    first_window,
+    shared_notes,
 )
+from medrecon.results import Display, Reconstruction, Report, SliceResult
 
 __all__ = ["Stacks", "case_of", "pooled_shape", "table_of_cases"]
 
-_FINEST = 512  # rows and columns of a map of residuals of a sinogram
-_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of CT images that are black and white
-_NAMES = {
-    AttenuationUnit.PER_MM: "1/mm",
-    AttenuationUnit.HOUNSFIELD: "HU",
-    AttenuationUnit.LODOPAB: "normalized attenuation",
-}
+_FINEST = 512  # rows and columns of a map of residuals that does not lie on the image
 
 
 @dataclass(eq=False)
@@ -48,16 +38,16 @@ class Stacks:
     _targets: list[Tensor | None] = field(default_factory=list)
     _maps: list[Tensor | None] = field(default_factory=list)
 
-    def add(self, result: SliceResult | CTSliceResult) -> None:
-        """Take the next slice in; of a sinogram's residuals the means over neighboring rays."""
+    def add(self, result: SliceResult) -> None:
+        """Take the next slice in; of residuals that do not lie on the image the means over neighbors."""
         self._images.append(result.image)
         if self.with_targets:
             self._targets.append(result.target)
         if self.with_residuals:
             residual = result.residual
-            if residual is not None and isinstance(result, CTSliceResult):
-                residual = _pooled(residual)
-            self._maps.append(residual)
+            self._maps.append(
+                residual if residual is None or residual.shape == result.image.shape else _pooled(residual)
+            )
 
     @property
     def images(self) -> Tensor:
@@ -76,13 +66,13 @@ class Stacks:
 
 
 #: What came of methods, by their names, and their images.
-Results = Mapping[str, tuple[Reconstruction | CTReconstruction, Stacks]]
+Results = Mapping[str, tuple[Reconstruction, Stacks]]
 
 
 def case_of(results: Results, notes: Sequence[str]) -> ViewerCase:
     """Make the case of one file, reconstructed by methods of these names, the first of them that which was written.
 
-    Images of CT are in the unit of the file that was written, and upright.
+    Images are in the unit of the file that was written, and upright.
 
     Parameters
     ----------
@@ -92,13 +82,27 @@ def case_of(results: Results, notes: Sequence[str]) -> ViewerCase:
         what a reader should know beside what the reports say.
     """
     done, stacks = next(iter(results.values()))
-    if isinstance(done, Reconstruction):
-        return _mri_case(results, done, stacks.targets, tuple(notes))
-    return _ct_case(results, done.report, stacks.targets, tuple(notes))
+    report, display = done.report, done.display
+    methods = tuple(_method(name, one.report, own, display) for name, (one, own) in results.items())
+    target = None if stacks.targets is None else display.values(stacks.targets)
+    return ViewerCase(
+        name=Path(report.input).name,
+        methods=methods,
+        unit=display.unit,
+        target=target,
+        window=first_window(methods[0].images if target is None else target, display, "of these images"),
+        presets=display.presets,
+        pixel=report.pixel,
+        mask=_mask(done),
+        facts=_scan_facts(report),
+        notes=(*notes, *shared_notes({name: one.report.notes for name, (one, _) in results.items()})),
+        first_slice=report.first_slice,
+        residual_unit=display.residual,
+    )
 
 
 def pooled_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """The size of the map that is shown of a sinogram's residuals, `(angle, detector)`: no side is above 512."""
+    """The size of the map that is shown of residuals of this size: no side is above 512."""
     height, width = (-(-n // _factor(n)) for n in shape)
     return height, width
 
@@ -115,84 +119,30 @@ def table_of_cases(cases: Sequence[ViewerCase], failed: Mapping[str, str]) -> Ta
     return Table("All files", (*(Column(*name) for name in names), Column("outcome")), tuple(rows))
 
 
-def _mri_case(
-    results: Results,
-    done: Reconstruction,
-    target: Tensor | None,
-    notes: tuple[str, ...],
-) -> ViewerCase:
-    report = done.report
-    return ViewerCase(
-        name=Path(report.input).name,
-        methods=_methods(results, None),
-        unit="intensity as stored",
-        target=target,
-        pixel=report.pixel,
-        mask=None if bool(done.shown.sampled.all()) else done.shown.sampled,
-        facts=_mri_facts(report),
-        notes=(*notes, *_notes({name: one.report.notes for name, (one, _) in results.items()})),
-        first_slice=report.first_slice,
-        residual_unit="|A*(y - A x)|, intensity as stored",
-    )
+def _method(name: str, report: Report, stacks: Stacks, display: Display) -> MethodImages:
+    images = display.values(stacks.images)
+    return MethodImages(name, images, residual=stacks.maps, scores=_scores(report), facts=_method_facts(report))
 
 
-def _ct_case(
-    results: Results,
-    report: CTReport,
-    target: Tensor | None,
-    notes: tuple[str, ...],
-) -> ViewerCase:
-    unit = AttenuationUnit(report.unit)
-    methods = _methods(results, unit)
-    target = None if target is None else _upright(target, unit)
-    return ViewerCase(
-        name=Path(report.input).name,
-        methods=methods,
-        unit=_NAMES[unit],
-        target=target,
-        window=_gray_window(methods[0].images if target is None else target),
-        presets=tuple(_preset(window, unit) for window in HOUNSFIELD_WINDOWS),
-        pixel=report.pixel,
-        facts=_ct_facts(report),
-        notes=(*notes, *_notes({name: one.report.notes for name, (one, _) in results.items()})),
-        first_slice=report.first_slice,
-        residual_unit="|y - A x|, line integrals: views down, bins right",
-    )
+def _mask(done: Reconstruction) -> Tensor | None:
+    """The sampling mask of k-space, where it leaves anything out."""
+    measured = done.shown.measured
+    return measured if measured.dtype == torch.bool and not bool(measured.all()) else None
 
 
-def _methods(results: Results, unit: AttenuationUnit | None) -> tuple[MethodImages, ...]:
-    return tuple(
-        MethodImages(
-            name,
-            stacks.images if unit is None else _upright(stacks.images, unit),
-            residual=stacks.maps,
-            scores=_scores(done.report),
-            facts=_method_facts(done.report),
-        )
-        for name, (done, stacks) in results.items()
-    )
-
-
-def _scores(report: Report | CTReport) -> Scores:
-    if isinstance(report, CTReport):
-        if (of_ct := report.metrics) is None:
-            return Scores(seconds=report.seconds)
-        return Scores(LODOPAB_PROTOCOL, of_ct.psnr, of_ct.ssim, seconds=report.seconds)
-    if (m := report.metrics) is None:
+def _scores(report: Report) -> Scores:
+    if not report.metrics:
         return Scores(seconds=report.seconds)
-    return Scores(PROTOCOL, m.psnr, m.ssim, m.nmse, seconds=report.seconds)
+    first = report.metrics[0]
+    return Scores(first.protocol, first.psnr, first.ssim, first.nmse, seconds=report.seconds)
 
 
-def _method_facts(report: Report | CTReport) -> Facts:
-    if isinstance(report, CTReport):
-        values: dict[str, str | int | float | None] = {k.replace("_", " "): v for k, v in report.parameters.items()}
-        if (m := report.metrics) is not None and m.psnr_fr is not None and m.ssim_fr is not None:
-            values[f"PSNR, {LODOPAB_FR_PROTOCOL}"] = f"{m.psnr_fr:.2f} dB"
-            values[f"SSIM, {LODOPAB_FR_PROTOCOL}"] = f"{m.ssim_fr:.4f}"
-    else:
-        values = {"weight": report.weight, "iterations, at most": report.iterations, "coil maps": report.coil_maps}
+def _method_facts(report: Report) -> Facts:
+    values: dict[str, str | int | float | None] = {k.replace("_", " "): v for k, v in report.parameters.items()}
+    for other in report.metrics[1:]:
+        values[f"PSNR, {other.protocol}"] = f"{other.psnr:.2f} dB"
+        values[f"SSIM, {other.protocol}"] = f"{other.ssim:.4f}"
     values |= {
-        "weights": report.weights,
         "written to": Path(report.output).name or None,
         "computed on": f"{report.device}, {report.threads} {'thread' if report.threads == 1 else 'threads'}",
         "time": f"{report.seconds:.2f} s",
@@ -201,66 +151,23 @@ def _method_facts(report: Report | CTReport) -> Facts:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _mri_facts(report: Report) -> Facts:
-    facts: dict[str, str | int | float] = {
-        "sampling": report.sampling,
-        "true acceleration": f"{report.true_acceleration:.2f}",
-    }
-    for name, value in (report.mask or {}).items():
-        if name != "kind":  # which the sampling says
-            facts[f"mask: {name.replace('_', ' ')}"] = value
-    return {**facts, **_common_facts(report)}
-
-
-def _ct_facts(report: CTReport) -> Facts:
-    views = f"{report.views}" if report.views == report.measured_views else f"{report.views} of {report.measured_views}"
-    facts: dict[str, str | int | float | None] = {
-        "geometry": report.geometry,
-        "views": views,
-        "photons per ray": None if report.photons is None else round(report.photons),
-        "noise added": None if report.added_photons is None else f"that of {report.added_photons:g} photons per ray",
-        "seed": report.seed,
-        **_common_facts(report),
-    }
+def _scan_facts(report: Report) -> Facts:
+    facts: dict[str, str | int | float | None] = {}
+    for name, value in report.facts.items():
+        words = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            facts |= {f"{words}: {key.replace('_', ' ')}": _short(inner) for key, inner in value.items()}
+        else:
+            facts[words] = _short(value)
+    facts["images"] = f"{report.slices}, of {report.shape[0]} x {report.shape[1]} pixels"
+    if report.pixel is not None:
+        facts["pixel"] = " x ".join(dict.fromkeys(f"{side:.4g}" for side in report.pixel)) + " mm"
+    facts["made"] = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _common_facts(report: Report | CTReport) -> dict[str, str | int | float]:
-    facts: dict[str, str | int | float] = {
-        "images": f"{report.slices}, of {report.shape[0]} x {report.shape[1]} pixels"
-    }
-    if report.pixel is not None:
-        facts["pixel"] = " x ".join(dict.fromkeys(f"{side:.4g}" for side in report.pixel)) + " mm"
-    return {**facts, "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")}
-
-
-def _notes(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """What all methods note, and, with its name, what one of several does."""
-    every = dict.fromkeys(note for notes in said.values() for note in notes)
-    told = []
-    for note in every:
-        of = [name for name, notes in said.items() if note in notes]
-        told.append(note if len(of) == len(said) else f"{', '.join(of)}: {note}")
-    return tuple(told)
-
-
-def _upright(images: Tensor, unit: AttenuationUnit) -> Tensor:
-    """Images of 1/mm in the unit, but not in the orientation of a file."""
-    return images / MU_MAX if unit is AttenuationUnit.LODOPAB else image_in_unit(images, unit)
-
-
-def _preset(window: Window, unit: AttenuationUnit) -> Window:
-    """A window of Hounsfield units for images in another unit."""
-    if unit is AttenuationUnit.HOUNSFIELD:
-        return window
-    top = MU_MAX if unit is AttenuationUnit.LODOPAB else 1.0
-    low, high = (attenuation_from_hounsfield(value) / top for value in (window.low, window.high))
-    return Window(low, high, window.name)
-
-
-def _gray_window(images: Tensor) -> Window:
-    low, high = (quantile(images, share) for share in (_DARKEST, _BRIGHTEST))
-    return Window(low, high if high > low else low + 1.0, "of these images")
+def _short(value: str | int | float | None) -> str | int | float | None:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _factor(n: int) -> int:

@@ -10,43 +10,57 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from medrecon.evaluation import PROTOCOL
+from medrecon.figures import (
+    LARGE,
+    SMALL,
+    Layout,
+    array_of,
+    bar_below,
+    error_window,
+    gray_window,
+    magnitude_window,
+    show,
+)
 from medrecon.metrics import psnr, ssim
-from medrecon.report.layout import LARGE, SMALL, Layout, array_of, show
-from medrecon.report.summary import Reconstruction
+from medrecon.results import Display, Reconstruction
 
-__all__ = ["ERROR_GAIN", "compare", "preview"]
+__all__ = ["compare", "preview", "window_of"]
 
-#: How many times brighter than the images errors are shown in `preview`.
-ERROR_GAIN = 5
-_BRIGHTEST = 0.998  # this quantile of the target is white
+_ERROR_GAIN = 5  # times brighter are the errors of magnitudes shown in `preview`
+_BRIGHTEST = 0.998  # this quantile of the differences in `compare`
+_BELOW = 0.5  # inches, for a bar and its label
 
 
-def preview(path: Path, reconstruction: Reconstruction) -> None:
-    """Write a PNG of the middle slice: target, reconstruction, their difference and the sampling, as far as there are any.
+def preview(path: Path, done: Reconstruction) -> None:
+    """Write a PNG of the middle slice, upright: target, reconstruction, their difference and what was measured, as far as there is.
 
-    Images share one window, from 0 to the 99.8th percentile of the target; the difference is shown `ERROR_GAIN` times brighter.
+    Images share one window, that of `Display`. Errors of magnitudes are shown five times brighter; of other images bars say
+    what black and white stand for.
     """
-    report, shown = reconstruction.report, reconstruction.shown
-    reference = shown.image if shown.target is None else shown.target
-    white = _white(reference)
-    panels = [("reconstruction", shown.image, white)]
-    scores = ""
-    if shown.target is not None and reconstruction.data_range is not None:
-        peak = reconstruction.data_range
-        quality = psnr(shown.image, shown.target, data_range=peak), ssim(shown.image, shown.target, data_range=peak)
-        scores = f"   PSNR {quality[0]:.2f} dB, SSIM {quality[1]:.3f} ({PROTOCOL}, slice)"
-        error = (shown.image - shown.target).abs()
-        panels = [("target", shown.target, white), *panels, (f"|difference| x {ERROR_GAIN}", error, white / ERROR_GAIN)]
-    layout = Layout(1, len(panels) + 1, report.shape)
-    name = f"{Path(report.input).name}, slice {shown.index}"
-    figure = layout.figure(f"{report.method}, {shown.true_acceleration:.2f}x{scores}   ({name})")
-    for column, (title, image, top) in enumerate(panels):
-        show(layout.axes(figure, 0, column, title), image, 0.0, top)
-    mask_axes = layout.axes(figure, 0, len(panels), "sampling (ky down, kx right)")
-    show(mask_axes, _mask_picture(shown.sampled, report.shape), 0.0, 1.0)
-    mask_axes.add_patch(_frame(mask_axes))
+    shown, display = done.shown, done.display
+    image = display.values(shown.image)
+    target = None if shown.target is None else display.values(shown.target)
+    low, high = window_of(image if target is None else target, display)
+    panels = [("reconstruction", image, low, high, "gray")]
+    if target is not None and not (display.is_magnitude and shown.data_range is None):
+        panels.insert(0, ("target", target, low, high, "gray"))
+        panels.append(_error_panel((image - target).abs(), high, display))
+    has_bars = not display.is_magnitude
+    shape = (image.shape[0], image.shape[1])
+    layout = Layout(1, len(panels) + 1, shape, below=_BELOW if has_bars else 0.0)
+    figure = layout.figure(_heading(done))
+    for column, (title, picture, black, white, cmap) in enumerate(panels):
+        axes = layout.axes(figure, 0, column, title)
+        mappable = show(axes, picture, black, white, cmap)
+        if has_bars:
+            bar_below(axes, mappable, display.unit)
+    _show_measured(layout.axes(figure, 0, len(panels), display.measured), shown.measured, shape, display)
     figure.savefig(path, format="png")
+
+
+def window_of(reference: Tensor, display: Display) -> tuple[float, float]:
+    """The values to show as black and white, of an image or a target as it is shown."""
+    return (magnitude_window if display.is_magnitude else gray_window)(reference)
 
 
 def compare(
@@ -56,7 +70,7 @@ def compare(
     scores: Mapping[str, str],
     *,
     heading: str,
-    window: tuple[float, float] | None = None,
+    window: tuple[float, float],
 ) -> None:
     """Write a PNG with the target and images `(y, x)` in a row, and below each its difference, all on one scale with a bar.
 
@@ -73,9 +87,9 @@ def compare(
     heading
         over the whole.
     window
-        the values shown as black and white; from 0 to the 99.8th percentile of the target unless given.
+        the values shown as black and white.
     """
-    black, white = window or (0.0, _white(target))
+    black, white = window
     errors = {name: (image - target).abs() for name, image in images.items()}
     top = max(float(torch.quantile(error.flatten().double(), _BRIGHTEST)) for error in errors.values()) or 1.0
     shape = (target.shape[-2], target.shape[-1])
@@ -98,13 +112,29 @@ def compare(
     figure.savefig(path, format="png")
 
 
-def _frame(axes: Axes) -> Rectangle:
-    return Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor="0.6", linewidth=0.8)
+def _error_panel(error: Tensor, white: float, display: Display) -> tuple[str, Tensor, float, float, str]:
+    if display.is_magnitude:
+        return f"|difference| x {_ERROR_GAIN}", error, 0.0, white / _ERROR_GAIN, "gray"
+    return "|difference|", error, *error_window(error), "magma"
 
 
-def _white(image: Tensor) -> float:
-    return float(torch.quantile(image.flatten().double(), _BRIGHTEST)) or float(image.max()) or 1.0
+def _show_measured(axes: Axes, measured: Tensor, shape: tuple[int, int], display: Display) -> None:
+    """A sampling mask in a frame, or a sinogram with a bar."""
+    if display.measured_unit:
+        lowest, highest = (float(value) for value in measured.aminmax())
+        mappable = show(axes, measured, min(lowest, 0.0), max(highest, lowest + 1e-6))
+        bar_below(axes, mappable, display.measured_unit)
+        return
+    show(axes, measured.expand(shape[0], measured.shape[-1]) if measured.ndim == 1 else measured, 0.0, 1.0)
+    frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor="0.6", linewidth=0.8)
+    axes.add_patch(frame)
 
 
-def _mask_picture(sampled: Tensor, shape: tuple[int, int]) -> Tensor:
-    return sampled.expand(shape[0], sampled.shape[-1]) if sampled.ndim == 1 else sampled
+def _heading(done: Reconstruction) -> str:
+    report, shown = done.report, done.shown
+    words = f"{report.method}, {shown.sampling}"
+    if shown.target is not None and shown.data_range is not None and report.metrics:
+        spread = shown.data_range
+        quality = psnr(shown.image, shown.target, data_range=spread), ssim(shown.image, shown.target, data_range=spread)
+        words += f"   PSNR {quality[0]:.2f} dB, SSIM {quality[1]:.3f} ({shown.protocol})"
+    return f"{words}   ({Path(report.input).name}, slice {shown.index})"

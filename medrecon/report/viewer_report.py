@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from medrecon._version import __version__
+from medrecon.results import Display, Window
 
 __all__ = [
-    "HOUNSFIELD_WINDOWS",
     "Column",
     "Facts",
     "MethodImages",
@@ -21,37 +21,17 @@ __all__ = [
     "ViewerCase",
     "ViewerReport",
     "Window",
+    "first_window",
     "quantile",
+    "shared_notes",
 ]
 
 #: What was done, by name.
 Facts = Mapping[str, str | int | float]
 
+_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of images that are black and white, where zero is not
 _WHITE = 0.998  # this quantile of the reference is white unless a window is given
 _MOST = 2**20  # numbers that a quantile is made of
-
-
-@dataclass(frozen=True)
-class Window:
-    """The values shown as black and as white, `low < high`, in the unit of the images."""
-
-    low: float
-    high: float
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"Window takes finite values low < high, got {self.low} and {self.high}")
-
-
-#: What is usual for the body, by level -+ half the width.
-HOUNSFIELD_WINDOWS = (
-    Window(-160, 240, "soft tissue"),
-    Window(0, 80, "brain"),
-    Window(-1350, 150, "lung"),
-    Window(-400, 1400, "bone"),
-    Window(-1000, 1000, "wide"),
-)
 
 
 @dataclass(frozen=True)
@@ -205,6 +185,23 @@ def quantile(values: Tensor, share: float) -> float:
     flat = values.detach().flatten()
     step = flat.numel() // _MOST | 1  # odd, so that it meets all columns of most images
     return float(torch.quantile(flat[::step].double(), share))
+
+
+def first_window(images: Tensor, display: Display, name: str) -> Window | None:
+    """The window that a case begins with; None for magnitudes, of which the case makes it."""
+    if display.is_magnitude:
+        return None
+    low, high = (quantile(images, share) for share in (_DARKEST, _BRIGHTEST))
+    return Window(low, high if high > low else low + 1.0, name)
+
+
+def shared_notes(notes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Of notes by their methods, what all of them note, and with its name what one of several does."""
+    found = []
+    for note in dict.fromkeys(note for told in notes.values() for note in told):
+        of = [name for name, told in notes.items() if note in told]
+        found.append(note if len(of) == len(notes) else f"{', '.join(of)}: {note}")
+    return tuple(found)
 
 
 def _require_stack(what: str, stack: Tensor) -> None:

@@ -1,1 +1,30 @@
-"""Files as they are to be reconstructed."""
+"""Files as they are to be reconstructed: what MRI and CT have in common above their physics is the protocol `Scan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medrecon.config.ct import CTAcquisition
+from medrecon.config.mri import MRIAcquisition
+from medrecon.data.formats import open_sinograms
+from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.scans.ct import SinogramScan
+from medrecon.scans.mri import KSpaceScan
+from medrecon.scans.protocol import Posed, Scan
+
+__all__ = ["Posed", "Scan", "open_scan"]
+
+
+def open_scan(source: Path, acquisition: MRIAcquisition | CTAcquisition) -> Scan:
+    """Open a file as it is to be taken; nothing large is read.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or cannot give what is asked.
+    """
+    match acquisition:
+        case MRIAcquisition():
+            return KSpaceScan(FastMRIFile(source), acquisition)
+        case CTAcquisition():
+            return SinogramScan.of(open_sinograms(source, acquisition.geometry), acquisition)

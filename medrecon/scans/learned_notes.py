@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from medrecon.calibration.sinogram_noise import photon_noise
-from medrecon.config.learned import PrecisionName
+from medrecon.config.methods import PrecisionName
 from medrecon.config.training_data import LoDoPaBData, MRIData, PhantomCTData
 from medrecon.data.ct.photons import LODOPAB_PHOTONS
 from medrecon.data.ct.sinograms import SinogramSample
@@ -13,6 +13,7 @@ from medrecon.geometry import ParallelBeam, lodopab, lodopab_grid
 from medrecon.networks import emulates_bfloat16
 from medrecon.operators import Radon
 from medrecon.weights.learned import Execution, LearnedReconstructor
+from medrecon.words import counted
 
 __all__ = ["ct_notes", "mri_notes"]
 
@@ -57,9 +58,9 @@ def ct_notes(method: LearnedReconstructor, sample: SinogramSample) -> Iterator[s
     trained_views = all_views if data.views is None else data.views
     here_views, here_bins = sample.geometry.shape[0], sample.geometry.shape[-1]
     if here_views != trained_views:
-        unlike.append(f"{here_views} views and not {trained_views}")
+        unlike.append(f"{counted(here_views, 'view')} and not {trained_views}")
     if here_bins != bins:
-        unlike.append(f"{here_bins} bins and not {bins}")
+        unlike.append(f"{counted(here_bins, 'bin')} and not {bins}")
     if any(abs(width - pixel) > _SAME_WIDTH * pixel for width in sample.grid.spacing):
         here = " x ".join(dict.fromkeys(f"{width:.4g}" for width in sample.grid.spacing))
         unlike.append(f"pixels of {here} mm and not {pixel:.4g}")
@@ -68,8 +69,9 @@ def ct_notes(method: LearnedReconstructor, sample: SinogramSample) -> Iterator[s
     noise = _noise(sample)
     seen = [max(own + added, _LEAST_NOISE) for added in _added_noise(data)]
     if not min(seen) / _NOISE_SLACK <= noise <= _NOISE_SLACK * max(seen):
-        known = " to ".join(dict.fromkeys(f"{1 / variance:.0f}" for variance in (max(seen), min(seen))))
-        unlike.append(f"the noise of {1 / noise:.0f} photons a ray and not of {known}")
+        here = f"the noise of {1 / noise:.0f} photons a ray" if noise > _LEAST_NOISE else "no noise to speak of"
+        known = " to ".join(dict.fromkeys(_noise_words(variance) for variance in (max(seen), min(seen))))
+        unlike.append(f"{here} and not {known}")
     if unlike:
         yield f"the scan is unlike those that the weights were trained on: {', '.join(unlike)}: compare with another method"
 
@@ -79,6 +81,10 @@ def _noise(sample: SinogramSample) -> float:
     if sample.photons is not None:
         return max(1 / sample.photons, _LEAST_NOISE)
     return max(float(photon_noise(sample.sinogram, Radon(sample.grid, sample.geometry))), _LEAST_NOISE)
+
+
+def _noise_words(noise: float) -> str:
+    return f"that of {1 / noise:.0f} photons a ray" if noise > _LEAST_NOISE else "next to none"
 
 
 def _added_noise(data: LoDoPaBData | PhantomCTData) -> Iterator[float]:

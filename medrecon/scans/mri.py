@@ -1,65 +1,219 @@
-"""A file as it is to be reconstructed: looked at once as a whole, undersampled in retrospect where that is asked for."""
+"""MRI: a file of k-space as it is to be reconstructed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Protocol, TypeVar
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from medrecon.config.mri import MRIAcquisition
 from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
+from medrecon.evaluation import PROTOCOL, VolumeScore
+from medrecon.modality import Modality
 from medrecon.operators import Crop
-from medrecon.problem import Problem, coil_problem, full_reconstruction, remove_oversampling, sense_problem, undersample
-from medrecon.progress import Progress, silent
-from medrecon.weights.learned import Weights
+from medrecon.problem import (
+    Problem,
+    coil_problem,
+    full_reconstruction,
+    remove_oversampling,
+    sense_problem,
+    undersample,
+)
+from medrecon.progress import Progress
+from medrecon.reconstructor import Reconstructor
+from medrecon.reconstructors import RootSumOfSquares
+from medrecon.results import Display, SliceResult
+from medrecon.scans.learned_notes import mri_notes
+from medrecon.scans.masks import build_mask, mask_facts
+from medrecon.scans.protocol import LEAST_SCORED, Posed, sound_slices
+from medrecon.weights.learned import LearnedReconstructor, Weights
 
-__all__ = ["Scan", "as_trained", "open_scan", "pose_kspace", "scaled", "sound_slices"]
+__all__ = ["DISPLAY", "KSpaceScan", "pose", "scaled"]
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-_LEAST_SCORED = 7  # pixels along an axis: SSIM's window
-
-
-class _Readable(Protocol[T_co]):
-    """A file that is read one slice at a time."""
-
-    def __getitem__(self, index: int, /) -> T_co: ...
+#: How images of MRI are shown.
+DISPLAY = Display(
+    unit="intensity as stored",
+    measured="sampling (ky down, kx right)",
+    measured_unit="",
+    residual="|A*(y - A x)|, intensity as stored",
+    values=lambda images: images,
+    is_magnitude=True,
+)
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
-    """A file of which slices are known to be sound.
+class KSpaceScan:
+    """A file of k-space, undersampled in retrospect where that is asked for; see `medrecon.scans.protocol.Scan`.
+
+    With a mask the scan must be fully sampled: its full reconstruction is then the target, else what the file holds.
 
     Parameters
     ----------
-    file
-        its slices are read one at a time.
-    mask
-        what is kept of each slice; None for all that was acquired.
-    peak
-        the maximum of the target over the slices; None where there is no target.
-    notes
-        what a user should know.
+    file, acquisition
+        what is reconstructed, and how it is taken.
+    indices, mask, peak, notes
+        of the slices that `checked` looked through: the mask that was drawn, the maximum of their target (None where nothing can be
+        scored), and what a user should know.
     """
 
     file: FastMRIFile
-    mask: SamplingMask | None
-    peak: float | None
+    acquisition: MRIAcquisition
+    indices: range = range(0)
+    mask: SamplingMask | None = None
+    peak: float | None = None
     notes: tuple[str, ...] = ()
 
-    def read(self, index: int) -> tuple[KSpaceSample, Tensor | None]:
-        """Return a slice, its readout oversampling removed, and its target `(y, x)`."""
-        sample = remove_oversampling(self.file[index])
-        if self.mask is None:
-            return sample, None if self.peak is None else sample.target
-        return undersample(sample, self.mask), None if self.peak is None else _target(sample)
+    modality = Modality.MRI
+    display = DISPLAY
+    unit = DISPLAY.unit
+    photons = None
+
+    @property
+    def source(self) -> Path:
+        return self.file.path
+
+    @property
+    def pixel(self) -> tuple[float, float] | None:
+        """As the header says: images lie on the grid of k-space, of which the scanner's matrix is cut out."""
+        header = self.file.header
+        fields = (header.encoded_fov, self.file.shape[-2:]), (header.recon_fov, header.recon_matrix[:2])
+        for field, (rows, columns) in fields:
+            if field is not None and field[0] > 0 and field[1] > 0:
+                return field[0] / rows, field[1] / columns
+        return None
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        return self.file.matrix, self.file.matrix
+
+    @property
+    def has_target(self) -> bool:
+        return self.acquisition.mask is not None or self.file.target_name is not None
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def checked(self, indices: range, progress: Progress) -> KSpaceScan:
+        mask, peak, varies, last = None, None, False, None
+        for place, sample in enumerate(sound_slices(self.file, indices)):
+            target = sample.target
+            if self.acquisition.mask is not None:
+                _require_full(sample, self.file)
+                sample = remove_oversampling(sample)
+                target = _target(sample)
+                ky, kx = sample.kspace.shape[-2:]
+                mask = mask or build_mask(self.acquisition.mask, (ky, kx), self.source.name)
+            if target is not None:
+                peak = max(peak or 0.0, float(target.max()))
+            pattern = sample.sampled.numpy().tobytes()
+            varies, last = varies or last not in (None, pattern), pattern
+            progress(f"{self.source.name}: read", place + 1, len(indices))
+        notes = [*self.file.notes]
+        if varies:
+            notes.append("the sampling differs between slices; that of the middle one is told")
+        if peak is not None and (fault := self._not_scored(peak)):
+            peak = None
+            notes.append(f"{fault}: nothing is scored")
+        return replace(self, indices=indices, mask=mask, peak=peak, notes=tuple(notes))
+
+    def _not_scored(self, peak: float) -> str:
+        if peak == 0:
+            return "the target is zero everywhere"
+        few = f"the image has less than {LEAST_SCORED} pixels a side"
+        return few if min(self.file.matrix) < LEAST_SCORED else ""
+
+    def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
+        return (self._posed(index, reconstruct, device) for index in self.indices)
+
+    def _posed(self, index: int, reconstruct: Reconstructor, device: torch.device) -> Posed:
+        sample, target = self._read(index, reconstruct)
+        start = time.perf_counter()
+        less, scale = scaled(sample)
+        problem = pose(less, reconstruct, device)
+        seconds = time.perf_counter() - start
+        asked = self.acquisition.mask
+        words = sampling_words(sample, "as acquired" if self.mask is None else self.mask.kind)
+        return Posed(
+            indices=range(index, index + 1),
+            problem=problem,
+            samples=(sample,),
+            targets=(target,),
+            sentence=f"sampling {words}",
+            sampling=f"{sample.true_acceleration:.2f}x",
+            facts={
+                "sampling": words,
+                "mask": None if asked is None else mask_facts(asked, self.source.name),
+                "true_acceleration": sample.true_acceleration,
+                "coil_maps": problem.maps_origin,
+            },
+            scale=scale,
+            seconds=seconds,
+        )
+
+    def images(self, posed: Posed, x: Tensor) -> Tensor:
+        images = posed.problem.display_image(x).to(torch.float32).cpu()[None] * posed.scale
+        if not bool(images.isfinite().all()):
+            raise ValueError("the image is too bright for float32; scale k-space down")
+        return images
+
+    def results(self, posed: Posed, x: Tensor, images: Tensor, *, residuals: bool) -> Iterator[SliceResult]:
+        yield SliceResult(
+            index=posed.indices[0],
+            image=images[0],
+            target=posed.targets[0],
+            measured=posed.samples[0].sampled,
+            sampling=posed.sampling,
+            residual=_residual(posed, x) if residuals else None,
+            data_range=self.peak,
+            protocol=f"{PROTOCOL}, slice",
+        )
+
+    def written(self, image: Tensor) -> Tensor:
+        return image
+
+    def links(self) -> tuple[str, ...]:
+        return ()
+
+    def score(self) -> VolumeScore | None:
+        return None if self.peak is None else VolumeScore(self.peak)
+
+    def unlike_training(self, reconstruct: LearnedReconstructor, posed: Posed) -> Iterator[str]:
+        return mri_notes(reconstruct, posed.samples[0].true_acceleration)
+
+    def _read(self, index: int, reconstruct: Reconstructor) -> tuple[KSpaceSample, Tensor | None]:
+        """A slice and its target; its oversampled readout is kept for weights that were trained so, but for masks of points."""
+        whole = self.file[index]
+        sample = remove_oversampling(whole)
+        target = sample.target
+        if self.mask is not None:
+            target = _target(sample) if self.peak is not None else None
+            sample = undersample(sample, self.mask)
+        oversampled = isinstance(reconstruct, LearnedReconstructor) and reconstruct.weights.inference.keep_oversampling
+        if oversampled and sample.sampled.ndim == 1:
+            sample = whole if self.mask is None else undersample(whole, self.mask)
+        return sample, None if self.peak is None else target
+
+
+def pose(sample: KSpaceSample, reconstruct: Reconstructor, device: torch.device | str = "cpu") -> Problem:
+    """The problem of a slice that the method solves: of coil images, or of one image seen through coil maps.
+
+    Raises
+    ------
+    InputError
+        If it takes coil maps and there are no calibration lines to estimate them from.
+    """
+    if isinstance(reconstruct, LearnedReconstructor):
+        return _pose_as_trained(sample, reconstruct.weights, device)
+    if isinstance(reconstruct, RootSumOfSquares):
+        return coil_problem(sample, device=device)
+    return sense_problem(sample, device=device)
 
 
 def scaled(sample: KSpaceSample) -> tuple[KSpaceSample, float]:
@@ -72,106 +226,18 @@ def scaled(sample: KSpaceSample) -> tuple[KSpaceSample, float]:
     return replace(sample, kspace=sample.kspace / scale), scale
 
 
-def _target(sample: KSpaceSample) -> Tensor:
-    less, scale = scaled(sample)
-    return full_reconstruction(less) * scale
+def sampling_words(sample: KSpaceSample, kind: str) -> str:
+    """Say which samples were acquired, or kept by a mask of this kind."""
+    if sample.fully_sampled:
+        return f"{kind}: fully sampled"
+    left, right = sample.padding
+    reachable = sample.sampled[..., left:right]
+    unit = "lines" if reachable.ndim == 1 else "samples"
+    count = f"{int(reachable.sum())} of {reachable.numel()} {unit}"
+    return f"{kind}: {count}, true acceleration {sample.true_acceleration:.2f}"
 
 
-def open_scan(
-    file: FastMRIFile,
-    indices: range,
-    draw: Callable[[tuple[int, int]], SamplingMask] | None = None,
-    progress: Progress = silent,
-) -> Scan:
-    """Read the slices at `indices` once, one at a time, and return the scan of them.
-
-    With `draw`, which makes the mask for k-space of shape `(ky, kx)` without oversampling, the target is the full reconstruction,
-    else what the file holds.
-
-    Raises
-    ------
-    InputError
-        If a slice cannot be used, or is undersampled already and a mask is to be drawn.
-    """
-    mask, peak, varies, last = None, None, False, None
-    for place, sample in enumerate(sound_slices(file, indices)):
-        target = sample.target
-        if draw is not None:
-            _require_full(sample, file)
-            sample = remove_oversampling(sample)
-            target = _target(sample)
-            ky, kx = sample.kspace.shape[-2:]
-            mask = mask or draw((ky, kx))
-        if target is not None:
-            peak = max(peak or 0.0, float(target.max()))
-        pattern = sample.sampled.numpy().tobytes()
-        varies, last = varies or last not in (None, pattern), pattern
-        progress(f"{file.path.name}: read", place + 1, len(indices))
-    notes = ("the sampling differs between slices; that of the middle one is told",) if varies else ()
-    if peak is not None and (peak == 0 or min(file.matrix) < _LEAST_SCORED):
-        fault = (
-            "the target is zero everywhere" if peak == 0 else f"the image has less than {_LEAST_SCORED} pixels a side"
-        )
-        return Scan(file, mask, None, (*notes, f"{fault}: nothing is scored"))
-    return Scan(file, mask, peak, notes)
-
-
-def sound_slices(file: _Readable[T], indices: range) -> Iterator[T]:
-    """Read all, and complain in the end of those that cannot be used, with the longest run of those that can.
-
-    Raises
-    ------
-    InputError
-        If a slice cannot be used.
-    """
-    faults: dict[int, str] = {}
-    for index in indices:
-        try:
-            sample = file[index]
-        except InputError as error:
-            faults[index] = str(error)
-            continue
-        yield sample
-        del sample
-    if not faults:
-        return
-    message = next(iter(faults.values()))
-    if len(faults) > 1:
-        message += f"; {len(faults) - 1} more of the slices asked for cannot be used either"
-    edges = [indices.start - 1, *faults, indices.stop]
-    start, stop = max(((a + 1, b) for a, b in pairwise(edges)), key=lambda run: run[1] - run[0])
-    if start < stop:
-        message += f"; --slices {start}:{stop} takes sound ones alone"
-    raise InputError(message)
-
-
-def _require_full(sample: KSpaceSample, file: FastMRIFile) -> None:
-    if not sample.fully_sampled:
-        raise InputError(
-            f"{file.path}: slice {sample.slice_index} is undersampled already ({sample.true_acceleration:.2f} times), and --mask "
-            "takes fully sampled scans; leave --mask out to reconstruct the data as they are"
-        )
-
-
-def as_trained(sample: KSpaceSample, scan: Scan, weights: Weights) -> KSpaceSample:
-    """The slice that `scan.read` gave, with its readout oversampled again where the weights were trained so.
-
-    Masks of points are drawn for k-space without oversampling: these slices stay as they are.
-    """
-    if not weights.inference.keep_oversampling or sample.sampled.ndim != 1:
-        return sample
-    whole = scan.file[sample.slice_index]
-    return whole if scan.mask is None else undersample(whole, scan.mask)
-
-
-def pose_kspace(sample: KSpaceSample, weights: Weights, device: torch.device | str = "cpu") -> Problem:
-    """The problem of a slice as the network was trained on it.
-
-    Raises
-    ------
-    InputError
-        If it takes coil maps and there are no calibration lines to estimate them from.
-    """
+def _pose_as_trained(sample: KSpaceSample, weights: Weights, device: torch.device | str) -> Problem:
     if weights.family == "sense":
         return sense_problem(sample, device=device)
     taken = sample
@@ -182,3 +248,24 @@ def pose_kspace(sample: KSpaceSample, weights: Weights, device: torch.device | s
         return problem
     center = Crop(problem.A.domain, (sample.kspace.shape[-3], *sample.matrix))
     return replace(problem, A=problem.A @ center.H)
+
+
+def _residual(posed: Posed, x: Tensor) -> Tensor | None:
+    """`|A.H(y - A x)|`, `(y, x)`, as far as `x` is the complex image of the problem, and not made of one."""
+    problem, A = posed.problem, posed.problem.A
+    if not x.is_complex() or tuple(x.shape) != A.domain.shape or x.ndim != 2:
+        return None
+    return problem.display_image(A.H(problem.y - A(x))).to(torch.float32).cpu() * posed.scale
+
+
+def _target(sample: KSpaceSample) -> Tensor:
+    less, scale = scaled(sample)
+    return full_reconstruction(less) * scale
+
+
+def _require_full(sample: KSpaceSample, file: FastMRIFile) -> None:
+    if not sample.fully_sampled:
+        raise InputError(
+            f"{file.path}: slice {sample.slice_index} is undersampled already ({sample.true_acceleration:.2f} times), and --mask "
+            "takes fully sampled scans; leave --mask out to reconstruct the data as they are"
+        )

@@ -10,9 +10,10 @@ from medrecon.solvers.proximal_gradient import (
     scheduled_proximal_gradient,
 )
 from medrecon.solvers.sirt import sirt
-from medrecon.solvers.state import Solution, State, run
+from medrecon.solvers.state import Reason, Solution, State, run
 
 __all__ = [
+    "Reason",
     "Solution",
     "State",
     "accelerated_proximal_gradient",

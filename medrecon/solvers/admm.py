@@ -26,7 +26,7 @@ def admm(
         u = u + K x - z
 
     Any `rho > 0` converges in exact arithmetic; it sets how fast, and belongs to the scale of `A`: `c A`, `c y` and
-    `c^2 g` take `c^2 rho` for the same iterates. The residual is the larger of `|x_new - x| / |x_new|` and
+    `c^2 g` take `c^2 rho` for the same iterates. The criterion is the larger of `|x_new - x| / |x_new|` and
     `|K x_new - z| / |K x_new + u|`: a start that minimizes the data term does not move at first.
     Boyd et al., Found Trends Mach Learn 3:1 (2011).
 

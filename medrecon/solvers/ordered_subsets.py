@@ -39,7 +39,7 @@ def ordered_subsets(
     proximal map of `g + f K` in the metric of `C` is a few accelerated steps on its dual, from where the last one ended, and one
     more every ten passes, so that its errors do not add up. With one block the momentum restarts where it leads uphill, and what
     is left converges even if the map is not exact. With many it is about as many times faster, ends in a small cycle about the
-    minimizer, and diverges where a block has too few rays to stand for all. One state a pass over all blocks, its residual
+    minimizer, and diverges where a block has too few rays to stand for all. One state a pass over all blocks, its criterion
     `|x_k - x_{k-1}| / |x_k|`.
 
     Erdogan & Fessler, Phys Med Biol 44:2835 (1999); Beck & Teboulle, IEEE Trans Image Process 18:2419 (2009); Kim, Ramani &

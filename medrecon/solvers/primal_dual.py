@@ -33,7 +33,7 @@ def primal_dual(
         p     = prox_{sigma f*}(p + sigma K(2 x_new - x))
 
     It needs `tau (L / 2 + sigma |K|^2) <= 1`, with `L` the Lipschitz constant of `grad h` (0 without it).
-    The residual is `|(x_new - x, tau K.H (p_new - p))| / |x_new|`: a start that minimizes `h + g` moves in `p` alone at first.
+    The criterion is `|(x_new - x, tau K.H (p_new - p))| / |x_new|`: a start that minimizes `h + g` moves in `p` alone at first.
 
     Chambolle & Pock, J Math Imaging Vis 40:120 (2011); Condat, J Optim Theory Appl 158:460 (2013).
 

@@ -19,7 +19,7 @@ _SLACK = 1 + 1e-4  # a Lipschitz constant is known to about this
 def proximal_gradient(f: Smooth, g: Proximable, x: Tensor, *, step: float | None = None) -> Iterator[State]:
     """`x <- prox_{step g}(x - step grad f(x))`, with `step <= 2 / L`; by default `1 / L`, for the Lipschitz constant `L`.
 
-    The residual is `|x_k - x_{k-1}| / |x_k|`.
+    The criterion is `|x_k - x_{k-1}| / |x_k|`.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def _descend(f: Smooth, g: Proximable, x: Tensor, step: float) -> Iterator[State
 def accelerated_proximal_gradient(f: Smooth, g: Proximable, x: Tensor, *, step: float | None = None) -> Iterator[State]:
     """FISTA with adaptive restart; each batch element restarts on its own. `step <= 1 / L`, which is the default.
 
-    The residual is `|x_k - x_{k-1}| / |x_k|`. Beck & Teboulle, SIAM J Imaging Sci 2:183 (2009); restart by the gradient scheme of
+    The criterion is `|x_k - x_{k-1}| / |x_k|`. Beck & Teboulle, SIAM J Imaging Sci 2:183 (2009); restart by the gradient scheme of
     O'Donoghue & Candès, Found Comput Math 15:715 (2015).
 
     Raises

@@ -23,7 +23,7 @@ def sirt(blocks: Sequence[LeastSquares], g: Box | Zero, x: Tensor) -> Iterator[S
         x <- prox_g(x + C A.H R (y - A x)),    R = 1 / A(1),    C = 1 / A.H(1)
 
     One block of all rays is SIRT, which minimizes `|y - A x|^2` weighted by `R`; blocks of few are SART and OS-SIRT, faster at
-    first and then in a cycle about the minimizer. One state a pass over all blocks, its residual `|x_k - x_{k-1}| / |x_k|`.
+    first and then in a cycle about the minimizer. One state a pass over all blocks, its criterion `|x_k - x_{k-1}| / |x_k|`.
 
     Gilbert, J Theor Biol 36:105 (1972); Andersen & Kak, Ultrason Imaging 6:81 (1984); Gregor & Benson, IEEE Trans Med Imaging
     27:918 (2008).

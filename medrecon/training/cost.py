@@ -17,11 +17,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from medrecon.networks.execution import explain_compiler_error
+from medrecon.progress import Progress, silent
 from medrecon.training.failures import explain_misfit, explain_out_of_memory, kept_for_memory
 from medrecon.training.losses import Loss
 from medrecon.training.samples import Sample, TrainingSet, collate
 from medrecon.training.state import RunFolder, read_position
 from medrecon.training.task import Task
+from medrecon.words import counted
 
 __all__ = [
     "CostEstimate",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 _MEASURED_STEPS = 3
-_BYTES = 4 * 4  # of a parameter: its weight, its gradient, and twice the optimizer's memory
+_BYTES = 4 * 4  # of a parameter: its weight, its gradient, and twice the optimizer's state
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What will be done.
+    """What a run will take.
 
     `steps` are those of the whole run, of which so many are `done`. `memory` in bytes counts weights, gradients, the optimizer's
-    memory and what a step of the largest stage keeps.
+    state and what a step of the largest stage keeps.
     """
 
     parameters: int
@@ -98,7 +100,7 @@ class CostEstimate:
         return self._mean([stage.step(self.workers) for stage in self.stages])
 
     def lines(self) -> tuple[str, ...]:
-        """The plan in words."""
+        """Say the plan in words, a fact a line."""
         computing = self._mean([stage.measured.seconds for stage in self.stages])
         reading = self._mean([stage.reading for stage in self.stages])
         mean = f" in the mean of {len(self.stages)} stages" if len(self.stages) > 1 else ""
@@ -114,14 +116,16 @@ class CostEstimate:
 
     def _length(self) -> str:
         whole = self.steps_per_epoch * self.epochs
-        length = f"{self.epochs} epochs" if self.steps == whole else f"{self.steps:,} steps"
-        return f"{length}, of which {self.done:,} steps are done" if self.done else length
+        length = counted(self.epochs, "epoch") if self.steps == whole else counted(self.steps, "step")
+        return f"{length}, of which {counted(self.done, 'step is', 'steps are')} done" if self.done else length
 
     def _mean(self, values: Sequence[float]) -> float:
         return fmean(values, [stage.epochs for stage in self.stages])
 
 
-def estimate_cost(task: Task, accelerator: Accelerator, resumed: RunFolder | None = None) -> CostEstimate:
+def estimate_cost(
+    task: Task, accelerator: Accelerator, resumed: RunFolder | None = None, progress: Progress = silent
+) -> CostEstimate:
     """Count, and measure a few steps of each stage; nothing of the task is changed, and nothing of a run that is to be `resumed`.
 
     Raises
@@ -138,7 +142,10 @@ def estimate_cost(task: Task, accelerator: Accelerator, resumed: RunFolder | Non
     starts = stage_starts(task.training, batches[0][0], epochs)
     kept = "" if resumed is None else kept_for_memory(resumed)
     with explain_out_of_memory(least_memory(network), task.savings, kept), explain_compiler_error():
-        stages = [_stage(task, accelerator, start, end - start) for start, end in pairwise((*starts, epochs))]
+        stages: list[Stage] = []
+        for start, end in pairwise((*starts, epochs)):
+            progress("measuring steps", len(stages), len(starts))
+            stages.append(_stage(task, accelerator, start, end - start))
     return CostEstimate(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         samples=len(task.training),
@@ -167,7 +174,7 @@ def _stage(task: Task, accelerator: Accelerator, epoch: int, epochs: int) -> Sta
 
 
 def stage_starts(samples: TrainingSet, index: int, epochs: int) -> tuple[int, ...]:
-    """The epochs in which a sample's measurements change their size, and the first; it is to grow or to fall, not both."""
+    """Find the epochs in which a sample's measurements change their size, and the first; it is to grow or to fall, not both."""
 
     @cache
     def size(epoch: int) -> torch.Size:
@@ -204,12 +211,12 @@ def measure(
 
 
 def least_memory(network: nn.Module) -> int:
-    """The bytes of weights, gradients and the optimizer's memory, before any step was measured."""
+    """Count the bytes of weights, gradients and the optimizer's state, before any step was measured."""
     return _BYTES * sum(parameter.numel() for parameter in network.parameters())
 
 
 def saved_bytes(kept: dict[int, int], network: nn.Module) -> int:
-    """The bytes of storages, by their address, without those of the network's own parameters."""
+    """Count the bytes of storages, by their address, without those of the network's own parameters."""
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     return sum(size for address, size in kept.items() if address not in own)
 

@@ -28,7 +28,7 @@ class TrainingStoppedError(InputError):
 
 @contextmanager
 def explain_out_of_memory(counted: int, savings: Sequence[str], kept: str = "") -> Iterator[None]:
-    """Turn an error of too little memory into one that says what to lower, and how many bytes the plan `counted`."""
+    """Turn an error of too little memory into an `InputError` that says what to lower; the plan `counted` so many bytes."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -43,7 +43,7 @@ def explain_out_of_memory(counted: int, savings: Sequence[str], kept: str = "") 
 
 @contextmanager
 def explain_misfit() -> Iterator[None]:
-    """Turn what a network says of data that it cannot take, such as images too small for its poolings, into a user's error."""
+    """Turn a network's refusal of its data, such as images too small for its poolings, into an `InputError` that says so."""
     try:
         yield
     except InputError:
@@ -53,7 +53,7 @@ def explain_misfit() -> Iterator[None]:
 
 
 def kept_for_memory(folder: RunFolder) -> str:
-    """What is there still of a run that ran out of memory, and how to go on."""
+    """Say what is there still of a run that ran out of memory, and how to go on."""
     return (
         f"{folder.last} is the last good checkpoint: --resume takes another network.recompute; other network.features need a run "
         f"of their own; for the rest {anew(folder)}"
@@ -61,7 +61,7 @@ def kept_for_memory(folder: RunFolder) -> str:
 
 
 def kept_for_numbers(folder: RunFolder) -> str:
-    """What is there still of a run whose numbers were no longer finite, and how to go on."""
+    """Say what is there still of a run whose numbers were no longer finite, and how to go on."""
     return (
         f"{folder.last} is the last good checkpoint; lower optimizer.rate or set a smaller training.clip, and go on with "
         f"--resume, or leave these samples out, and {anew(folder)}"
@@ -69,7 +69,7 @@ def kept_for_numbers(folder: RunFolder) -> str:
 
 
 def anew(folder: RunFolder) -> str:
-    """What to do where --resume cannot: weights to begin with are there once an epoch was finished."""
+    """Say what to do where --resume cannot: weights to begin with are there once an epoch was finished."""
     start = f"with --weights {folder.best}" if folder.best.exists() else "anew, with"
     return f"begin {start} --output NEW"
 

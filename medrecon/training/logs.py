@@ -52,7 +52,7 @@ class Logs:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The whole rows of a table of a run; none where there is no file. A last row that was cut short is left out."""
+    """Read the whole rows of a table of a run; none where there is no file. A last row that was cut short is left out."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from medrecon.training.validation import validate
 from medrecon.weights.card import with_scores
 from medrecon.weights.checkpoint import Checkpoint, read_metadata, write_card, write_checkpoint
 from medrecon.weights.scores import Scores
+from medrecon.words import counted
 
 __all__ = ["train"]
 
@@ -49,13 +50,14 @@ def train(
     accelerator: Accelerator,
     *,
     resume: bool = False,
-    plan: CostEstimate | None = None,
+    plan: Callable[[], CostEstimate] | None = None,
     progress: Progress = silent,
 ) -> Position:
     """Train until the epochs are over, or validation has not improved for long; the best and the last weights lie in `folder`.
 
     All that is random is made of (seed, epoch, index) and the learning rate of the position, so that a run that is resumed gives
-    the losses of one that was not interrupted.
+    the losses of one that was not interrupted. The first checkpoint is written before the `plan` is measured, and taken back should
+    that fail.
 
     Raises
     ------
@@ -66,30 +68,47 @@ def train(
     task.network.to(accelerator.device)
     for group in task.optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
-    state = State(task.network, task.optimizer, Position(), accelerator.num_processes, {})
+    state = State(task.network, task.optimizer, Position(), accelerator.num_processes, _scaler(accelerator))
     if resume:
         _require_samples(folder, len(task.training))
+    memory = least_memory(task.network)
+    if accelerator.is_main_process:
+        with nullcontext() if resume else _begin(task, folder, card, state):
+            memory = memory if plan is None else plan().memory
+        folder.clean()
+    accelerator.wait_for_everyone()
+    if resume:
         state = read_state(folder.last, task.network, task.optimizer, accelerator.num_processes)
     wrapped, optimizer = accelerator.prepare(task.network, task.optimizer)
     if accelerator.scaler is not None and state.scaler:
         accelerator.scaler.load_state_dict(dict(state.scaler))
     with ExitStack() as stack:
-        logs = None
-        if accelerator.is_main_process:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            folder.clean()
-            logs = stack.enter_context(Logs(folder.path, state.position.step))
-        counted = least_memory(task.network) if plan is None else plan.memory
-        run = _Run(task, folder, card, accelerator, wrapped, optimizer, logs, progress, counted)
-        if not resume:
-            run.save(state.position, card)
+        main = accelerator.is_main_process
+        logs = stack.enter_context(Logs(folder.path, state.position.step)) if main else None
         stack.enter_context(explain_compiler_error())
+        run = _Run(task, folder, card, accelerator, wrapped, optimizer, logs, progress, memory)
         return run.go(state.position)
+
+
+@contextmanager
+def _begin(task: Task, folder: RunFolder, card: Mapping[str, Any], start: State) -> Iterator[None]:
+    """Write the first checkpoint of a run, and take it back when an error, not an interruption, ends the block."""
+    new = not folder.path.exists()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_state(folder.last, start, {**card, _SAMPLES: len(task.training)})
+    try:
+        yield
+    except Exception:
+        folder.last.unlink()
+        if new:
+            with suppress(OSError):
+                folder.path.rmdir()
+        raise
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A task on its devices; `counted` are the bytes of the plan."""
+    """A task on its devices; `memory` are the bytes of the plan."""
 
     task: Task
     folder: RunFolder
@@ -99,19 +118,21 @@ class _Run:
     optimizer: torch.optim.Optimizer
     logs: Logs | None
     progress: Progress
-    counted: int
+    memory: int
 
     def go(self, position: Position) -> Position:
         task, epochs = self.task, self.task.recipe.epochs
-        while position.epoch < epochs and not self._enough(position) and not self._out_of_patience(position):
-            with explain_out_of_memory(self.counted, task.savings, kept_for_memory(self.folder)):
+        while (
+            position.epoch < epochs and not self._reached_max_steps(position) and not self._stopped_improving(position)
+        ):
+            with explain_out_of_memory(self.memory, task.savings, kept_for_memory(self.folder)):
                 start = time.perf_counter()
                 position = self._epoch(position)
                 try:
                     with explain_misfit():
                         scores = validate(task.network, task.loss, task.validation, self.accelerator)
-                except (InputError, KeyboardInterrupt):
-                    if not self._enough(position):  # a run that is over would never be validated
+                except (InputError, KeyboardInterrupt, SystemExit):
+                    if not self._reached_max_steps(position):  # a run that is over would never be validated
                         self.save(position, self.card)
                     raise
                 position = self._finish_epoch(position, scores, time.perf_counter() - start)
@@ -119,21 +140,21 @@ class _Run:
 
     def save(self, position: Position, card: Mapping[str, Any]) -> None:
         if self.accelerator.is_main_process:
-            scaler = {} if self.accelerator.scaler is None else self.accelerator.scaler.state_dict()
-            state = State(self.task.network, self.task.optimizer, position, self.accelerator.num_processes, scaler)
+            n, scaler = self.accelerator.num_processes, _scaler(self.accelerator)
+            state = State(self.task.network, self.task.optimizer, position, n, scaler)
             write_state(self.folder.last, state, {**card, _SAMPLES: len(self.task.training)})
 
-    def _enough(self, position: Position) -> bool:
+    def _reached_max_steps(self, position: Position) -> bool:
         return self.task.recipe.max_steps is not None and position.step >= self.task.recipe.max_steps
 
-    def _out_of_patience(self, position: Position) -> bool:
+    def _stopped_improving(self, position: Position) -> bool:
         return self.task.recipe.patience is not None and position.epochs_since_best >= self.task.recipe.patience
 
     def _epoch(self, position: Position) -> Position:
         self.task.network.train()
         every, batches = self.task.recipe.save_every, self._mine(position.epoch)
-        for sample in self._examples(batches[position.batch :], position.epoch):
-            if self._enough(position):
+        for sample in self._samples(batches[position.batch :], position.epoch):
+            if self._reached_max_steps(position):
                 break
             fraction = position.epoch + position.batch / len(batches)
             position = self._step(sample.to(self.accelerator.device), position, fraction)
@@ -170,7 +191,7 @@ class _Run:
     def _finish_epoch(self, position: Position, scores: Scores, seconds: float) -> Position:
         if not math.isfinite(scores.loss):
             raise TrainingStoppedError(
-                f"epoch {position.epoch + 1}: the loss of validation is {scores.loss}; {kept_for_numbers(self.folder)}"
+                f"epoch {position.epoch + 1}: the validation loss is {scores.loss}; {kept_for_numbers(self.folder)}"
             )
         better = position.best is None or scores.loss < position.best
         card = with_scores(self.card, "validation", scores, position.step)
@@ -196,7 +217,7 @@ class _Run:
         n = self.accelerator.num_processes
         return self.task.batches(epoch, n)[self.accelerator.process_index :: n]
 
-    def _examples(self, batches: list[tuple[int, ...]], epoch: int) -> Iterator[Sample]:
+    def _samples(self, batches: list[tuple[int, ...]], epoch: int) -> Iterator[Sample]:
         loader = DataLoader(
             _Epoch(self.task.training, batches, epoch),
             batch_size=None,
@@ -242,10 +263,15 @@ def _same(sample: Any) -> Any:
     return sample
 
 
+def _scaler(accelerator: Accelerator) -> dict[str, float]:
+    """Return the scale of float16's losses; empty in other precisions."""
+    return {} if accelerator.scaler is None else accelerator.scaler.state_dict()
+
+
 def _require_samples(folder: RunFolder, now: int) -> None:
     before = read_metadata(folder.last).get("card", {}).get(_SAMPLES, now)  # runs of before it was noted
     if before != now:
         raise InputError(
-            f"{folder.last}: the run was started with {before} samples to train on, and now there are {now}; "
+            f"{folder.last}: the run was started with {counted(before, 'sample')} to train on, and now there are {now}; "
             f"give --resume the same data, or {anew(folder)}"
         )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import matmul
 from typing import Protocol
 
 import torch
@@ -13,8 +11,8 @@ from torch import Tensor
 
 from medrecon.errors import InputError
 from medrecon.networks.data_normalization import DataNormalization
-from medrecon.operators import CoilMaps, Composition, LinearOperator, Mask, Radon
-from medrecon.problem import Problem, radon
+from medrecon.operators import stack
+from medrecon.problem import Problem
 
 __all__ = ["Sample", "TrainingSet", "collate", "make_sample"]
 
@@ -48,9 +46,8 @@ class Sample:
 
     def to(self, device: torch.device) -> Sample:
         """The same sample with all of its tensors on `device`."""
-        problem, A = self.problem, self.problem.A
-        A = radon(A.grid, A.geometry) if isinstance(A, Radon) else A.to(device)
-        moved = replace(problem, y=problem.y.to(device), A=A, target=self.target.to(device))
+        problem = self.problem
+        moved = replace(problem, y=problem.y.to(device), A=problem.A.to(device), target=self.target.to(device))
         return Sample(moved, self.data_range.to(device), self.names)
 
 
@@ -85,12 +82,12 @@ def make_sample(problem: Problem, normalization: DataNormalization, data_range: 
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
-    """One sample with a leading axis of batch, of samples whose operators differ in masks and coil maps alone.
+    """One sample with a leading axis of batch; its operator is the `stack` of theirs.
 
     Raises
     ------
     ValueError
-        if they differ in shape, or in an operator that holds no batch.
+        if they differ in shape, or in operators that do not stack.
     """
     problems = [sample.problem for sample in samples]
     first = problems[0]
@@ -98,31 +95,7 @@ def collate(samples: Sequence[Sample]) -> Sample:
     shapes = {(tuple(p.y.shape), p.shape, tuple(e.target.shape)) for p, e in zip(problems, samples, strict=True)}
     if len(shapes) > 1:
         raise ValueError(f"a batch takes samples of one shape, got {sorted(shapes)} of {', '.join(names)}")
-    A = first.A if len(problems) == 1 else _together([problem.A for problem in problems])
+    A = stack([problem.A for problem in problems])
     y = torch.stack([problem.y for problem in problems])
     target = torch.stack([sample.target for sample in samples])
     return Sample(replace(first, y=y, A=A, target=target), torch.stack([e.data_range for e in samples]), names)
-
-
-def _together(operators: Sequence[LinearOperator]) -> LinearOperator:
-    first = operators[0]
-    if isinstance(first, Composition):
-        factors = [_factors(A, len(first.factors)) for A in operators]
-        return reduce(matmul, (_together(column) for column in zip(*factors, strict=True)))
-    if all(isinstance(A, Mask) and A.space == first.range for A in operators):
-        patterns = [A.pattern for A in operators if isinstance(A, Mask)]
-        shape = [max(sizes) for sizes in zip(*(pattern.shape for pattern in patterns), strict=True)]  # some have 1
-        return Mask(torch.stack([pattern.expand(shape) for pattern in patterns]), first.range)
-    if all(isinstance(A, CoilMaps) and A.range == first.range for A in operators):
-        return CoilMaps(torch.stack([A.maps for A in operators if isinstance(A, CoilMaps)]), first.domain.ndim)
-    if all(type(A) is type(first) and repr(A) == repr(first) for A in operators):
-        return first
-    raise ValueError(
-        f"a batch takes operators that differ in masks and coil maps alone, got different {type(first).__name__}; take batch_size 1"
-    )
-
-
-def _factors(A: LinearOperator, count: int) -> tuple[LinearOperator, ...]:
-    if not isinstance(A, Composition) or len(A.factors) != count:
-        raise ValueError(f"a batch takes operators of one kind, got {type(A).__name__} among others; take batch_size 1")
-    return A.factors

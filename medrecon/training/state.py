@@ -31,7 +31,7 @@ class Position:
     loss_sum
         of the losses of the batches of this epoch.
     best, epochs_since_best
-        the least loss of validation so far, and the epochs since.
+        the least validation loss so far, and the epochs since.
     """
 
     epoch: int = 0
@@ -82,7 +82,7 @@ class State:
 
 
 def read_position(path: Path) -> Position:
-    """Where the training stands whose state lies in a file.
+    """Read where the training stands whose state lies in a file.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def write_state(path: Path, state: State, card: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, n_processes: int) -> State:
-    """Put the weights and the optimizer's memory where they were, and return where training stands.
+    """Put the weights and the state of the optimizer where they were, and return where training stands.
 
     Raises
     ------
@@ -129,12 +129,12 @@ def read_state(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
     tensors = checkpoint.tensors
     weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
     load_into(network, weights, str(path))
-    memory: dict[int, dict[str, object]] = {int(index): dict(values) for index, values in run["optimizer"].items()}
+    saved: dict[int, dict[str, object]] = {int(index): dict(values) for index, values in run["optimizer"].items()}
     for name, value in tensors.items():
         if name.startswith(_OPTIMIZER):
             index, _, key = name.removeprefix(_OPTIMIZER).partition(".")
-            memory.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
+            saved.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": saved, "param_groups": optimizer.state_dict()["param_groups"]})
     return State(network, optimizer, _position(run), n_processes, run["scaler"])
 
 

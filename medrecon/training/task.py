@@ -17,7 +17,7 @@ __all__ = ["Recipe", "Task"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and in which portions a network is trained.
+    """How long and in which batches a network is trained.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Recipe:
     clip
         the largest norm of the gradient; None for any.
     patience
-        epochs without a lower loss of validation after which training ends; None for never.
+        epochs without a lower validation loss after which training ends; None for never.
     save_every
         steps between checkpoints within an epoch, besides those at its end; None for none.
     workers
@@ -61,7 +61,7 @@ class Task:
     savings: tuple[str, ...] = ()
 
     def batches(self, epoch: int, n_processes: int) -> list[tuple[int, ...]]:
-        """The samples of each batch of an epoch, of all processes in turn."""
+        """List the samples of each batch of an epoch, of all processes in turn."""
         buckets = [self.training.bucket(index) for index in range(len(self.training))]
         recipe = self.recipe
         return epoch_batches(buckets, recipe.batch_size, seed=recipe.seed, epoch=epoch, n_processes=n_processes)

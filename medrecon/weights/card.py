@@ -18,10 +18,10 @@ from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
 from medrecon.weights.checkpoint import Checkpoint, read_checkpoint, write_card, write_checkpoint
 from medrecon.weights.scores import Scores, protocol_of
+from medrecon.weights.shipped import shipped_names, shipped_weights
 
 __all__ = [
     "IMPORTED_DATA",
-    "SHIPPED",
     "DataDescription",
     "copy_weights",
     "describe_manifest",
@@ -30,14 +30,10 @@ __all__ = [
     "make_imported_card",
     "record_scores",
     "require_weights",
-    "shipped_weights",
     "with_protocols",
     "with_scores",
     "write_weights",
 ]
-
-#: Where the weights lie that come with medrecon, `NAME.safetensors` and the card `NAME.json` of each.
-SHIPPED = Path(__file__).resolve().parent
 
 _INTENDED_USE = (
     "Research on image reconstruction. Not a medical device: not for diagnosis, treatment or any clinical decision."
@@ -63,12 +59,6 @@ IMPORTED_DATA = DataDescription(
 )
 
 
-def shipped_weights(name: str) -> Path | None:
-    """The file of the weights of this name that come with medrecon, or None."""
-    path = SHIPPED / f"{name}.safetensors"
-    return path if Path(name).name == name and path.is_file() else None
-
-
 def find_weights(name: str) -> Path:
     """The file of weights that come with medrecon under this name, or else the file at this path.
 
@@ -81,7 +71,7 @@ def find_weights(name: str) -> Path:
         return shipped
     if Path(name).is_file():
         return Path(name)
-    known = ", ".join(path.stem for path in sorted(SHIPPED.glob("*.safetensors"))) or "none"
+    known = ", ".join(shipped_names()) or "none"
     raise InputError(
         f"{name}: there are no weights of this name, and no such file of weights; give a .safetensors file, or a name of "
         f"`medrecon weights list` (there are: {known})"

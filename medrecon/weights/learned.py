@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +14,34 @@ import torch
 from torch import Tensor, nn
 
 from medrecon.config.files import settings_of
-from medrecon.config.learned import (
-    LEARNED_METHODS,
-    InferenceSettings,
-    LearnedMethodName,
-    LearnedSettings,
-    PrecisionName,
-)
+from medrecon.config.methods import METHODS, InferenceSettings, LearnedSettings, PrecisionName
 from medrecon.config.training import TrainingSettings
 from medrecon.errors import InputError
+from medrecon.modality import Modality
 from medrecon.networks import compile_unets
 from medrecon.networks.data_normalization import DataNormalization
 from medrecon.networks.execution import explain_compiler_error
 from medrecon.operators import LinearOperator
-from medrecon.weights.card import find_weights, shipped_weights
-from medrecon.weights.networks import FAMILIES, build_normalization, load_network, operator_family, read_card
+from medrecon.reconstructor import Parameters
+from medrecon.weights.card import find_weights
+from medrecon.weights.networks import (
+    FAMILIES,
+    build_normalization,
+    load_network,
+    modality_of,
+    operator_family,
+    read_card,
+)
+from medrecon.weights.shipped import shipped_weights
 
 __all__ = [
     "Execution",
     "LearnedReconstructor",
     "Weights",
-    "ct_weights",
+    "load",
     "load_reconstructor",
     "method_of",
-    "mri_weights",
+    "weights_of",
 ]
 
 _HALVES = {PrecisionName.BF16: torch.bfloat16, PrecisionName.FP16: torch.float16}
@@ -102,6 +108,15 @@ class LearnedReconstructor:
         """Where the network lies."""
         return next(self.network.parameters()).device
 
+    @property
+    def parameters(self) -> Parameters:
+        """The name of its weights, and how they are run where that is not the default."""
+        weights = self.weights
+        return {
+            "weights": weights.name,
+            **({} if weights.execution == Execution() else {"run": str(weights.execution)}),
+        }
+
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         A.range.require(y, type(self).__name__)
         with torch.no_grad():
@@ -110,6 +125,32 @@ class LearnedReconstructor:
             with _run_as(self.weights.execution, y.device):
                 image: Tensor = self.network(y * scale.reshape(axes), A)
             return image.to(torch.promote_types(image.dtype, torch.float32)) / scale[..., None, None]
+
+
+def load(name: str | PathLike[str], device: torch.device | str = "cpu") -> LearnedReconstructor:
+    """Load trained weights, by a name of `medrecon weights list` or from a file, to be called as `x = reconstruct(y, A)`.
+
+    They take the operators that they were trained on, `reconstruct.weights.family`: "sense" is that of `sense_problem`, MRI with
+    coil maps; "coils" that of `coil_problem`, MRI without; "radon" that of `ct_problem`. The batch may have any leading axes.
+
+    >>> import torch
+    >>> from medrecon import Arc, Grid, ParallelBeam, Radon, load, sense
+    >>> reconstruct = load("lpd_lodopab_small")
+    >>> A = Radon(Grid((32, 32), 8.0), ParallelBeam(Arc.half_turn(40), n_bins=48, spacing=8.0))
+    >>> reconstruct.weights.family, reconstruct(torch.zeros(2, 40, 48), A).shape
+    ('radon', torch.Size([2, 32, 32]))
+
+    >>> reconstruct = load("varnet_brain_small")
+    >>> A = sense(torch.ones(32, dtype=torch.bool), torch.full((4, 32, 32), 0.5 + 0j))
+    >>> reconstruct.weights.family, reconstruct(torch.ones(4, 32, 32) + 0j, A).shape
+    ('sense', torch.Size([32, 32]))
+
+    Raises
+    ------
+    InputError
+        If there are no such weights, the file is damaged or holds no weights, or there is no such device.
+    """
+    return load_reconstructor(_read(os.fspath(name)), _require_device(device))
 
 
 def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> LearnedReconstructor:
@@ -138,29 +179,40 @@ def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> 
     return LearnedReconstructor(network, build_normalization(weights.settings.data.normalization), weights)
 
 
-def mri_weights(settings: LearnedSettings) -> Weights:
-    """Find the weights of a method for MRI: those chosen, or its own.
+def weights_of(settings: LearnedSettings, modality: Modality) -> Weights:
+    """Find the weights of a method for a modality: those given, or its own.
 
     Raises
     ------
     InputError
-        If there are none, they cannot be used, or their card is of another method or of CT.
+        If there are none, they cannot be used, or their card is of another method or modality.
     """
-    return _find(settings, settings.mri, "MRI", ("sense", "coils"))
+    name = settings.shipped.get(modality) if settings.weights is None else settings.weights
+    if name is None:
+        raise InputError(
+            f"--method {settings.kind}: no weights of this method for {modality.upper()} come with medrecon; give --weights FILE"
+        )
+    if settings.weights is None and shipped_weights(name) is None:
+        raise InputError(
+            f"--method {settings.kind}: the weights {name} do not come with this copy of medrecon; make them by `medrecon train "
+            f"configs/{name}.yaml` and give --weights runs/{name}/best.safetensors, or take other weights"
+        )
+    weights = _read(name)
+    network = weights.settings.network.kind
+    if modality_of(weights.family) is not modality:
+        raise InputError(
+            f"--weights {name}: was trained on {FAMILIES[weights.family]}, and the scan is {modality.upper()}; "
+            "see `medrecon weights list`"
+        )
+    if network not in settings.networks:
+        raise InputError(
+            f"--weights {name}: holds a network of the kind {network}, which is not of --method {settings.kind}; "
+            f"take --method {_method(network)}, or other weights"
+        )
+    return replace(weights, execution=Execution(settings.precision, settings.compile, settings.channels_last))
 
 
-def ct_weights(settings: LearnedSettings) -> Weights:
-    """Find the weights of a method for CT: those chosen, or its own.
-
-    Raises
-    ------
-    InputError
-        If there are none, they cannot be used, or their card is of another method or of MRI.
-    """
-    return _find(settings, settings.ct, "CT", ("radon",))
-
-
-def method_of(weights: str) -> LearnedMethodName:
+def method_of(weights: str) -> str:
     """The method that weights are for, by their card; `weights` is a name or a file.
 
     Raises
@@ -171,31 +223,6 @@ def method_of(weights: str) -> LearnedMethodName:
     return _method(_read(weights).settings.network.kind)
 
 
-def _find(settings: LearnedSettings, own: str | None, modality: str, families: tuple[str, ...]) -> Weights:
-    name = own if settings.weights is None else settings.weights
-    if name is None:
-        raise InputError(
-            f"--method {settings.kind}: no weights of this method for {modality} come with medrecon; give --weights FILE"
-        )
-    if settings.weights is None and shipped_weights(name) is None:
-        raise InputError(
-            f"--method {settings.kind}: the weights {name} do not come with this copy of medrecon; make them by `medrecon train "
-            f"configs/{name}.yaml` and give --weights runs/{name}/best.safetensors, or take other weights"
-        )
-    weights = _read(name)
-    network = weights.settings.network.kind
-    if weights.family not in families:
-        raise InputError(
-            f"--weights {name}: was trained on {FAMILIES[weights.family]}, and the scan is {modality}; see `medrecon weights list`"
-        )
-    if network not in settings.networks:
-        raise InputError(
-            f"--weights {name}: holds a network of the kind {network}, which is not of --method {settings.kind}; "
-            f"take --method {_method(network)}, or other weights"
-        )
-    return replace(weights, execution=Execution(settings.precision, settings.compile, settings.channels_last))
-
-
 def _read(name: str) -> Weights:
     path = find_weights(name)
     card, settings = read_card(path)
@@ -203,10 +230,16 @@ def _read(name: str) -> Weights:
     return Weights(name, path, card, settings, inference)
 
 
-def _method(network: str) -> LearnedMethodName:
-    found = next(method for method in LEARNED_METHODS if network in method.networks)
-    name: LearnedMethodName = found.model_fields["kind"].default
-    return name
+def _method(network: str) -> str:
+    learned = (method for method in METHODS.values() if issubclass(method, LearnedSettings))
+    return next(method.name() for method in learned if network in method.networks)
+
+
+def _require_device(device: torch.device | str) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"load: takes a device that PyTorch has here, got {device}; take cpu") from error
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from medrecon.config.training_data import (
 )
 from medrecon.data.ct.attenuation import MU_MAX
 from medrecon.errors import InputError
+from medrecon.modality import Modality
 from medrecon.networks import (
     Consistent,
     EndToEndVarNet,
@@ -57,7 +58,15 @@ from medrecon.spaces import root_sum_of_squares
 from medrecon.weights.card import require_weights
 from medrecon.weights.checkpoint import load_into, read_checkpoint, read_metadata
 
-__all__ = ["FAMILIES", "build_network", "build_normalization", "load_network", "operator_family", "read_card"]
+__all__ = [
+    "FAMILIES",
+    "build_network",
+    "build_normalization",
+    "load_network",
+    "modality_of",
+    "operator_family",
+    "read_card",
+]
 
 
 #: What `operator_family` names, in words.
@@ -71,6 +80,11 @@ FAMILIES = {
 def operator_family(data: DataSettings) -> str:
     """The operators that the data pose: `sense`, `coils` (`Mask @ Fourier` of coil images) or `radon`."""
     return data.operator if isinstance(data, MRIData) else "radon"
+
+
+def modality_of(family: str) -> Modality:
+    """The modality of a family of operators, as `operator_family` names them."""
+    return Modality.CT if family == "radon" else Modality.MRI
 
 
 def build_network(settings: NetworkSettings, operator: str) -> nn.Module:

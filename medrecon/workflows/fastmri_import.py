@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from medrecon.config.learned import InferenceSettings
+from medrecon.config.methods import InferenceSettings
 from medrecon.config.mri import LineMaskSettings, MaskName
 from medrecon.config.networks import EndToEndVarNetSettings, PostProcessSettings
 from medrecon.config.training import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -132,7 +133,7 @@ def train_network(
     say: Callable[[str], None] = _say_nothing,
     progress: Progress = silent,
 ) -> Position:
-    """Train as the settings say, into `folder`; the plan is told first.
+    """Train as the settings say, into `folder`; what is done is told at once, and the plan before the first step.
 
     A new run begins with random weights, or with `weights`: a name of `medrecon weights list`, or a file. The card names them, with
     their data where these are others, and those that they had begun with themselves.
@@ -146,26 +147,33 @@ def train_network(
     run, card = RunFolder(folder), build_card(settings)
     changed = _require_folder(run, card, resume)
     accelerator = open_accelerator(settings.training.precision, device)
+    say = say if accelerator.is_main_process else _say_nothing
+    if changed:
+        say(f"goes on with other settings than before: {'; '.join(changed)} now")
+    say(f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}; reading the data")
     task = build_task(settings)
     if resume:
         card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
     elif weights is not None:
-        say_once = say if accelerator.is_main_process else _say_nothing
-        before = _start(task.network, settings, weights, say_once)
+        before = _start(task.network, settings, weights, say)
         if before["data"] == card["data"]:
             del before["data"]
         card["started_from"] = before
-    plan: CostEstimate | None = None
-    if accelerator.is_main_process:
-        plan = estimate_cost(task, accelerator, run if resume else None)
-        if changed:
-            say(f"goes on with other settings than before: {'; '.join(changed)} now")
-        for line in (f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}", *plan.lines()):
-            say(line)
-        if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
-            say("this processor has no instructions for bfloat16, which is slower: set training.precision=fp32")
-    accelerator.wait_for_everyone()
+    if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
+        say("this processor has no instructions for bfloat16, which is slower: set training.precision=fp32")
+    plan = partial(_plan, task, accelerator, run if resume else None, say, progress)
     return train(task, run, card, accelerator, resume=resume, plan=plan, progress=progress)
+
+
+def _plan(
+    task: Task, accelerator: Accelerator, resumed: RunFolder | None, say: Callable[[str], None], progress: Progress
+) -> CostEstimate:
+    """Measure what a run takes, and tell it."""
+    say("measuring some steps; a run that is interrupted from now on can be resumed")
+    plan = estimate_cost(task, accelerator, resumed, progress)
+    for line in plan.lines():
+        say(line)
+    return plan
 
 
 def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Callable[[str], None]) -> dict[str, Any]:

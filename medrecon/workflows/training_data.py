@@ -26,6 +26,7 @@ from medrecon.data.sets.lodopab_small import simulation_grid
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab
 from medrecon.problem import coil_problem, radon, sense_problem
+from medrecon.scans.masks import build_mask
 from medrecon.training.augmentation import Augmentation, Blur, ContrastAugmentation
 from medrecon.training.ct import Dose, PhantomSinograms, Remeasurement, Sinograms, SinogramTrainingSet
 from medrecon.training.curriculum import Curriculum
@@ -34,7 +35,7 @@ from medrecon.training.samples import TrainingSet
 from medrecon.training.simulated_brains import HeadScans
 from medrecon.weights.card import DataDescription, describe_manifest
 from medrecon.weights.networks import build_normalization
-from medrecon.workflows.mri import build_mask
+from medrecon.words import counted
 
 __all__ = ["build_held_set", "build_training_sets", "describe_data", "was_trained_on"]
 
@@ -125,7 +126,10 @@ def describe_data(data: DataSettings) -> tuple[DataDescription, str]:
         case BrainSmallData():
             return describe_manifest("brain-small"), "by subject: trained on images of train, chosen on validation"
         case PhantomMRIData() | PhantomCTData():
-            return _GENERATED, f"trained on {data.train} phantoms, chosen on {data.validation} others"
+            return (
+                _GENERATED,
+                f"trained on {counted(data.train, 'phantom')}, chosen on {counted(data.validation, 'other')}",
+            )
 
 
 @dataclass(frozen=True)

@@ -22,21 +22,21 @@ def sense(name: str = "sense", **more: Any) -> dict[str, Any]:
 
 
 def mri(methods: list[Any] | None = None, **more: Any) -> BenchmarkSettings:
-    """Of MRI alone; `more` are keys of the problem."""
-    problem = {"name": "brain", "data": MRI_DATA, "mask": MASK, **more}
+    """Of MRI alone; `more` are keys of the scenario."""
+    scenario = {"name": "brain", "data": MRI_DATA, "mask": MASK, **more}
     values = {
         "name": "t",
         "resamples": 100,
-        "mri": {"methods": methods or [zero_filled(), sense()], "problems": [problem]},
+        "mri": {"methods": methods or [zero_filled(), sense()], "scenarios": [scenario]},
     }
     return BenchmarkSettings.model_validate(values)
 
 
 def ct(methods: list[Any] | None = None, **more: Any) -> BenchmarkSettings:
-    """Of CT alone; `more` are keys of the problem."""
+    """Of CT alone; `more` are keys of the scenario."""
     fbp = {"name": "fbp", "method": {"kind": "fbp"}}
-    problem = {"name": "body", "data": CT_DATA, **more}
-    values = {"name": "t", "resamples": 100, "ct": {"methods": methods or [fbp], "problems": [problem]}}
+    scenario = {"name": "body", "data": CT_DATA, **more}
+    values = {"name": "t", "resamples": 100, "ct": {"methods": methods or [fbp], "scenarios": [scenario]}}
     return BenchmarkSettings.model_validate(values)
 
 

@@ -14,7 +14,7 @@ from medrecon.errors import InputError
 
 from .settings import MASK, MRI_DATA, sense, zero_filled
 
-PROBLEM = {
+SCENARIO = {
     "name": "brain",
     "data": {**MRI_DATA, "slices": 1},
     "mask": MASK,
@@ -25,7 +25,9 @@ PROBLEM = {
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "b.yaml"
-    path.write_text(yaml.safe_dump({"name": "b", "mri": {"methods": [zero_filled(), sense()], "problems": [PROBLEM]}}))
+    path.write_text(
+        yaml.safe_dump({"name": "b", "mri": {"methods": [zero_filled(), sense()], "scenarios": [SCENARIO]}})
+    )
     return path
 
 
@@ -49,7 +51,7 @@ def test_all_cases_fail(config: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     def broken(*_: object) -> object:
         raise ValueError("no center")
 
-    monkeypatch.setattr("medrecon.benchmark.cases.mri_inputs", broken)
+    monkeypatch.setattr("medrecon.benchmark.cases.open_inputs", broken)
     done = call("benchmark", config, "--output", tmp_path / "out", "--workers", 0)
     assert "failed: brain, sense, phantom brain, slice 0: no center" in done.output
     assert done.return_value == 2
@@ -60,6 +62,11 @@ def test_tuned_settings_come_to_the_benchmark(config: Path, tmp_path: Path) -> N
     done = call("tune", "sense", config, "--output", output, "--workers", 0)
     assert done.exit_code == 0, done.output
     assert "trials" in done.output
+    again = call("tune", "sense", config, "--output", output, "--workers", 0, "--problem", "brain")
+    assert again.exit_code == 0, again.output
+    assert "--problem is called --scenario now" in again.output
+    with pytest.raises(InputError, match="--scenario head: 'sense' has no such scenario"):
+        raise call("tune", "sense", config, "--output", output, "--scenario", "head").exception or AssertionError
     weight = yaml.safe_load(output.read_text())["tuned"][0]["settings"]["weight"]
     changes = ["--set", "mri.methods.1.tuned=tuned.yaml", "--set", "resamples=100"]
     call("benchmark", config, "--output", tmp_path / "out", "--workers", 0, *changes)
@@ -107,7 +114,7 @@ def test_a_method_of_ones_own_lies_where_the_command_is_called(
     (tmp_path / "my_method_here.py").write_text("def adjoint(y, A):\n    return A.H(y)\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
-    change = "mri.methods.0.method={kind: own, import: 'my_method_here:adjoint'}"
+    change = "mri.methods.0.method={kind: custom, import: 'my_method_here:adjoint'}"
     done = call("benchmark", config, "-o", "out", "--workers", 0, "--set", change, "--set", "resamples=100")
     assert "2 cases, 0 failed" in done.output
 

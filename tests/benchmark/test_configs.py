@@ -15,12 +15,12 @@ def test_every_configuration_is_read(path: Path) -> None:
     settings = load_benchmark(path, ["images=1"])
     assert settings.name == path.stem
     for side in (settings.mri, settings.ct):
-        for problem in () if side is None else side.problems:
-            assert problem.tuned_as is not None or problem.tuning is not None or "phantom" in problem.data.kind
+        for scenario in () if side is None else side.scenarios:
+            assert scenario.tuned_as is not None or scenario.tuning is not None or "phantom" in scenario.data.kind
 
 
 def test_that_of_phantoms_needs_nothing() -> None:
     path = next(path for path in FILES if path.stem == "benchmark_phantom")
-    plan = make_schedule(load_benchmark(path, ["images=2"]))
-    assert {len(group) for group in plan.groups} == {4}
-    assert len(plan.groups) == 8
+    schedule = make_schedule(load_benchmark(path, ["images=2"]))
+    assert {len(group) for group in schedule.groups} == {4}
+    assert len(schedule.groups) == 8

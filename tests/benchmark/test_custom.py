@@ -69,7 +69,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def own(place: str, name: str = "mine") -> dict[str, Any]:
-    return {"name": name, "method": {"kind": "own", "import": place}}
+    return {"name": name, "method": {"kind": "custom", "import": place}}
 
 
 @pytest.mark.parametrize("name", ["adjoint", "Landweber", "Network"])
@@ -81,7 +81,7 @@ def test_a_method_of_ones_own_stands_beside_the_others(module: str, name: str, t
     assert mine.residual is not None
     assert mine.settings["import"] == f"{module}:{name}"
     assert mine.settings.get("iterations") == (3 if name == "Landweber" else None)
-    assert done.problems[0].best_classical == "sense"  # gains are over what everybody has
+    assert done.summaries[0].best_classical == "sense"  # gains are over what everybody has
     assert "mine (" in (tmp_path / "out" / "summary.md").read_text()
 
 
@@ -146,13 +146,13 @@ def test_what_is_no_image_is_a_failed_row(module: str, name: str, words: str, tm
 
 @pytest.mark.parametrize(("place", "words"), [("mine.py", "takes package.module:name"), (None, "import: is missing")])
 def test_a_place_in_the_configuration(place: str | None, words: str, tmp_path: Path) -> None:
-    method = {"kind": "own"} if place is None else {"kind": "own", "import": place}
+    method = {"kind": "custom"} if place is None else {"kind": "custom", "import": place}
     path = tmp_path / "b.yaml"
-    problem = {"name": "p", "data": {"kind": "phantom-ct"}}
+    scenario = {"name": "p", "data": {"kind": "phantom-ct"}}
     import yaml
 
     path.write_text(
-        yaml.safe_dump({"name": "b", "ct": {"methods": [{"name": "m", "method": method}], "problems": [problem]}})
+        yaml.safe_dump({"name": "b", "ct": {"methods": [{"name": "m", "method": method}], "scenarios": [scenario]}})
     )
     with pytest.raises(InputError, match=words):
         load_benchmark(path)

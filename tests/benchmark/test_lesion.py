@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.benchmark.inputs import ct_inputs, mri_inputs
+from medrecon.benchmark.inputs import open_inputs
 from medrecon.benchmark.lesion import Lesion, lesion_in_image, lesion_in_kspace, place_lesion
-from medrecon.benchmark.sources import ImageReference, ct_images, mri_images, read_kspace, read_sinogram
+from medrecon.benchmark.sources import ImageReference, read_kspace, read_sinogram, source_images
 from medrecon.config.benchmark import BenchmarkSettings, CTScenario, LesionSettings, MRIScenario
 from medrecon.errors import InputError
 from medrecon.operators import Radon
@@ -20,16 +20,16 @@ from .settings import ct, mri
 LESION = {"diameter": 32, "edge": 8}  # of a field of 256 mm on 32 pixels: 4 pixels
 
 
-def mri_problem(settings: BenchmarkSettings) -> tuple[MRIScenario, ImageReference]:
+def mri_scenario(settings: BenchmarkSettings) -> tuple[MRIScenario, ImageReference]:
     assert settings.mri is not None
-    problem = settings.mri.problems[0]
-    return problem, mri_images(problem.data)[0]
+    scenario = settings.mri.scenarios[0]
+    return scenario, source_images(scenario.data)[0]
 
 
-def ct_problem(settings: BenchmarkSettings) -> tuple[CTScenario, ImageReference]:
+def ct_scenario(settings: BenchmarkSettings) -> tuple[CTScenario, ImageReference]:
     assert settings.ct is not None
-    problem = settings.ct.problems[0]
-    return problem, ct_images(problem.data)[0]
+    scenario = settings.ct.scenarios[0]
+    return scenario, source_images(scenario.data)[0]
 
 
 def body(size: int = 48) -> Tensor:
@@ -74,9 +74,9 @@ def test_contrast_of_what_is_known() -> None:
     assert lesion.contrast(flattened) / lesion.contrast(image) == pytest.approx(0.4, rel=1e-5)
 
 
-def test_in_kspace_the_image_of_all_coils_becomes_brighter_by_it() -> None:
-    problem, item = mri_problem(mri())
-    sample = read_kspace(problem.data, item)
+def test_in_kspace_the_reference_all_coils_becomes_brighter_by_it() -> None:
+    scenario, reference = mri_scenario(mri())
+    sample = read_kspace(scenario.data, reference)
     image = full_reconstruction(sample)
     lesion = place_lesion(image, 5.0, 1.0, 0.5, torch.Generator().manual_seed(1))
     changed = full_reconstruction(lesion_in_kspace(sample, lesion)) - image
@@ -89,8 +89,8 @@ def test_in_kspace_the_image_of_all_coils_becomes_brighter_by_it() -> None:
 
 
 def test_in_kspace_nothing_is_added_where_nothing_was_acquired() -> None:
-    problem, item = mri_problem(mri())
-    sample = read_kspace(problem.data, item)
+    scenario, reference = mri_scenario(mri())
+    sample = read_kspace(scenario.data, reference)
     padded = sample.kspace.clone()
     padded[..., :3] = 0
     changed = lesion_in_kspace(replace(sample, kspace=padded), Lesion((16, 16), 3.0, 1.0, 1.0))
@@ -99,8 +99,8 @@ def test_in_kspace_nothing_is_added_where_nothing_was_acquired() -> None:
 
 
 def test_in_a_sinogram_its_rays_are_added() -> None:
-    problem, item = ct_problem(ct())
-    sample = read_sinogram(problem.data, item)
+    scenario, reference = ct_scenario(ct())
+    sample = read_sinogram(scenario.data, reference)
     lesion = Lesion((16, 12), 3.0, 1.0, 0.01)
     A = Radon(sample.grid, sample.geometry)
     changed = lesion_in_image(sample, lesion, A)
@@ -112,13 +112,13 @@ def test_in_a_sinogram_its_rays_are_added() -> None:
 
 @pytest.mark.parametrize("modality", ["mri", "ct"])
 def test_the_target_holds_it_and_keeps_all_of_its_contrast(modality: str) -> None:
+    settings = mri(lesion=LESION) if modality == "mri" else ct(lesion={"diameter": 70, "edge": 12, "contrast": 0.3})
+    scenario = settings.modalities[modality].scenarios[0]
+    reference = source_images(scenario.data)[0]
+    inputs = open_inputs(scenario, reference, 0)
+    plain = open_inputs(scenario.model_copy(update={"lesion": None}), reference, 0)
     if modality == "mri":
-        with_it, item = mri_problem(mri(lesion=LESION))
-        inputs, plain = mri_inputs(with_it, item, 0), mri_inputs(with_it.model_copy(update={"lesion": None}), item, 0)
         assert inputs.data_range == plain.data_range
-    else:
-        ct_with, item = ct_problem(ct(lesion={"diameter": 70, "edge": 12, "contrast": 0.3}))
-        inputs, plain = ct_inputs(ct_with, item, 0), ct_inputs(ct_with.model_copy(update={"lesion": None}), item, 0)  # type: ignore[assignment]
     assert inputs.lesion is not None
     assert plain.lesion is None
     gained = inputs.lesion.contrast(inputs.target) - inputs.lesion.contrast(plain.target)
@@ -126,9 +126,9 @@ def test_the_target_holds_it_and_keeps_all_of_its_contrast(modality: str) -> Non
 
 
 def test_a_file_without_a_field_of_view_needs_the_width_of_a_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, item = mri_problem(mri(lesion=LESION))
-    monkeypatch.setattr("medrecon.benchmark.inputs.pixel_sides", lambda *_: None)
+    scenario, reference = mri_scenario(mri(lesion=LESION))
+    monkeypatch.setattr("medrecon.benchmark.mri_inputs.pixel_sides", lambda *_: None)
     with pytest.raises(InputError, match=r"states no field of view; give lesion\.pixel"):
-        mri_inputs(problem, item, 0)
-    stated = problem.model_copy(update={"lesion": LesionSettings(**LESION, pixel=8.0)})
-    assert mri_inputs(stated, item, 0).lesion is not None
+        open_inputs(scenario, reference, 0)
+    stated = scenario.model_copy(update={"lesion": LesionSettings(**LESION, pixel=8.0)})
+    assert open_inputs(stated, reference, 0).lesion is not None

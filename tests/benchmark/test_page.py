@@ -13,7 +13,7 @@ from torch import Tensor
 from medrecon.benchmark import Workers, cluster, page, run_benchmark, write_page
 from medrecon.benchmark.cases import Case, Picture, run_pictures
 from medrecon.benchmark.choice import choose
-from medrecon.benchmark.inputs import mri_inputs
+from medrecon.benchmark.inputs import open_inputs
 from medrecon.benchmark.methods import build
 from medrecon.benchmark.rows import FAILED, Row, Score
 from medrecon.benchmark.run import Finished
@@ -81,7 +81,7 @@ def test_images_are_those_that_were_scored(tmp_path: Path, shown: list[ViewerRep
     (table,) = report.tables
     row_of = dict(zip((column.name for column in table.columns), table.rows[1], strict=True))
     assert (row_of["protocol"], row_of["method"], row_of["images"]) == ("fastmri-v1", "sense", 2)
-    assert row_of["PSNR (dB)"] == done.problems[0].methods[1].psnr.mean  # type: ignore[union-attr]
+    assert row_of["PSNR (dB)"] == done.summaries[0].methods[1].psnr.mean  # type: ignore[union-attr]
     assert " to " in str(row_of["PSNR 95 %"])
     assert "failed" not in row_of
     assert "fastmri-v1" in (tmp_path / "r.html").read_text()
@@ -202,7 +202,7 @@ def test_a_target_is_that_of_the_scene(tmp_path: Path, shown: list[ViewerReport]
     settings = mri([zero_filled()], snr=10)
     done = finished(settings, tmp_path)
     write_page(tmp_path / "r.html", done, HERE, images=1)
-    case = done.plan.cases[[row.slice for row in done.rows].index(shown[0].cases[0].first_slice)]
+    case = done.schedule.cases[[row.slice for row in done.rows].index(shown[0].cases[0].first_slice)]
     assert shown[0].cases[0].target is not None
-    assert torch.equal(shown[0].cases[0].target[0], mri_inputs(case.problem, case.item, 0).target)  # type: ignore[arg-type]
+    assert torch.equal(shown[0].cases[0].target[0], open_inputs(case.scenario, case.image, 0).target)
     assert shown[0].cases[0].facts["noise added"] == "signal-to-noise ratio 10"

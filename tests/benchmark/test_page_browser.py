@@ -31,7 +31,7 @@ def test_a_reader_sees_all_methods_the_protocol_and_the_lesion(tmp_path: Path) -
     driver = webdriver.Chrome(service=webdriver.ChromeService(DRIVER), options=options)
     try:
         driver.get((tmp_path / "r.html").as_uri())
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while driver.execute_script("return document.body.dataset.state") != "ready":
             assert time.monotonic() < end, "the page did not become ready"
             time.sleep(0.05)

@@ -61,7 +61,7 @@ def test_it_is_a_column_where_it_is_asked_for(tmp_path: Path) -> None:
     text = (tmp_path / "summary.md").read_text()
     assert "| LPIPS (lpips-alex-0.1) |" in text
     assert "- LPIPS (lpips-alex-0.1): a distance" in text
-    method = done.problems[0].methods[0]
+    method = done.summaries[0].methods[0]
     assert method.lpips is not None
     assert method.lpips.mean == pytest.approx(sum(row.lpips or 0 for row in done.rows[::2]) / 2)
 

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from medrecon.benchmark import Workers, load_benchmark, run_benchmark
 from medrecon.benchmark.cases import Case, run_group
-from medrecon.benchmark.inputs import ct_inputs, mri_inputs
+from medrecon.benchmark.ct_inputs import CTInputs
+from medrecon.benchmark.inputs import open_inputs
 from medrecon.benchmark.methods import build
+from medrecon.benchmark.mri_inputs import MRIInputs
 from medrecon.benchmark.rows import Row, open_journal
 from medrecon.benchmark.schedule import make_schedule
 from medrecon.benchmark.sources import spread
 from medrecon.commands.console import expected
-from medrecon.config.benchmark import CTScenario, MethodEntry
+from medrecon.config.benchmark import MethodEntry
 from medrecon.data.ct.photons import count_photons
 from medrecon.errors import InputError
 from medrecon.reconstructor import Reconstructor
@@ -60,22 +62,32 @@ def test_rows_and_tables(tmp_path: Path) -> None:
     names = {"journal.jsonl", "rows.csv", "rows.json", "summary.csv", "summary.json", "summary.md"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert len(json.loads((tmp_path / "rows.json").read_text())["rows"]) == 6
-    assert json.loads((tmp_path / "summary.json").read_text())["problems"][0]["protocol"] == "fastmri-v1"
+    assert json.loads((tmp_path / "summary.json").read_text())["scenarios"][0]["protocol"] == "fastmri-v1"
     assert "## brain (fastmri-v1)" in (tmp_path / "summary.md").read_text()
 
 
+def mri_inputs(case: Case, **changes: object) -> MRIInputs:
+    inputs = open_inputs(case.scenario.model_copy(update=changes), case.image, case.seed)
+    assert isinstance(inputs, MRIInputs)
+    return inputs
+
+
+def ct_inputs(case: Case, seed: int = 0) -> CTInputs:
+    inputs = open_inputs(case.scenario, case.image, seed)
+    assert isinstance(inputs, CTInputs)
+    return inputs
+
+
 def target_of(case: Case) -> Tensor:
-    assert isinstance(case.problem, CTScenario)
-    return ct_inputs(case.problem, case.item, 0).target[None]
+    return open_inputs(case.scenario, case.image, 0).target[None]
 
 
 def test_the_true_image_has_a_residual_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     (group,) = make_schedule(ct(data={**CT_DATA, "slices": 1, "photons": 2000})).groups
-    assert isinstance(group[0].problem, CTScenario)
-    inputs = ct_inputs(group[0].problem, group[0].item, 0)
+    inputs = ct_inputs(group[0])
     counted_rays = count_photons(inputs.A(inputs.target), 2000, torch.Generator().manual_seed(0))
     measured = replace(inputs, sample=replace(inputs.sample, sinogram=counted_rays))
-    monkeypatch.setattr("medrecon.benchmark.cases.ct_inputs", lambda *_: measured)
+    monkeypatch.setattr("medrecon.benchmark.cases.open_inputs", lambda *_: measured)
     monkeypatch.setattr("medrecon.benchmark.cases.build", lambda *_: Fixed(inputs.target[None]))
     (row,) = run_group(group)
     assert row.scores[0].psnr is None  # equal to the target
@@ -106,7 +118,7 @@ def test_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
     journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # cut in the midst of the third
     seen = counted(monkeypatch)
     again = run_benchmark(settings, tmp_path, HERE)
-    assert [(case.entry.name, case.item.index) for case in seen] == [("zero-filled", 1), ("sense", 1)]
+    assert [(case.entry.name, case.image.index) for case in seen] == [("zero-filled", 1), ("sense", 1)]
     assert again.kept == 2
     assert [row.scores for row in again.rows] == [row.scores for row in whole.rows]
     assert len(journal.read_text().splitlines()) == 4
@@ -180,23 +192,21 @@ def test_an_image_that_is_not_finite_is_a_failure(monkeypatch: pytest.MonkeyPatc
 
 
 def test_robustness_is_posed_as_said() -> None:
-    plan = make_schedule(mri())
-    problem, item = plan.cases[0].problem, plan.cases[0].item
-    plain = mri_inputs(problem, item, 0)  # type: ignore[arg-type]
-    fewer = mri_inputs(problem.model_copy(update={"coils": 2}), item, 0)  # type: ignore[arg-type]
+    case = make_schedule(mri()).cases[0]
+    plain, fewer = mri_inputs(case), mri_inputs(case, coils=2)
     assert fewer.sample.kspace.shape[0] == 2
     assert fewer.data_range != plain.data_range
-    noisy = mri_inputs(problem.model_copy(update={"snr": 5.0}), item, 0)  # type: ignore[arg-type]
+    noisy = mri_inputs(case, snr=5.0)
     assert noisy.sigma * noisy.scale > 2 * plain.sigma * plain.scale  # type: ignore[operator]
     assert torch.equal(noisy.target, plain.target)
     with pytest.raises(InputError, match="has 4 coils, and 9 are to be kept"):
-        mri_inputs(problem.model_copy(update={"coils": 9}), item, 0)  # type: ignore[arg-type]
+        mri_inputs(case, coils=9)
     case = make_schedule(ct(views=12, photons=5000)).cases[0]
-    thin = ct_inputs(case.problem, case.item, 0)  # type: ignore[arg-type]
+    thin = ct_inputs(case)
     assert thin.sample.geometry.shape[0] == 12
-    assert thin.sample.photons == pytest.approx(4000)  # of 20000 and 5000
-    assert torch.equal(thin.sample.sinogram, ct_inputs(case.problem, case.item, 0).sample.sinogram)  # type: ignore[arg-type]
-    assert not torch.equal(thin.sample.sinogram, ct_inputs(case.problem, case.item, 1).sample.sinogram)  # type: ignore[arg-type]
+    assert thin.photons == pytest.approx(4000)  # of 20000 and 5000
+    assert torch.equal(thin.sample.sinogram, ct_inputs(case).sample.sinogram)
+    assert not torch.equal(thin.sample.sinogram, ct_inputs(case, seed=1).sample.sinogram)
 
 
 def test_no_noise_has_no_residual() -> None:
@@ -234,13 +244,15 @@ def test_a_row_comes_back_from_its_json() -> None:
     assert Row.from_json(values) == row
     del values["lpips"]  # as in journals from before there was any
     assert Row.from_json(values) == row
+    values["problem"], values["remarks"] = values.pop("scenario"), values.pop("notes")  # as these were called once
+    assert Row.from_json(values) == row
     with pytest.raises(ValueError, match="not the values of a row"):
         Row.from_json({"key": "k"})
 
 
 CONFIG: dict[str, Any] = {
     "name": "t",
-    "mri": {"methods": [zero_filled()], "problems": [{"name": "brain", "data": MRI_DATA, "mask": MASK}]},
+    "mri": {"methods": [zero_filled()], "scenarios": [{"name": "brain", "data": MRI_DATA, "mask": MASK}]},
 }
 
 
@@ -256,7 +268,7 @@ def written(path: Path, **changes: Any) -> Path:
         ({"mri": {**CONFIG["mri"], "methods": [zero_filled(wieght=1)]}}, "wieght: there is no such key"),
         ({"mri": {**CONFIG["mri"], "methods": [{"name": "x", "method": {"kind": "tw"}}]}}, r"'tw'; allowed are"),
         ({"mri": {**CONFIG["mri"], "methods": [zero_filled(), zero_filled()]}}, "two are called 'zero-filled'"),
-        ({"mri": {**CONFIG["mri"], "methods": [zero_filled(problems=["head"])]}}, "no problem is called 'head'"),
+        ({"mri": {**CONFIG["mri"], "methods": [zero_filled(scenarios=["head"])]}}, "no scenario is called 'head'"),
         ({"mri": None}, "nothing to compare; give mri or ct"),
     ],
 )
@@ -265,10 +277,30 @@ def test_what_is_wrong_with_a_configuration(tmp_path: Path, change: dict[str, An
         load_benchmark(written(tmp_path / "b.yaml", **change))
 
 
+def test_names_of_earlier_versions_are_taken_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scenario = {"name": "brain", "data": MRI_DATA, "mask": MASK}
+    custom = {"name": "x", "method": {"kind": "own", "import": "my.module:name"}, "problems": ["brain"]}
+    path = written(tmp_path / "b.yaml", mri={"methods": [zero_filled(), custom], "problems": [scenario]})
+    settings = load_benchmark(path, ["mri.problems.0.snr=5"])
+    assert settings.mri is not None
+    assert settings.mri.scenarios[0].snr == 5
+    assert settings.mri.methods[1].scenarios == ("brain",)
+    assert settings.mri.methods[1].method.kind == "custom"
+    told = [record.getMessage() for record in caplog.records]
+    assert [note.count(str(path)) for note in told] == [1, 1]  # once each
+    assert "the kind `own` is called `custom` now" in told[0]
+    assert "the key `problems` is called `scenarios` now" in told[1]
+    both = written(
+        tmp_path / "two.yaml", mri={"methods": [zero_filled()], "problems": [scenario], "scenarios": [scenario]}
+    )
+    with pytest.raises(InputError, match=r"mri\.problems: there is no such key"):
+        load_benchmark(both)
+
+
 def test_missing_data_is_told_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDRECON_DATA", str(tmp_path / "none"))
     settings = mri(data={"kind": "fastmri", "dataset": "brain-axt2"})
-    with pytest.raises(InputError, match=r"problem 'brain': .*medrecon data fetch brain-axt2"):
+    with pytest.raises(InputError, match=r"scenario 'brain': .*medrecon data fetch brain-axt2"):
         run_benchmark(settings, tmp_path / "out", HERE)
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=r"is no folder; set data\.folder"):

@@ -19,7 +19,7 @@ def row(method: str, place: int, value: float, *, learned: bool = False, modalit
     return Row(
         key=f"{method}{place}",
         modality=modality,
-        problem="p",
+        scenario="p",
         method=method,
         settings={},
         learned=learned,
@@ -41,9 +41,9 @@ def rows() -> list[Row]:
 
 
 def test_gains_are_paired_and_over_the_best_without_weights(rows: list[Row]) -> None:
-    (problem,) = summarize(rows, resamples=500, seed=0)
-    assert problem.best_classical == "good"
-    poor, good, net = problem.methods
+    (summary,) = summarize(rows, resamples=500, seed=0)
+    assert summary.best_classical == "good"
+    poor, good, net = summary.methods
     assert good.psnr_gain is None
     assert poor.psnr_gain is not None
     assert net.psnr_gain is not None
@@ -64,9 +64,9 @@ def test_the_same_rows_give_the_same_figures(rows: list[Row]) -> None:
 
 def test_failures_are_told(rows: list[Row]) -> None:
     wrong = replace(rows[0], status=FAILED, reason="no center", scores=(), nmse=None, seconds=None)
-    (problem,) = summarize([wrong, *rows[1:]], resamples=100, seed=0)
-    assert (problem.methods[0].done, problem.methods[0].failed) == (11, 1)
-    text = summary_markdown("b", [problem])
+    (summary,) = summarize([wrong, *rows[1:]], resamples=100, seed=0)
+    assert (summary.methods[0].done, summary.methods[0].failed) == (11, 1)
+    text = summary_markdown("b", [summary])
     assert "- poor: 1 of 12 failed: no center" in text
     everything = [replace(one, status=FAILED, reason="gone", scores=()) for one in rows]
     (nothing,) = summarize(everything, resamples=100, seed=0)
@@ -76,21 +76,21 @@ def test_failures_are_told(rows: list[Row]) -> None:
 
 def test_a_method_that_did_fewer_images_is_not_the_best(rows: list[Row]) -> None:
     easy = [replace(row("easy", 0, 50.0))]
-    (problem,) = summarize([*rows, *easy], resamples=100, seed=0)
-    assert problem.best_classical == "good"
+    (summary,) = summarize([*rows, *easy], resamples=100, seed=0)
+    assert summary.best_classical == "good"
 
 
 def test_no_figure_without_its_protocol(rows: list[Row]) -> None:
     both = [replace(one, scores=(*one.scores, Score("lodopab-fr", 20.0, 0.5))) for one in rows]
-    problems = summarize(both, resamples=100, seed=0)
-    assert [problem.protocol for problem in problems] == ["lodopab", "lodopab-fr"]
-    text = summary_markdown("b", problems)
+    summaries = summarize(both, resamples=100, seed=0)
+    assert [summary.protocol for summary in summaries] == ["lodopab", "lodopab-fr"]
+    text = summary_markdown("b", summaries)
     for protocol in ("lodopab", "lodopab-fr"):
         assert f"PSNR, dB ({protocol})" in text
         assert f"## p ({protocol})" in text
     assert "psnr (lodopab),ssim (lodopab),psnr (lodopab-fr)" in rows_csv(both).splitlines()[0]
-    assert len(summary_csv(problems).splitlines()) == 7
-    assert summary_lines(problems[1])[1][0][:3] == ["p", "lodopab-fr", "poor"]
+    assert len(summary_csv(summaries).splitlines()) == 7
+    assert summary_lines(summaries[1])[1][0][:3] == ["p", "lodopab-fr", "poor"]
 
 
 def test_the_figures_of_a_volume_are_those_of_fastmri(generator: torch.Generator) -> None:
@@ -109,8 +109,8 @@ def test_the_figures_of_a_volume_are_those_of_fastmri(generator: torch.Generator
         )
         for k, (a, b) in enumerate(zip(image, target, strict=True))
     ]
-    (problem,) = summarize(rows, resamples=100, seed=0)
-    (method,) = problem.methods
+    (summary,) = summarize(rows, resamples=100, seed=0)
+    (method,) = summary.methods
     score = VolumeScore(peak)
     for a, b in zip(image, target, strict=True):
         score = score.add(a, b)

@@ -35,10 +35,10 @@ def test_the_best_weight_is_written_and_read(tmp_path: Path) -> None:
     assert again == [found]
 
     config = tmp_path / "b.yaml"
-    problem = {"name": "brain", "data": MRI_DATA, "mask": MASK}
-    shifted = {**problem, "name": "noisy", "snr": 10, "tuned_as": "brain"}
+    scenario = {"name": "brain", "data": MRI_DATA, "mask": MASK}
+    shifted = {**scenario, "name": "noisy", "snr": 10, "tuned_as": "brain"}
     methods = [sense(tuned="tuned.yaml")]
-    config.write_text(yaml.safe_dump({"name": "b", "mri": {"methods": methods, "problems": [problem, shifted]}}))
+    config.write_text(yaml.safe_dump({"name": "b", "mri": {"methods": methods, "scenarios": [scenario, shifted]}}))
     entries = {case.entry.method.weight for case in make_schedule(load_benchmark(config)).cases}  # type: ignore[union-attr]
     assert entries == {found.settings["weight"]}
 
@@ -73,6 +73,14 @@ def test_a_benchmark_says_how_to_get_what_is_not_tuned(tmp_path: Path) -> None:
         make_schedule(settings)
 
 
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    output = tmp_path / "tuned.yaml"
+    (found,) = tune_method(mri(tuning=TUNING), "sense", output, HERE)
+    output.write_text(output.read_text().replace("  scenario: brain", "  problem: brain"))
+    assert "problem" in output.read_text()
+    assert load_settings(TunedSettings, output).tuned == (found,)
+
+
 def test_what_cannot_be_tuned(tmp_path: Path) -> None:
     output = tmp_path / "tuned.yaml"
     with pytest.raises(InputError, match="no weight, window or iterations left to search"):
@@ -81,8 +89,8 @@ def test_what_cannot_be_tuned(tmp_path: Path) -> None:
         tune_method(mri(tuning=TUNING), "tw", output, HERE)
     with pytest.raises(InputError, match="on which images it is to be tuned; give tuning"):
         tune_method(mri(), "sense", output, HERE)
-    with pytest.raises(InputError, match="--problem head: 'sense' has no such problem; there are brain"):
-        tune_method(mri(tuning=TUNING), "sense", output, HERE, problems=["head"])
+    with pytest.raises(InputError, match="--scenario head: 'sense' has no such scenario; there are brain"):
+        tune_method(mri(tuning=TUNING), "sense", output, HERE, scenarios=["head"])
     assert not output.exists()
 
 
@@ -115,6 +123,6 @@ def test_an_image_on_which_it_fails_ends_the_search(tmp_path: Path, monkeypatch:
     def broken(*_: object) -> object:
         raise ValueError("no center")
 
-    monkeypatch.setattr("medrecon.benchmark.cases.pose_problem", broken)
+    monkeypatch.setattr("medrecon.benchmark.mri_inputs.pose", broken)
     with pytest.raises(InputError, match="sense on 'brain', phantom shepp-logan, slice 0: no center"):
         tune_method(mri(tuning=TUNING), "sense", tmp_path / "t.yaml", HERE)

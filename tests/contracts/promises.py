@@ -204,20 +204,20 @@ def network_of(case: Case) -> nn.Module:
 
 
 def learns_one_sample_by_heart(case: Case) -> None:
+    """To a fifth of its first error, in 50 steps or fewer."""
     scan, network = case.scan(n=1), network_of(case)
     wanted = target(case, scan)
     adam = torch.optim.Adam(network.parameters(), 3e-3)
-
-    def loss() -> Tensor:
-        found: Tensor = (network(scan.y, scan.A) - wanted).abs().square().mean()
-        return found
-
-    first = float(loss().detach())
-    for _ in range(50):
+    errors: list[float] = []
+    for _ in range(51):
+        loss = (network(scan.y, scan.A) - wanted).abs().square().mean()
+        errors.append(float(loss.detach()))
+        if errors[-1] < 0.2 * errors[0]:
+            return
         adam.zero_grad()
-        loss().backward()
+        loss.backward()
         adam.step()
-    assert float(loss().detach()) < 0.25 * first
+    pytest.fail(f"after 50 steps its error is {errors[-1] / errors[0]:.2f} of the first")
 
 
 def a_gradient_reaches_every_parameter(case: Case) -> None:

@@ -100,11 +100,11 @@ def of(modality: Modality) -> set[object]:
     return {
         what(case.build())
         for case in RECONSTRUCTORS.values()
-        if isinstance(case.scan(n=1).A, Radon) == (modality == "ct")
+        if isinstance(case.scan(n=1).A, Radon) == (modality is Modality.CT)
     }
 
 
-@pytest.mark.parametrize("modality", ["mri", "ct"])
+@pytest.mark.parametrize("modality", Modality)
 def test_every_method_has_a_line(modality: Modality) -> None:
     lines = of(modality)
     for method, takes in every_method():
@@ -120,6 +120,6 @@ def test_every_method_has_a_line(modality: Modality) -> None:
 
 
 def test_every_kind_of_learned_method_has_a_line() -> None:
-    lines = of("mri") | of("ct")
+    lines = of(Modality.MRI) | of(Modality.CT)
     for method in {method for method, _ in every_method() if issubclass(method, LearnedSettings)}:
         assert set(method.networks) & lines, f"no line in tests/reconstructors/cases.py for {method.__name__}"

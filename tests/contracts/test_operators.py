@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.operators import Adjoint, Diagonal, Identity, LinearOperator, operator_norm
+from medrecon.operators import Adjoint, Diagonal, Identity, LinearOperator, operator_norm, stack
 from medrecon.spaces import Space
 from tests.catalogue import NORM_IS_EXACT, OPERATORS, Sizes
 from tests.contracts.anatomy import assert_close, batch_held, dense, parts, tensors, variables, with_tensors
@@ -175,6 +175,35 @@ def test_batch_equals_loop(name: str, generator: torch.Generator) -> None:
             assert_close(batch[0, 0, k], operator(x[0, 0, k])[k])
 
 
+def assert_is_the_loop(stacked: LinearOperator, *alone: LinearOperator, generator: torch.Generator) -> None:
+    held = batch_held(alone[0])
+    for together, each in (
+        (stacked, alone),
+        (stacked.H, [A.H for A in alone]),
+        (stacked.gram, [A.gram for A in alone]),
+    ):
+        x = double(together.domain, (len(alone), *held), generator)
+        assert_close(together(x), torch.stack([A(part) for A, part in zip(each, x, strict=True)]))
+
+
+@every_operator
+def test_stack_of_equals_is_the_first_of_them(name: str, generator: torch.Generator) -> None:
+    A, B = small(name), small(name)
+    assert stack([A, B]) is A
+    assert_is_the_loop(A, A, B, generator=generator)
+
+
+@every_operator
+def test_stack_is_the_loop_or_refused(name: str, generator: torch.Generator) -> None:
+    sizes = Sizes.small()
+    A, B = OPERATORS[name](sizes), OPERATORS[name](sizes)  # of other random numbers
+    if batch_held(A) or "detector filter" in name:
+        with pytest.raises(ValueError, match=r"stack takes operators that .*, got .*; take batch_size 1"):
+            stack([A, B])
+    else:
+        assert_is_the_loop(stack([A, B]), A, B, generator=generator)
+
+
 @every_operator
 def test_moves_with_its_tensors(name: str, generator: torch.Generator) -> None:
     A = small(name)
@@ -187,6 +216,7 @@ def test_moves_with_its_tensors(name: str, generator: torch.Generator) -> None:
     assert all(tensor.device.type == "cpu" for tensor in tensors(A))
     assert len(list(tensors(on_meta))) == len(list(tensors(A)))
     assert_close(on_cpu(x), want)
+    assert on_cpu is A
 
 
 @every_operator

@@ -15,6 +15,7 @@ from torch import Tensor
 from medrecon.functionals import L1, LeastSquares, Proximable, SquaredDistance, Zero
 from medrecon.operators import Identity
 from medrecon.solvers import (
+    Reason,
     State,
     accelerated_proximal_gradient,
     admm,
@@ -168,7 +169,7 @@ def test_first_three_iterates_are_those_of_the_paper(name: str, is_complex: bool
 
 
 @every_solver
-def test_residuals_are_those_stated(name: str, generator: torch.Generator) -> None:
+def test_criteria_are_those_stated(name: str, generator: torch.Generator) -> None:
     p = Problem.random(generator)
     x = p.x
     gram = p.A.mH @ p.A + RIDGE * torch.eye(N, dtype=torch.float64)
@@ -179,10 +180,10 @@ def test_residuals_are_those_stated(name: str, generator: torch.Generator) -> No
         else:
             want = (state.x - x).norm(dim=-1) / state.x.norm(dim=-1)
         if name.startswith(("primal-dual", "admm")):
-            assert bool((state.residual >= (1 - 1e-12) * want).all()), "what the move leaves out only adds"
+            assert bool((state.criterion >= (1 - 1e-12) * want).all()), "what the move leaves out only adds"
             x = state.x
             continue
-        torch.testing.assert_close(state.residual, want, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(state.criterion, want, rtol=1e-9, atol=1e-12)
         x = state.x
 
 
@@ -198,6 +199,7 @@ def test_batch_gives_what_a_loop_gives(name: str, generator: torch.Generator) ->
         alone = run(ours(name, p[i]), max_iterations=limit, tolerance=tolerance)
         assert int(together.iterations[i]) == int(alone.iterations)
         assert bool(together.converged[i]) == bool(alone.converged)
+        assert (alone.reason is Reason.CONVERGED) == bool(alone.converged)
         torch.testing.assert_close(together.x[i], alone.x, rtol=0, atol=1e-9)
 
 

@@ -74,7 +74,7 @@ def test_padding_and_strange_values_are_told(tmp_path: Path) -> None:
     assert "values from 0 to 1 are unlike Hounsfield units" in volume.notes[0]
 
 
-def test_scaled_values_and_metres(tmp_path: Path) -> None:
+def test_scaled_values_and_meters(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(
         np.arange(-60, 60, dtype=np.int16).reshape(SHAPE) * 10, np.diag([0.001, 0.001, 0.002, 1])
     )

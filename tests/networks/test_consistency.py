@@ -55,7 +55,7 @@ def test_a_small_weight_trusts_the_data_and_a_large_one_the_image(
 def test_measured_samples_are_replaced_and_others_kept(generator: torch.Generator) -> None:
     sampled = lines(9)
     A = coils(2, (8, 9), sampled)
-    fourier = A.factors[1]  # type: ignore[attr-defined]
+    fourier = A.factors[1]
     x, measured = (A.domain.random((3,), generator=generator) for _ in range(2))
     k = fourier(ReplaceMeasured()(x, A(measured), A))
     assert torch.allclose(k[..., sampled], A(measured)[..., sampled], atol=1e-5)
@@ -65,7 +65,7 @@ def test_measured_samples_are_replaced_and_others_kept(generator: torch.Generato
 def test_for_sense_the_replaced_coil_images_are_combined(generator: torch.Generator) -> None:
     scan = mri()
     x = scan.A.domain.random((1,), generator=generator)
-    mask, fourier, maps = scan.A.factors  # type: ignore[attr-defined]
+    mask, fourier, maps = scan.A.factors
     k = fourier(maps(x))
     want = maps.H(fourier.H(k - mask(k) + scan.y))
     assert relative(ReplaceMeasured()(x, scan.y, scan.A), want) < 1e-5

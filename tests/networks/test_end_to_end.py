@@ -120,7 +120,7 @@ def test_the_short_form_is_the_cascade_as_written(sampled: Tensor) -> None:
     network = EndToEndVarNet.of_sizes(3, 4, 2, 3, 2)
     with torch.no_grad():
         S = CoilMaps(network.sensitivities(y, A))
-        mask, fourier = A.factors  # type: ignore[attr-defined]
+        mask, fourier = A.factors
         k = y
         for cascade in network.cascades:
             k = k - cascade.step * mask(k - y) - fourier(S(cascade.network(S.H(fourier.H(k)))))

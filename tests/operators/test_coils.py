@@ -64,7 +64,7 @@ def test_mask_is_bool_and_fits(sampled: torch.Tensor) -> None:
 
 def test_find_says_what_it_needs_and_what_there_is() -> None:
     A = sense(torch.ones(5, dtype=torch.bool), torch.ones(2, 6, 5, dtype=torch.complex64))
-    assert factor_of(A, Mask, "GRAPPA") is A.factors[0]  # type: ignore[attr-defined]
+    assert factor_of(A, Mask, "GRAPPA") is A.factors[0]
     with pytest.raises(
         ValueError, match="GRAPPA needs an operator with one Adjoint in it, got Mask @ Fourier @ CoilMaps"
     ):

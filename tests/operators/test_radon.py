@@ -230,7 +230,7 @@ def test_a_forked_process_projects_too() -> None:
     x = A.domain.random(generator=torch.Generator().manual_seed(0))
     want = A(x)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
-        got = pool.submit(_projected, A, x.numpy()).result(timeout=20)
+        got = pool.submit(_projected, A, x.numpy()).result(timeout=120)
     assert np.array_equal(got, want.numpy())
 
 

@@ -12,8 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from medrecon.cli import app
-from medrecon.config import CTMethodName, MethodName
-from medrecon.config.learned import LearnedMethodName
+from medrecon.config import METHODS
 from medrecon.weights.card import SHIPPED
 from performance.update_readme import (
     PAGES,
@@ -31,6 +30,7 @@ from performance.update_readme import (
     speed,
 )
 from tests.program import medrecon, simulate
+from tests.sinogram_files import write_scan
 
 TEXT = README.read_text("utf-8")
 MADE = {
@@ -64,6 +64,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert blocks
     monkeypatch.chdir(tmp_path)
     simulate(tmp_path / "scan.h5", size=(48, 96))
+    write_scan(tmp_path / "ct.h5")
     for block in blocks:
         exec(compile(block, str(README), "exec"), {})
 
@@ -113,7 +114,7 @@ def test_the_long_commands_of_the_readme_are_understood(tmp_path: Path, monkeypa
         return note
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    assert medrecon("configs", "copy", "benchmark_mri").status == 0
     put_weights(tmp_path)
     monkeypatch.setattr("medrecon.workflows.training.train_network", stop("train"))
     monkeypatch.setattr("medrecon.benchmark.run_benchmark", stop("benchmark"))
@@ -181,8 +182,7 @@ def test_speed_picks_rows_as_they_were_measured() -> None:
 
 def test_every_method_has_a_row() -> None:
     names = [row.split("`")[1] for row in methods().splitlines()[2:]]
-    assert [name for name in names if name not in list(LearnedMethodName)] == [*MethodName, *CTMethodName]
-    assert {name: names.count(name) for name in LearnedMethodName} == dict.fromkeys(LearnedMethodName, 2)
+    assert names == list(METHODS)
     assert markdown_table(("x",), []) == "| x |\n| --- |"
 
 
@@ -198,20 +198,20 @@ def _method(name: str, psnr: float, low: float | None) -> dict[str, object]:
 
 
 def _summary(failed: int = 0) -> dict[str, object]:
-    def problem(name: str, protocol: str, images: int, *methods: dict[str, object]) -> dict[str, object]:
+    def scenario(name: str, protocol: str, images: int, *methods: dict[str, object]) -> dict[str, object]:
         about = {"protocol": protocol, "sampling": "4.00x", "images": images, "files": 2, "unit": "by chance"}
-        return {"problem": name, **about, "methods": list(methods)}
+        return {"scenario": name, **about, "methods": list(methods)}
 
     lost = {**_method("tv", 31.0, None), "failed": failed, "reason": "too large"}
-    problems = [
-        problem("a", "first", 6, _method("sense", 30.0, 29.5), lost),
-        problem("a", "second", 6, _method("sense", 20.0, 19.5), lost),
-        problem("b", "first", 1, _method("sense", 25.0, None), {**lost, "psnr": None}),
+    scenarios = [
+        scenario("a", "first", 6, _method("sense", 30.0, 29.5), lost),
+        scenario("a", "second", 6, _method("sense", 20.0, 19.5), lost),
+        scenario("b", "first", 1, _method("sense", 25.0, None), {**lost, "psnr": None}),
     ]
-    return {"name": "some", "problems": problems, "date": "2026-01-31", "machine": "two cores"}
+    return {"name": "some", "scenarios": scenarios, "date": "2026-01-31", "machine": "two cores"}
 
 
-def test_scores_are_shown_by_problem_with_their_intervals() -> None:
+def test_scores_are_shown_by_scenario_with_their_intervals() -> None:
     text = quality(_summary(), {"a": "A", "b": "B"}, "Heads")
     assert "| method | A | B |" in text
     assert "| `sense` | 30.00 [29.50, 30.50] / 0.912 | 25.00 / 0.912 |" in text
@@ -236,7 +236,7 @@ def test_a_benchmark_is_kept_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     (results / "summary.json").write_text(json.dumps(_summary()))
     assert keep(results, kept) == kept / "some"
     assert {file.name for file in (kept / "some").iterdir()} == {*files, "summary.json"}
-    assert json.loads((kept / "some" / "summary.json").read_text())["problems"] == _summary()["problems"]
+    assert json.loads((kept / "some" / "summary.json").read_text())["scenarios"] == _summary()["scenarios"]
     keep(results, kept, ["tv is of yesterday"])
     assert (kept / "some" / "summary.md").read_text().endswith("- tv is of yesterday\n")
     assert "- tv is of yesterday\n" in quality(

@@ -127,33 +127,33 @@ RECONSTRUCTORS: dict[str, Case] = {
         build=partial(PoissonTotalVariation, photons=1e4), scan=FAN, exempt=_COUNTS
     ),
     "u-net": Case(
-        build=learned(UNetMethodSettings, "mri"),
+        build=learned(UNetMethodSettings, Modality.MRI),
         scan=MRI,
         magnitude=True,
         refuses=(PARALLEL, "NormalizedUNet of 2"),
         exempt=_PRECISION | {"follows the phase": _CHANNELS},
     ),
     "u-net, of line integrals": Case(
-        build=learned(UNetMethodSettings, "ct"),
+        build=learned(UNetMethodSettings, Modality.CT),
         scan=PARALLEL,
         refuses=(MRI, "FilteredBackprojection inverts a Radon transform alone"),
         exempt=_PRECISION,
     ),
     "varnet": Case(
-        build=learned(VarNetMethodSettings, "mri"),
+        build=learned(VarNetMethodSettings, Modality.MRI),
         scan=MRI,
         magnitude=True,
         refuses=(PARALLEL, "NormalizedUNet of 2"),
         exempt=_PRECISION | {"follows the phase": _CHANNELS},
     ),
     "modl": Case(
-        build=untrained(MoDLMethodSettings, "mri", kind="modl", iterations=2, features=4, pools=2),
+        build=untrained(MoDLMethodSettings, Modality.MRI, kind="modl", iterations=2, features=4, pools=2),
         scan=MRI,
         refuses=(PARALLEL, "NormalizedUNet of 2"),
         exempt=_PRECISION | {"follows the phase": _CHANNELS},
     ),
     "learned primal-dual": Case(
-        build=learned(PrimalDualMethodSettings, "ct"),
+        build=learned(PrimalDualMethodSettings, Modality.CT),
         scan=FAN,
         refuses=(MRI, "LearnedPrimalDual with n_channels=1 takes an operator between real spaces"),
         exempt=_PRECISION

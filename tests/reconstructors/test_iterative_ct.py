@@ -19,18 +19,18 @@ from medrecon.functionals import GroupL1, LeastSquares
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import Diagonal, Gradient, Radon
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.scaling import projection_unit
 from medrecon.reconstructors.sirt import Sirt
 from medrecon.reconstructors.subsets import view_blocks
+from medrecon.reconstructors.tikhonov import Tikhonov
 from tests.solvers.dense import Matrix
 
 METHODS: dict[str, Reconstructor] = {
     "sirt": Sirt(),
-    "cgls": Tikhonov(),
+    "tikhonov": Tikhonov(),
     "tv": NonnegativeTotalVariation(),
     "poisson tv": PoissonTotalVariation(),
 }
@@ -91,7 +91,7 @@ def analytic(s: Scan) -> float:
     return max(s.psnr(FilteredBackprojection(window)(s.y, s.A)) for window in ("ramp", "hann"))  # type: ignore[arg-type]
 
 
-GAIN = {"sirt": 2.0, "cgls": 0.5, "tv": 5.0}  # dB over filtered backprojection
+GAIN = {"sirt": 2.0, "tikhonov": 0.5, "tv": 5.0}  # dB over filtered backprojection
 
 
 @pytest.mark.parametrize("name", GAIN)

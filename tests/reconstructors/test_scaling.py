@@ -10,9 +10,9 @@ import torch
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import Radon
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors.cgls import Tikhonov
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.sirt import Sirt
+from medrecon.reconstructors.tikhonov import Tikhonov
 
 TOLERANCE = 0.01  # ASTRA's is 5 %
 SPACINGS = (0.8, 1.0, 1.25)

@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from medrecon.config import (
-    LEARNED_METHODS,
-    CTMethodName,
-    CTReconstructionSettings,
-    CTSimulationSettings,
-    MethodName,
+    METHODS,
+    SIMULATIONS,
+    LearnedSettings,
     ReconstructionSettings,
-    SimulationSettings,
+    methods_of,
     settings_from,
 )
 from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL, VolumeScore
+from medrecon.modality import Modality
 from medrecon.reconstructor import Reconstructor
-from medrecon.weights.card import shipped_weights
-from medrecon.workflows import build_ct_reconstructor, build_reconstructor, reconstruct_file, simulate_file
+from medrecon.weights.shipped import shipped_weights
+from medrecon.workflows import build_reconstructor, reconstruct_file, simulate_file
 
 __all__ = ["CASES", "PROBLEMS", "Case", "Problem", "Score", "measure", "reconstructor", "weights_missing"]
 
@@ -40,13 +39,13 @@ class Problem:
     """A simulated scan, and what is left of it; the fields are those of the settings that the commands take."""
 
     words: str
-    modality: str
+    modality: Modality
     scan: Mapping[str, Any]
     taken: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def protocol(self) -> str:
-        return PROTOCOL if self.modality == "mri" else LODOPAB_PROTOCOL
+        return PROTOCOL if self.modality is Modality.MRI else LODOPAB_PROTOCOL
 
 
 _HEAD = {"phantom": "brain", "size": (128, 128), "coils": 8, "seed": 11}
@@ -60,22 +59,32 @@ def _lines(kind: str, acceleration: int, seed: int) -> Mapping[str, Any]:
 PROBLEMS = {
     "mri-4x": Problem(
         "brain, 8 coils, SNR 60, equispaced-fraction 4x",
-        "mri",
+        Modality.MRI,
         {**_HEAD, "snr": 60},
         _lines("equispaced-fraction", 4, 1),
     ),
-    "mri-8x": Problem("brain, 8 coils, SNR 60, random 8x", "mri", {**_HEAD, "snr": 60}, _lines("random", 8, 2)),
+    "mri-8x": Problem("brain, 8 coils, SNR 60, random 8x", Modality.MRI, {**_HEAD, "snr": 60}, _lines("random", 8, 2)),
     "mri-noise": Problem(
-        "brain, 8 coils, SNR 8, equispaced-fraction 4x", "mri", {**_HEAD, "snr": 8}, _lines("equispaced-fraction", 4, 1)
+        "brain, 8 coils, SNR 8, equispaced-fraction 4x",
+        Modality.MRI,
+        {**_HEAD, "snr": 8},
+        _lines("equispaced-fraction", 4, 1),
     ),
-    "ct-full": Problem("abdomen, 180 views, 200000 photons a ray", "ct", _BODY),
-    "ct-60-views": Problem("abdomen, 60 views, 200000 photons a ray", "ct", _BODY, {"views": 60}),
-    "ct-low-dose": Problem("abdomen, 180 views, 500 photons a ray on top", "ct", _BODY, {"photons": 500, "seed": 13}),
+    "ct-full": Problem("abdomen, 180 views, 200000 photons a ray", Modality.CT, _BODY),
+    "ct-60-views": Problem("abdomen, 60 views, 200000 photons a ray", Modality.CT, _BODY, {"views": 60}),
+    "ct-low-dose": Problem(
+        "abdomen, 180 views, 500 photons a ray on top", Modality.CT, _BODY, {"photons": 500, "seed": 13}
+    ),
 }
-_METHODS = {
-    "mri": (*MethodName, *(each.model_fields["kind"].default for each in LEARNED_METHODS if each.mri is not None)),
-    "ct": (*CTMethodName, *(each.model_fields["kind"].default for each in LEARNED_METHODS if each.ct is not None)),
-}
+
+
+def _methods(modality: Modality) -> list[str]:
+    """Those that need no weights, or whose weights come with medrecon."""
+    return [
+        name
+        for name, method in methods_of(modality).items()
+        if not issubclass(method, LearnedSettings) or modality in method.shipped
+    ]
 
 
 @dataclass(frozen=True)
@@ -89,37 +98,32 @@ class Case:
         return f"{self.problem} {self.method}"
 
     @property
-    def settings(self) -> ReconstructionSettings | CTReconstructionSettings:
+    def settings(self) -> ReconstructionSettings:
         problem = PROBLEMS[self.problem]
-        fields = {"method": {"kind": self.method}, **problem.taken}
-        if problem.modality == "mri":
-            return settings_from(ReconstructionSettings, fields)
-        return settings_from(CTReconstructionSettings, fields)
+        acquisition = {"modality": problem.modality.value, **problem.taken}
+        return settings_from(ReconstructionSettings, {"method": {"kind": self.method}, "acquisition": acquisition})
 
 
 #: Every method that a modality has, on each of its problems: a new method joins by itself.
-CASES = tuple(Case(name, str(method)) for name, problem in PROBLEMS.items() for method in _METHODS[problem.modality])
+CASES = tuple(Case(name, method) for name, problem in PROBLEMS.items() for method in _methods(problem.modality))
 
 
 def weights_missing(case: Case) -> str | None:
     """Which weights the method takes and this copy lacks, in words; None where it can run."""
-    learned = next((each for each in LEARNED_METHODS if each.model_fields["kind"].default == case.method), None)
-    if learned is None:
+    method = METHODS[case.method]
+    if not issubclass(method, LearnedSettings):
         return None
-    name = learned.mri if PROBLEMS[case.problem].modality == "mri" else learned.ct
-    if name is not None and shipped_weights(name) is not None:
-        return None
-    return f"{case}: the weights {name} do not come with this copy of medrecon"
+    name = method.shipped[PROBLEMS[case.problem].modality]
+    return None if shipped_weights(name) else f"{case}: the weights {name} do not come with this copy of medrecon"
 
 
 def measure(case: Case, folder: Path) -> Score:
     """Reconstruct by the public door, from a file to a file in `folder`, and score against the scan without noise."""
     problem, output = PROBLEMS[case.problem], folder / f"{case.problem}-{case.method}.h5"
     done = reconstruct_file(_simulated(problem, problem.scan, folder), output, case.settings, overwrite=True)
-    if problem.modality == "ct":  # its target is the phantom itself
-        metrics = done.report.metrics
-        assert metrics is not None, f"{case}: was not scored: {done.report.notes}"
-        return Score(metrics.psnr, metrics.ssim)
+    if problem.modality is Modality.CT:  # its target is the phantom itself
+        assert done.report.metrics, f"{case}: was not scored: {done.report.notes}"
+        return Score(done.report.metrics[0].psnr, done.report.metrics[0].ssim)
     clean = FastMRIFile(_simulated(problem, {**problem.scan, "snr": math.inf}, folder))[0].target
     assert clean is not None
     score = VolumeScore(float(clean.max())).add(done.shown.image, clean)
@@ -128,18 +132,12 @@ def measure(case: Case, folder: Path) -> Score:
 
 def reconstructor(case: Case) -> Reconstructor:
     """The method as the program builds it."""
-    settings = case.settings
-    if isinstance(settings, CTReconstructionSettings):
-        return build_ct_reconstructor(settings.method)
-    return build_reconstructor(settings.method)
+    return build_reconstructor(case.settings.method, PROBLEMS[case.problem].modality)
 
 
 def _simulated(problem: Problem, scan: Mapping[str, Any], folder: Path) -> Path:
     """The file of the scan, written once."""
     path = folder / f"{'-'.join(f'{name}={value}' for name, value in scan.items())}.h5"
     if not path.exists():
-        if problem.modality == "mri":
-            simulate_file(path, settings_from(SimulationSettings, scan))
-        else:
-            simulate_file(path, settings_from(CTSimulationSettings, scan))
+        simulate_file(path, settings_from(SIMULATIONS[problem.modality], scan))
     return path

@@ -143,7 +143,7 @@ def test_flicker_shows_one_after_the_other_in_one_place(reader: Reader) -> None:
     reader.run(
         "document.getElementById('rate').value = 8; document.getElementById('rate').dispatchEvent(new Event('input'))"
     )
-    end = time.monotonic() + 8
+    end = time.monotonic() + 60
     while set(shown) != set(names) and time.monotonic() < end:
         [name] = reader.seen()
         shown.append(name)

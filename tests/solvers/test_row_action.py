@@ -45,7 +45,7 @@ def test_first_passes_of_sirt_are_those_of_the_paper(split: str, generator: torc
         for state, right in zip(states, want, strict=False):
             np.testing.assert_allclose(state.x[i].numpy(), right, rtol=0, atol=1e-10)
     moves = (states[1].x - states[0].x).norm(dim=-1) / states[1].x.norm(dim=-1)
-    torch.testing.assert_close(states[1].residual, moves)
+    torch.testing.assert_close(states[1].criterion, moves)
 
 
 @every_split

@@ -12,8 +12,9 @@ import sigpy.mri
 import torch
 
 from medrecon.functionals import L1, LeastSquares, SquaredDistance, Zero
-from medrecon.operators import Crop, Identity, LinearOperator, sense
+from medrecon.operators import Crop, Diagonal, Identity, LinearOperator, sense
 from medrecon.solvers import (
+    Reason,
     State,
     accelerated_proximal_gradient,
     admm,
@@ -23,7 +24,7 @@ from medrecon.solvers import (
     run,
     scheduled_proximal_gradient,
 )
-from medrecon.spaces import image_space
+from medrecon.spaces import Space, image_space
 from tests.solvers import reference
 from tests.solvers.dense import Matrix
 
@@ -62,7 +63,7 @@ def test_conjugate_gradient_stays_at_the_solution(generator: torch.Generator) ->
     states = conjugate_gradient(normal, normal(x), x)
     for state in islice(states, 3):
         assert torch.equal(state.x, x)
-        assert not bool(state.residual.any())
+        assert not bool(state.criterion.any())
     *_, late = islice(conjugate_gradient(normal, normal(x), torch.zeros_like(x)), 200)
     torch.testing.assert_close(late.x, x, rtol=0, atol=1e-10)
 
@@ -72,6 +73,68 @@ def test_conjugate_gradient_of_a_semidefinite_system_stays_in_its_range(generato
     f = LeastSquares(A, A.range.random(generator=generator, dtype=DOUBLE))
     *_, last = islice(conjugate_gradient(A.gram, f.backprojection, torch.zeros(9, dtype=torch.complex128)), 4)
     torch.testing.assert_close(last.x, torch.linalg.pinv(A.matrix) @ f.y, rtol=0, atol=1e-9)
+
+
+def badly_conditioned(generator: torch.Generator) -> tuple[Matrix, torch.Tensor]:
+    """A root of the system, whose condition is 1e4, and its right side, in single precision."""
+    turn, _ = torch.linalg.qr(torch.randn(100, 100, generator=generator, dtype=DOUBLE))
+    A = Matrix((torch.logspace(0, -2, 100, dtype=DOUBLE)[:, None] * turn).float())
+    return A, A.gram(A.domain.random(generator=generator))
+
+
+def test_conjugate_gradient_keeps_its_true_residual_in_a_long_run(generator: torch.Generator) -> None:
+    """A recurrence alone falls to 1e-20 while the residual itself stays near 1e-6, and after 10000 iterations may be anything."""
+    A, b = badly_conditioned(generator)
+    exact = A.matrix.double()
+    for number, state in enumerate(islice(conjugate_gradient(A.gram, b, torch.zeros_like(b)), 5000), 1):
+        if number % 50 == 0:
+            residual = b.double() - exact.mT @ (exact @ state.x.double())
+            true = float(residual.norm() / b.double().norm())
+            assert float(state.criterion) == pytest.approx(true, rel=0.3, abs=5e-7)
+            assert number < 1000 or true < 3e-6
+    assert not bool(state.indefinite)
+
+
+def test_conjugate_gradient_takes_the_steps_of_its_paper_until_the_residual_is_refreshed(
+    generator: torch.Generator,
+) -> None:
+    """Bit for bit: all that the shipped methods run."""
+    A, b = badly_conditioned(generator)
+    x = torch.zeros_like(b)
+    r = p = b - A.gram(x)
+    for number, state in enumerate(islice(conjugate_gradient(A.gram, b, x), 50), 1):
+        q, squared = A.gram(p), r.dot(r)
+        alpha = squared / p.dot(q)
+        x, r = torch.addcmul(x, alpha, p), torch.addcmul(r, -alpha, q)
+        p = torch.addcmul(r, r.dot(r) / squared, p)
+        assert torch.equal(state.x, x)
+        assert number == 50 or torch.equal(state.criterion, r.dot(r).sqrt() / b.norm())
+
+
+def test_conjugate_gradient_names_an_indefinite_operator(generator: torch.Generator) -> None:
+    """The element whose operator it is stays where it was, and the other is solved."""
+    space = Space(("x",), (4,), is_complex=False)
+    values = torch.tensor([[3.0, 2.0, 1.0, 0.5], [3.0, 2.0, -1.0, 0.5]])
+    truth = space.random((2,), generator=generator)
+    N = Diagonal(values, space)
+    for tolerance in (1e-5, 0.0):
+        solution = run(conjugate_gradient(N, N(truth), torch.zeros(2, 4)), max_iterations=30, tolerance=tolerance)
+        assert solution.reason is Reason.INDEFINITE
+        assert "not positive semidefinite" in solution.reason.value
+        assert solution.converged.tolist() == [tolerance > 0, False]
+        assert int(solution.iterations[1]) < 4
+        torch.testing.assert_close(solution.x[0], truth[0], rtol=0, atol=1e-4)
+    first = run(conjugate_gradient(-1.0 * N, N(truth), truth + 1), max_iterations=30, tolerance=1e-5)
+    assert torch.equal(first.x[0], truth[0] + 1), "no step along the first direction"
+
+
+def test_a_semidefinite_operator_is_not_taken_for_an_indefinite_one(generator: torch.Generator) -> None:
+    """Beyond convergence in single precision, where `<p, N p>` is rounding of either sign."""
+    for rows in (1, 4, 60):
+        A = Matrix(torch.randn(20, rows, 80, generator=generator))
+        f = LeastSquares(A, A.range.random((20,), generator=generator))
+        for state in islice(conjugate_gradient(A.gram, f.backprojection, 0 * f.backprojection), 100):
+            assert not bool(state.indefinite.any())  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("fraction", [0.5, 1.0, 1.9])
@@ -113,6 +176,7 @@ def test_a_schedule_ends_the_run(generator: torch.Generator) -> None:
     schedule = [L1(f.space, weight) for weight in (0.5, 0.2, 0.1)]
     solution = run(scheduled_proximal_gradient(f, schedule, 0 * f.backprojection), max_iterations=100)
     assert solution.iterations.tolist() == [3, 3, 3]
+    assert solution.reason is Reason.SCHEDULE_ENDED
 
 
 def test_primal_dual_approaches_its_saddle_point(generator: torch.Generator) -> None:
@@ -123,7 +187,7 @@ def test_primal_dual_approaches_its_saddle_point(generator: torch.Generator) -> 
     center = f.space.random((1,), generator=generator, dtype=DOUBLE)
     g, l1 = SquaredDistance(f.space, center), L1(K.range, 0.3)
     states = list(islice(primal_dual(g, l1, K, center, tau=0.1, sigma=sigma), 1500))
-    assert float(states[-1].residual) < 1e-9
+    assert float(states[-1].criterion) < 1e-9
     x = states[-1].x
     dual = center - x  # K.H p at the solution, with |p| <= the weight
     p = torch.linalg.lstsq(K.matrix[0].mH, dual[0, :, None])
@@ -146,7 +210,7 @@ def test_admm_with_an_operator_that_returns_its_argument(generator: torch.Genera
 
 
 def test_a_start_that_minimizes_all_but_the_last_term_is_not_the_end(generator: torch.Generator) -> None:
-    """The first move is nothing there: a residual of the move alone would call it converged."""
+    """The first move is nothing there: a criterion of the move alone would call it converged."""
     space = image_space((6, 5))
     y = space.random((2,), generator=generator, dtype=DOUBLE)
     f, K = LeastSquares(Identity(space), y), Identity(space)

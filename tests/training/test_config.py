@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from medrecon.config.files import load_settings, settings_of
-from medrecon.config.mri import SimulationSettings
+from medrecon.config.mri import MRISimulationSettings
 from medrecon.config.settings import settings_from
 from medrecon.config.training import AdamSettings, TrainingSettings
 from medrecon.config.training_data import BrainSmallData
@@ -154,7 +154,7 @@ def test_truths_and_numbers_in_text_stay(tmp_path: Path) -> None:
 
 def test_true_on_the_command_line_is_no_number() -> None:
     with pytest.raises(InputError, match=r"^--coils should be a valid integer, got True$"):
-        settings_from(SimulationSettings, {"coils": True})
+        settings_from(MRISimulationSettings, {"coils": True})
 
 
 def test_what_has_no_unet_is_not_compiled(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from medrecon.operators import Radon
 from medrecon.training.logs import read_table
 from medrecon.training.mri import PhantomImages
 from medrecon.training.state import RunFolder
-from medrecon.weights.card import SHIPPED as SHIPPED_WEIGHTS
 from medrecon.weights.networks import build_network, load_network, operator_family, read_card
+from medrecon.weights.shipped import SHIPPED as SHIPPED_WEIGHTS
 from medrecon.workflows.training import train_network
 from tests.program import simulate
 from tests.training.runs import losses

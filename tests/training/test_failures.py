@@ -137,7 +137,7 @@ def test_a_validation_that_is_not_finite_stops_and_keeps_the_weights(tmp_path: P
             return x if self.training else x * float("nan")
 
     run, task = RunFolder(tmp_path / "run"), build_task(settings(EVERY))
-    with pytest.raises(TrainingStoppedError, match=r"epoch 1: the loss of validation is nan; .* last good"):
+    with pytest.raises(TrainingStoppedError, match=r"epoch 1: the validation loss is nan; .* last good"):
         train(replace(task, network=Blind(task.network)), run, build_card(settings()), open_accelerator("fp32"))
     assert read_metadata(run.last)["run"]["position"]["step"] == 2
     assert not run.best.exists()

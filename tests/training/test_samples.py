@@ -1,6 +1,7 @@
 """Samples as a network sees them: drawn from (seed, epoch, index), scaled, and batched so that nothing changes."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ from medrecon.data.ct.attenuation import MU_MAX
 from medrecon.errors import InputError
 from medrecon.metrics import psnr
 from medrecon.networks.data_normalization import AdjointMaximum, Constant
+from medrecon.operators import Diagonal
 from medrecon.training.mri import PhantomImages
 from medrecon.training.samples import Sample, TrainingSet, collate
 from medrecon.workflows.training_data import build_training_sets
@@ -56,6 +58,20 @@ def test_a_batch_of_ct_shares_its_operator() -> None:
     assert batch.problem.A is samples.read(3, 5).problem.A
     residual = batch.problem.A(batch.target) - batch.problem.y
     assert float(residual.norm() / batch.problem.y.norm()) < 0.05
+
+
+def test_a_batch_gives_each_sample_its_own_operator() -> None:
+    sample = training(settings(TINY_CT)).read(0, 0)
+    A = sample.problem.A
+    scaled = [Diagonal(torch.tensor(scale), A.range) @ A for scale in (1.0, 5.0)]
+    batch = collate([replace(sample, problem=replace(sample.problem, A=B)) for B in scaled])
+    want = torch.stack([B(sample.target) for B in scaled])
+    assert close(batch.problem.A(batch.target), want)
+    other = replace(sample.problem, A=2.0 * A)
+    with pytest.raises(
+        ValueError, match=r"stack takes operators made alike, got Radon .* and Scaled .*; take batch_size 1"
+    ):
+        collate([sample, replace(sample, problem=other)])
 
 
 def test_ct_is_scaled_to_lodopabs_unit() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, image_from_unit, image_in_unit
 from medrecon.data.ct.photons import LODOPAB_PHOTONS
-from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.ct.sinograms import SinogramSample, describe_scan
 from medrecon.data.hdf5 import open_hdf5
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
@@ -60,6 +60,9 @@ class LoDoPaBFile:
                 raise InputError(
                     f"{self.truth}: holds {images} images, and {self.path.name} {self._length} observations"
                 )
+
+    def __repr__(self) -> str:
+        return f"LoDoPaBFile({self.path}: {_facts(len(self), self.truth is not None)})"
 
     def __len__(self) -> int:
         return self._length
@@ -110,6 +113,9 @@ class LoDoPaB:
             wanted = without[0].replace("observation_", "ground_truth_", 1)
             raise InputError(f"{self.folder}: {wanted} is missing; unpack ground_truth_{part}.zip again")
         self._ends = list(itertools.accumulate(len(file) for file in self.files))
+
+    def __repr__(self) -> str:
+        return f"LoDoPaB({self.folder}, {self.part}: {_facts(len(self), self.files[0].truth is not None)})"
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -201,6 +207,11 @@ def _observations(folder: Path, part: str) -> list[Path]:
                 f"{folder}: observation_{part}_{number:03d}.hdf5 is missing; unpack observation_{part}.zip again"
             )
     return [numbers[number] for number in sorted(numbers)]
+
+
+def _facts(count: int, has_target: bool) -> str:
+    sizes = f"(sample={count}, angle={_GEOMETRY.shape[0]}, detector={_GEOMETRY.shape[1]})"
+    return f"{sizes}, {describe_scan(_GEOMETRY, _GRID, LODOPAB_PHOTONS, has_target=has_target)}"
 
 
 def _truth_of(path: Path) -> Path | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from medrecon.data.ct.attenuation import AttenuationUnit
 from medrecon.data.ct.geometry_files import KEYS, CTScan, geometry_text, parse_geometry, read_geometry
-from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.ct.sinograms import SinogramSample, describe_scan
 from medrecon.data.hdf5 import open_hdf5
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
@@ -95,6 +95,11 @@ class SinogramFile:
         self.has_target = target is not None
         if target is not None:
             self._require_target(target)
+
+    def __repr__(self) -> str:
+        n, views, bins = self.shape
+        scan = describe_scan(self.scan.geometry, self.scan.grid, self.scan.photons, has_target=self.has_target)
+        return f"SinogramFile({self.path}: (slice={n}, angle={views}, detector={bins}), {scan})"
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -8,7 +8,7 @@ from torch import Tensor
 from medrecon.data.ct.attenuation import AttenuationUnit
 from medrecon.geometry import Geometry, Grid
 
-__all__ = ["SinogramSample"]
+__all__ = ["SinogramSample", "describe_scan"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,3 +59,15 @@ class SinogramSample:
             )
         if self.photons is not None and not (math.isfinite(self.photons) and self.photons > 0):
             raise ValueError(f"{self.name}: photons per ray are above zero, got {self.photons}")
+
+    def __repr__(self) -> str:
+        views, bins = self.geometry.shape
+        scan = describe_scan(self.geometry, self.grid, self.photons, has_target=self.target is not None)
+        return f"SinogramSample({self.name}, slice {self.index}: (angle={views}, detector={bins}), {scan})"
+
+
+def describe_scan(geometry: Geometry, grid: Grid, photons: float | None, *, has_target: bool) -> str:
+    """Say in a few words how sinograms were measured, and of what image: `FanBeam, image 256 x 256, no target`."""
+    dose = "" if photons is None else f"{photons:.0f} photons per ray, "
+    image = f"image {grid.shape[0]} x {grid.shape[1]}"
+    return f"{type(geometry).__name__}, {image}, {dose}{'target' if has_target else 'no target'}"

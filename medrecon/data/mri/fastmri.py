@@ -74,6 +74,14 @@ class KSpaceSample:
         lines = self.sampled[..., self.padding[0] : self.padding[1]]
         return bool(lines.all() if lines.ndim == 1 else lines[lines.any(dim=1)].all())
 
+    def __repr__(self) -> str:
+        coils, ky, kx = self.kspace.shape
+        return (
+            f"KSpaceSample({self.name}, slice {self.slice_index}: (coil={coils}, ky={ky}, kx={kx}), "
+            f"image {self.matrix[0]} x {self.matrix[1]}, acceleration {self.true_acceleration:.2f}, "
+            f"{'no target' if self.target is None else 'target'})"
+        )
+
 
 class FastMRIFile:
     """A fastMRI file: its header and what is known of all slices; `file[i]` reads one slice, `len(file)` counts them.
@@ -116,6 +124,13 @@ class FastMRIFile:
         self.maximum, self.norm = (_number(attributes.get(name)) for name in ("max", "norm"))
         self.matrix, self.oversampling, self.padding = geometry.matrix, geometry.oversampling, geometry.padding
         self.notes = geometry.notes
+
+    def __repr__(self) -> str:
+        slices, coils, ky, kx = self.shape
+        return (
+            f"FastMRIFile({self.path}: (slice={slices}, coil={coils}, ky={ky}, kx={kx}), "
+            f"image {self.matrix[0]} x {self.matrix[1]}, {self.target_name or 'no target'})"
+        )
 
     def __len__(self) -> int:
         return self.shape[0]

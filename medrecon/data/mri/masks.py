@@ -91,6 +91,9 @@ class SamplingMask:
         grid = np.arange(outside[0], outside[-1] + 1, step)
         return step if np.isin(outside, grid).all() and np.isin(grid, lines).all() else None
 
+    def __repr__(self) -> str:
+        return f"SamplingMask({self.describe()})"
+
     def describe(self) -> str:
         """Say the pattern in one line: kind, samples kept, true acceleration, calibration, spacing."""
         unit = "lines" if self.sampled.ndim == 1 else "samples"

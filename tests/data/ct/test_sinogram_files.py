@@ -13,7 +13,7 @@ from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit
 from medrecon.data.ct.geometry_files import CTScan, geometry_text
 from medrecon.data.ct.lodopab import write_lodopab
 from medrecon.data.ct.sinogram_files import SinogramFile, write_sinograms
-from medrecon.data.modality import Format, find_format, find_scan_files, open_sinograms
+from medrecon.data.formats import Format, find_format, find_scan_files, open_sinograms
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, FanBeam, Grid, ParallelBeam, lodopab, lodopab_grid
 from tests.program import simulate

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.data.mri.noise import noise_level
+from medrecon.calibration import noise_level
 from medrecon.data.mri.receivers import Receiver, draw_receiver, simulate_scan
 
 
@@ -74,7 +74,7 @@ def test_noise_has_the_stated_level_and_correlation(generator: torch.Generator) 
     assert float(found.diagonal().real.mean()) == pytest.approx(receiver.sigma**2, rel=0.02)
     assert receiver.sigma == pytest.approx(1 / 80, rel=1.2)  # 1/40 to 1/160, and some between the coils
     assert receiver.sigma > 1 / 200
-    levels = noise_level(kspace) / receiver.scale
+    levels = noise_level(kspace[:, None], torch.ones(128, dtype=torch.bool)) / 2**0.5 / receiver.scale
     torch.testing.assert_close(levels, expected.diagonal().real.sqrt(), rtol=0.03, atol=0)
     correlation = expected / torch.outer(*[expected.diagonal().real.sqrt()] * 2)
     others = correlation.abs()[~torch.eye(6, dtype=torch.bool)]

@@ -75,12 +75,12 @@ def test_poisson_leaves_no_hole() -> None:
     assert (holes > 4.5).mean() < 0.01
 
 
-def test_poisson_is_fast() -> None:
+def test_poisson_takes_little_work() -> None:
     seconds = []
     for seed in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         poisson_mask((256, 256), 8, (24, 24), seed)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 1
 
 

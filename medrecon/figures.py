@@ -1,10 +1,12 @@
-"""Figures as grids of panels of one size, each under a line of text."""
+"""Figures as grids of panels of one size, each under a line of text; an image beside what it should be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -12,7 +14,21 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["LARGE", "MARGIN", "SMALL", "Layout", "Picture", "array_of", "bar_below", "show"]
+__all__ = [
+    "LARGE",
+    "MARGIN",
+    "SMALL",
+    "Layout",
+    "NotebookFigure",
+    "Picture",
+    "array_of",
+    "bar_below",
+    "draw_beside_target",
+    "error_window",
+    "gray_window",
+    "magnitude_window",
+    "show",
+]
 
 SMALL, LARGE = 9.5, 11.5
 MARGIN = 0.12
@@ -20,8 +36,22 @@ _PANEL = 3.2  # inches
 _GAP, _HEAD, _LINE = 0.12, 0.42, 0.27
 _BAR, _BAR_GAP = 0.11, 0.06
 _DPI = 150
+_BELOW = 0.3  # inches, for a bar without a label
+_DARKEST, _BRIGHTEST = 0.01, 0.99  # quantiles of an image that are black and white
+_WHITE = 0.998  # that of a magnitude that is white
+_LARGEST_ERROR = 0.995  # this quantile of the errors is the brightest
+_MOST_VALUES = 2**24  # torch.quantile takes no more
 
 Picture = NDArray[np.float32]
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows where a cell ends with it, without pyplot and what that keeps open."""
+
+    def _repr_png_(self) -> bytes:
+        png = BytesIO()
+        self.savefig(png, format="png")
+        return png.getvalue()
 
 
 @dataclass(frozen=True)
@@ -43,14 +73,14 @@ class Layout:
         longest = max(self.shape)
         return _PANEL * self.shape[0] / longest, _PANEL * self.shape[1] / longest
 
-    def figure(self, heading: str) -> Figure:
+    def figure(self, heading: str) -> NotebookFigure:
         """Make the figure, empty but for its heading."""
         height, width = self.panel
         size = (
             MARGIN + self.columns * (width + _GAP) - _GAP + self.right,
             _HEAD + self.rows * (_LINE + height + self.below) + MARGIN,
         )
-        figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
+        figure = NotebookFigure(figsize=size, dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
         figure.text(MARGIN / size[0], 1 - 0.5 * _HEAD / size[1], heading, fontsize=LARGE, va="center")
         return figure
@@ -91,3 +121,45 @@ def array_of(image: Tensor) -> Picture:
     """Return an image as matplotlib takes it."""
     array: Picture = image.detach().cpu().numpy().astype(np.float32)
     return array
+
+
+def draw_beside_target(
+    image: Tensor, target: Tensor | None, heading: str, window: tuple[float, float]
+) -> NotebookFigure:
+    """Draw an image `(y, x)`, between its target and the magnitude of their difference where there is a target.
+
+    Images share the `window` of values that are black and white; a bar below each panel says what they are.
+    """
+    panels = [("reconstruction", image, window, "gray")]
+    if target is not None:
+        error = (image - target).abs()
+        panels = [("target", target, window, "gray"), *panels, ("|difference|", error, error_window(error), "magma")]
+    layout = Layout(1, len(panels), (image.shape[0], image.shape[1]), below=_BELOW)
+    figure = layout.figure(heading)
+    for column, (title, picture, (low, high), cmap) in enumerate(panels):
+        axes = layout.axes(figure, 0, column, title)
+        bar_below(axes, show(axes, picture, low, high, cmap), "")
+    return figure
+
+
+def gray_window(image: Tensor) -> tuple[float, float]:
+    """The values to show as black and white: between the 1st and the 99th percentile of an image."""
+    low, high = _quantile(image, _DARKEST), _quantile(image, _BRIGHTEST)
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def magnitude_window(image: Tensor) -> tuple[float, float]:
+    """Those of an image of magnitudes: from zero to the 99.8th percentile."""
+    return 0.0, _quantile(image, _WHITE) or float(image.max()) or 1.0
+
+
+def error_window(error: Tensor) -> tuple[float, float]:
+    """Those of the magnitude of a difference: from zero to the 99.5th percentile."""
+    return 0.0, _quantile(error, _LARGEST_ERROR) or 1.0
+
+
+def _quantile(image: Tensor, share: float) -> float:
+    values = image.flatten().double()
+    if values.numel() > _MOST_VALUES:
+        values = values[:: values.numel() // _MOST_VALUES + 1]
+    return float(torch.quantile(values, share))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medrecon.config import PhantomName, SimulationSettings
+from medrecon.config import MRIPhantomName, MRISimulationSettings
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.simulation import Simulation, simulate_volume
@@ -17,27 +17,30 @@ from medrecon.data.mri.writing import write_fastmri
 from medrecon.data.phantoms.mri_phantoms import brain_volume, shepp_logan_volume
 from medrecon.problem import full_reconstruction
 from medrecon.progress import Progress, silent
+from medrecon.words import counted
 
 __all__ = ["simulate_kspace"]
 
 
 def simulate_kspace(
-    output: Path, settings: SimulationSettings, *, overwrite: bool = False, progress: Progress = silent
-) -> None:
-    """Write the scan of a phantom as a fully sampled file in the format of fastMRI, with its target.
+    output: Path, settings: MRISimulationSettings, *, overwrite: bool = False, progress: Progress = silent
+) -> list[str]:
+    """Write the scan of a phantom as a fully sampled file in the format of fastMRI, with its target; say in lines what it holds.
 
     Raises
     ------
     InputError
         If the file cannot be written.
     """
-    phantom = brain_volume() if settings.phantom is PhantomName.BRAIN else shepp_logan_volume()
+    phantom = brain_volume() if settings.phantom is MRIPhantomName.BRAIN else shepp_logan_volume()
     ny, nx = settings.size
     scan = Simulation(phantom, (ny, nx), settings.slices, settings.coils, settings.snr, settings.seed)
     header = make_header((2 * ny, nx), (ny, nx), acquisition=f"simulated {settings.phantom}", patient_id="phantom")
     slices, copies = tee(_told(simulate_volume(scan), progress, output.name, settings.slices))
     targets = (_full_image(kspace, (ny, nx)) for kspace in copies)
     write_fastmri(output, slices, header=header, targets=targets, overwrite=overwrite)
+    held = f"{counted(settings.slices, 'slice')} of {ny} x {nx} pixels, {counted(settings.coils, 'coil')}"
+    return [f"{output}: {held}, the {settings.phantom} phantom"]
 
 
 def _told(slices: Iterable[Tensor], progress: Progress, name: str, count: int) -> Iterator[Tensor]:

@@ -20,6 +20,7 @@ from medrecon.data.ct.phantoms import ABDOMEN_FIELD, HEAD_FIELD, abdomen_volume,
 from medrecon.data.ct.photons import count_photons
 from medrecon.data.ct.simulation import CTSimulation, simulate_sections
 from medrecon.data.ct.sinogram_files import write_sinograms
+from medrecon.data.ct.words import geometry_words, grid_words
 from medrecon.data.nifti import read_nifti
 from medrecon.data.nrrd import read_nrrd
 from medrecon.data.volume import CTVolume
@@ -27,6 +28,7 @@ from medrecon.errors import InputError
 from medrecon.geometry import Arc, Grid, ParallelBeam
 from medrecon.operators import Radon
 from medrecon.progress import Progress, silent
+from medrecon.words import counted
 
 __all__ = ["read_volume", "simulate_sinograms"]
 
@@ -38,8 +40,8 @@ Pair = tuple[Tensor, Tensor]
 
 def simulate_sinograms(
     output: Path, settings: CTSimulationSettings, *, overwrite: bool = False, progress: Progress = silent
-) -> None:
-    """Write the sinograms of a phantom, in closed form, or of a volume, projected, with the true images.
+) -> list[str]:
+    """Write the sinograms of a phantom, in closed form, or of a volume, projected, with true images; say in lines what is there.
 
     Raises
     ------
@@ -66,6 +68,10 @@ def simulate_sinograms(
         attributes=attributes,
         overwrite=overwrite,
     )
+    what = f"the {settings.phantom} phantom" if settings.volume is None else str(settings.volume)
+    dose = "no noise" if scan.photons is None else f"{scan.photons:g} photons per ray"
+    held = f"{counted(count, 'sinogram')} of {what}, {grid_words(scan.grid)}, {dose}"
+    return [f"{output}: {held}", geometry_words(scan.geometry), *(f"note: {note}" for note in notes)]
 
 
 def read_volume(path: Path) -> CTVolume:

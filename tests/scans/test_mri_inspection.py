@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from medrecon.data.mri.fastmri_header import make_header
-from medrecon.data.mri.inspection import Inspection, inspect_file, lines
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.errors import InputError
+from medrecon.scans.mri_inspection import Inspection, inspect_kspace, kspace_lines
 
 KY, KX, COILS, SIGMA = 128, 84, 5, 0.02
 HEADER = make_header((KY, KX), (64, 64), padding=(4, 80), acquisition="AXT2", pixel=0.5)
@@ -34,7 +34,7 @@ def scan(seed: int = 0, sigma: float = SIGMA, angle: float = 0.6, blur: float = 
 
 def inspect(path: Path, *slices: torch.Tensor, mask: torch.Tensor | None = None) -> Inspection:
     write_fastmri(path, slices, header=HEADER, mask=mask, overwrite=True)
-    return inspect_file(path)
+    return inspect_kspace(path)
 
 
 def test_a_sound_file_is_told_in_full(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_sound_file_is_told_in_full(tmp_path: Path) -> None:
     assert found.sampling is not None
     assert (found.sampling.fully_sampled, found.sampling.true_acceleration, found.sampling.lines) == (True, 1.0, 76)
     assert (found.problems, found.notes) == ((), ())
-    text = "\n".join(lines(found))
+    text = "\n".join(kspace_lines(found))
     for words in (
         "3 slices, 5 coils, k-space 128 x 84",
         "image 64 x 64",
@@ -67,7 +67,7 @@ def test_plain_values_go_to_json_and_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.1])
-@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e4])
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e-25, 1e4])
 def test_noise_is_measured(tmp_path: Path, sigma: float, scale: float) -> None:
     found = inspect(tmp_path / "a.h5", *(scan(s, sigma, blur=2.0) * scale for s in range(3)))
     assert found.noise == pytest.approx(sigma * scale, rel=0.05)
@@ -88,7 +88,7 @@ def test_undersampling_is_described(tmp_path: Path) -> None:
     assert not found.sampling.fully_sampled
     assert (found.sampling.lines, found.sampling.true_acceleration) == (kept, 76 / kept)
     assert (found.sampling.calibration, found.sampling.spacing) == (9, 4)  # the line at 46 is of the grid, and adjoins
-    text = "\n".join(lines(found))
+    text = "\n".join(kspace_lines(found))
     assert f"undersampled: {kept} of 76 lines, true acceleration {76 / kept:.2f}, 9 calibration lines" in text
     assert "as its mask says" in text
 
@@ -102,7 +102,7 @@ def test_points_and_changing_patterns_are_described(tmp_path: Path) -> None:
     assert found.sampling.points
     assert found.sampling.varies
     assert found.sampling.calibration == (8, 8)
-    assert "calibration 8 x 8" in "\n".join(lines(found))
+    assert "calibration 8 x 8" in "\n".join(kspace_lines(found))
 
 
 def test_bad_slices_are_reported_and_the_others_read(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_bad_slices_are_reported_and_the_others_read(tmp_path: Path) -> None:
     assert any("slice 1" in p and "NaN" in p for p in found.problems)
     assert any("slice 2" in p and "zero everywhere" in p for p in found.problems)
     assert found.sampling is not None
-    assert sum(line.startswith("PROBLEM: ") for line in lines(found)) == 2
+    assert sum(line.startswith("PROBLEM: ") for line in kspace_lines(found)) == 2
 
 
 def test_a_file_of_zeros_is_reported_as_a_whole(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_file_of_zeros_is_reported_as_a_whole(tmp_path: Path) -> None:
     assert (found.sampling, found.noise) == (None, None)
     assert len(found.problems) == 2
     assert "no slice of 30 can be used" in found.problems[1]
-    assert lines(found)
+    assert kspace_lines(found)
 
 
 def test_a_silent_coil_is_named(tmp_path: Path) -> None:
@@ -163,12 +163,12 @@ def test_edges_are_no_spikes_and_spikes_are(tmp_path: Path, sigma: float, angle:
 def test_assumptions_are_told(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["kspace"] = scan()[None].numpy()
-    found = inspect_file(tmp_path / "a.h5")
+    found = inspect_kspace(tmp_path / "a.h5")
     assert not found.has_header
-    assert any(line.startswith("note: no header") for line in lines(found))
+    assert any(line.startswith("note: no header") for line in kspace_lines(found))
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_text("no")
     with pytest.raises(InputError, match="not an HDF5 file"):
-        inspect_file(tmp_path / "a.h5")
+        inspect_kspace(tmp_path / "a.h5")

@@ -9,18 +9,10 @@ import pytest
 import torch
 
 from medrecon.data.ct.geometry_files import CTScan, geometry_text
-from medrecon.data.ct.inspection import (
-    SinogramInspection,
-    dead_bins,
-    estimate_photons,
-    geometry_words,
-    grid_words,
-    inspect_sinograms,
-    sinogram_lines,
-)
-from medrecon.data.ct.photons import count_photons
 from medrecon.data.ct.sinogram_files import SinogramFile, write_sinograms
-from medrecon.geometry import Arc, FanBeam, Grid, ParallelBeam
+from medrecon.data.ct.words import geometry_words, grid_words
+from medrecon.geometry import Arc, FanBeam, Grid
+from medrecon.scans.ct_inspection import SinogramInspection, dead_bins, inspect_sinograms, sinogram_lines
 from tests.sinogram_files import GEOMETRY, SCAN, sinograms, write_scan
 
 
@@ -53,18 +45,6 @@ def test_a_sound_file(tmp_path: Path) -> None:
         "nothing wrong was found",
     ):
         assert words in text
-
-
-@pytest.mark.parametrize("photons", [1e3, 1e4, 1e6])
-def test_the_dose_is_read_from_the_noise(photons: float, generator: torch.Generator) -> None:
-    clean = sinograms(CTScan(ParallelBeam(Arc.half_turn(90), 128, 1.0), Grid((8, 8), 1.0)))[0]
-    found, noise = estimate_photons(count_photons(clean, photons, generator))
-    assert found == pytest.approx(photons, rel=0.3)
-    assert noise == pytest.approx(
-        float((count_photons(clean, photons, generator) - clean).abs().median()) / 0.6745, rel=0.4
-    )
-    assert estimate_photons(torch.zeros(8, 8))[0] is None
-    assert estimate_photons(torch.zeros(2, 2))[0] is None
 
 
 def test_a_clean_scan_has_no_noise(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import open_hdf5
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
+from medrecon.modality import Modality
 
 __all__ = ["Format", "find_format", "find_scan_files", "open_sinograms"]
 
@@ -29,6 +30,11 @@ class Format(StrEnum):
     FASTMRI = "fastMRI"
     SINOGRAM = "sinogram"
     LODOPAB = "LoDoPaB"
+
+    @property
+    def modality(self) -> Modality:
+        """The scanner."""
+        return Modality.MRI if self is Format.FASTMRI else Modality.CT
 
 
 def find_format(path: str | os.PathLike[str]) -> Format:
@@ -121,6 +127,9 @@ class _LoDoPaB:
         self._file = file
         self.path = file.path
         self.has_target = file.truth is not None
+
+    def __repr__(self) -> str:
+        return repr(self._file)
 
     def __len__(self) -> int:
         return len(self._file)

@@ -7,15 +7,15 @@ from statistics import median
 
 import torch
 
+from medrecon.calibration import noise_level
 from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
+from medrecon.words import counted, listed
 
-__all__ = ["Inspection", "Sampling", "SliceReport", "inspect_file", "lines"]
+__all__ = ["Inspection", "Sampling", "SliceReport", "inspect_kspace", "kspace_lines"]
 
-OUTER = 0.1  # the share of k-space, at either end of both axes, that is taken to hold noise alone
-LEAST_NOISE_SAMPLES = 256
-NORMAL_MAD = 0.6744897501960817  # median of the magnitude of a standard normal variable
+_CORNERS = 0.05  # the share of the acquired samples, the outermost, that is taken to hold noise alone
 DEAD_COIL = 1e-6  # of the median energy of the coils
 OUTLIER_HIGH, OUTLIER_LOW = 30.0, 1e-3  # times the largest, the smallest energy of the neighboring slices
 SPIKE_RATIO, SPIKE_NOISE, SPIKE_PEAK = 10.0, 30.0, 1e-4  # to the neighboring lines, the noise, the largest sample
@@ -77,7 +77,7 @@ class Inspection:
     notes: tuple[str, ...]
 
 
-def inspect_file(path: str | os.PathLike[str]) -> Inspection:
+def inspect_kspace(path: str | os.PathLike[str]) -> Inspection:
     """Read a file of raw k-space slice by slice and report what it holds, the faults of single slices included.
 
     Raises
@@ -126,13 +126,13 @@ def inspect_file(path: str | os.PathLike[str]) -> Inspection:
     )
 
 
-def lines(inspection: Inspection) -> list[str]:
+def kspace_lines(inspection: Inspection) -> list[str]:
     """Say an inspection in words, a fact a line; problems come last, each after "PROBLEM: "."""
     i = inspection
     (ky, kx), (left, right) = i.kspace, i.padding
     text = [
         i.path,
-        f"{_count(i.slices, 'slice')}, {_count(i.coils, 'coil')}, k-space {ky} x {kx} (ky, kx), {i.dtype}",
+        f"{counted(i.slices, 'slice')}, {counted(i.coils, 'coil')}, k-space {ky} x {kx} (ky, kx), {i.dtype}",
         f"image {i.matrix[0]} x {i.matrix[1]} (y, x) after the crop; readout oversampled {i.oversampling:g}x",
     ]
     if i.field_of_view is not None:
@@ -161,41 +161,26 @@ def _inspect_slice(sample: KSpaceSample) -> SliceReport:
     peak = float(torch.view_as_real(kspace).abs().max())
     energies = torch.stack([(coil.abs().double() / peak).square().sum() for coil in kspace])
     dead = (energies <= DEAD_COIL * energies.median()).nonzero().flatten()
-    noise = _noise(sample)
+    noise = _noise(kspace / peak, sample.sampled) * peak
     return SliceReport(
         index=sample.slice_index,
         energy=float(energies.sum()) * peak**2,
         peak=float(kspace.abs().max()),
         noise=noise,
         dead_coils=tuple(dead.tolist()),
-        spikes=_spikes(sample, noise or 0.0),
+        spikes=_spikes(sample, noise),
     )
 
 
-def _noise(sample: KSpaceSample) -> float | None:
-    """Estimate the noise of the median coil from the median magnitude in the corners of k-space.
+def _noise(kspace: torch.Tensor, sampled: torch.Tensor) -> float:
+    """Estimate the noise of the median coil; silent ones do not count.
 
-    The edges of the readout's field of view hold less noise than its middle, for the receiver's filter, so that an image's
-    empty margin is no better place. What signal reaches the corners is counted as noise: an upper bound.
+    It is read from the corners of k-space: the edges of the readout's field of view hold less noise than its middle, for the
+    receiver's filter, so that an image's empty margin is no better place. What signal reaches the corners counts as noise.
     """
-    ky, (left, right) = sample.kspace.shape[-2], sample.padding
-    whole = sample.sampled.expand(sample.kspace.shape[-2:])
-    rows, columns = _outer(ky, 0, ky), _outer(whole.shape[-1], left, right)
-    place = whole & rows[:, None] & columns
-    if int(place.sum()) < LEAST_NOISE_SAMPLES:
-        place = whole & (rows[:, None] | columns)
-    if not place.any():
-        return None
-    parts = torch.view_as_real(sample.kspace[:, place]).flatten(1).abs()
-    spread = parts.median(dim=1).values / NORMAL_MAD
-    alive = spread[spread > 0]
+    levels = noise_level(kspace[:, None], sampled, outermost=_CORNERS) / math.sqrt(2)
+    alive = levels[levels > 0]
     return float(alive.median()) if alive.numel() else 0.0
-
-
-def _outer(size: int, first: int, stop: int) -> torch.Tensor:
-    position = torch.arange(size)
-    width = max(1, math.ceil(OUTER * (stop - first)))
-    return (position < first + width) | (position >= stop - width)
 
 
 def _spikes(sample: KSpaceSample, noise: float) -> int:
@@ -246,7 +231,7 @@ def _problems(reports: list[SliceReport], coils: int) -> tuple[str, ...]:
             found.append(f"slice {report.index} has {times:.3g} times the energy of its neighbors; look at its image")
     if spiky := [report.index for report in good if report.spikes]:
         total = sum(report.spikes for report in good)
-        found.append(f"{_count(total, 'spike')} in k-space, in {_some('slice', spiky)}: expect stripes in the image")
+        found.append(f"{counted(total, 'spike')} in k-space, in {_some('slice', spiky)}: expect stripes in the image")
     return tuple(found)
 
 
@@ -255,17 +240,14 @@ def _sampling_words(sampling: Sampling, reachable: int) -> str:
         return f"fully sampled: {sampling.lines} of {reachable} lines"
     unit = f"{sampling.lines} of {reachable} lines" + (", each in part" if sampling.points else "")
     square = sampling.calibration
-    center = _count(square, "calibration line") if isinstance(square, int) else f"calibration {square[0]} x {square[1]}"
+    center = (
+        counted(square, "calibration line") if isinstance(square, int) else f"calibration {square[0]} x {square[1]}"
+    )
     spacing = "irregular spacing" if sampling.spacing is None else f"one line in {sampling.spacing} outside them"
     words = f"undersampled: {unit}, true acceleration {sampling.true_acceleration:.2f}, {center}"
     words += "" if sampling.points else f", {spacing}"
     return words + (" (first slice; others differ)" if sampling.varies else "")
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" + ("" if number == 1 else "s")
-
-
-def _some(word: str, numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
-    return f"{word}{'' if len(numbers) == 1 else 's'} {shown}"
+def _some(noun: str, numbers: list[int]) -> str:
+    return f"{noun}{'' if len(numbers) == 1 else 's'} {listed(numbers)}"

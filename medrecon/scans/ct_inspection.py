@@ -7,27 +7,18 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from medrecon.calibration.sinogram_noise import scan_noise
 from medrecon.coverage import coverage, truncation
 from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
+from medrecon.data.ct.words import geometry_words, grid_words, truncation_words
 from medrecon.errors import InputError
-from medrecon.geometry import Geometry, Grid, ParallelBeam
+from medrecon.geometry import Geometry
+from medrecon.words import counted, listed
 
-__all__ = [
-    "SinogramInspection",
-    "SinogramReport",
-    "dead_bins",
-    "estimate_photons",
-    "geometry_words",
-    "grid_words",
-    "inspect_sinograms",
-    "sinogram_lines",
-    "truncation_words",
-]
+__all__ = ["SinogramInspection", "SinogramReport", "dead_bins", "inspect_sinograms", "sinogram_lines"]
 
 MOST_INSPECTED = 16  # sinograms of a file, evenly spaced
-NORMAL_MAD = 0.6745  # median absolute deviation of a normal distribution of standard deviation one
 NOISELESS = 1e9  # photons: what looks like more is rounding
-_CLEAR = 3.0
 OPAQUE = 20.0  # a line integral of which exp(-20), two in a thousand million, would pass
 
 
@@ -124,7 +115,7 @@ def sinogram_lines(inspection: SinogramInspection) -> list[str]:
     some = "" if i.inspected == i.sinograms else f"; {i.inspected} of them looked at"
     text = [
         i.path,
-        f"CT, {i.sinograms} sinogram{'' if i.sinograms == 1 else 's'} of {i.shape[0]} x {i.shape[1]} (angle, detector){some}",
+        f"CT, {counted(i.sinograms, 'sinogram')} of {i.shape[0]} x {i.shape[1]} (angle, detector){some}",
         i.geometry,
         f"coverage: {i.coverage}",
         f"whole within {i.field_radius:.1f} mm of the center; image of {i.grid}",
@@ -142,36 +133,6 @@ def sinogram_lines(inspection: SinogramInspection) -> list[str]:
     text.extend(f"note: {note}" for note in i.notes)
     text.extend(f"PROBLEM: {problem}" for problem in i.problems)
     return text if i.problems else [*text, "nothing wrong was found"]
-
-
-def geometry_words(geometry: Geometry) -> str:
-    """Say a geometry in a line."""
-    n_angles, n_bins = geometry.shape
-    shift = f", offset by {geometry.offset:g} mm" if geometry.offset else ""
-    first, last = (math.degrees(list(geometry.angles)[k]) for k in (0, -1))
-    views = f"{n_angles} views from {first:.4g} to {last:.4g} degrees"
-    bins = f"{n_bins} bins of {geometry.spacing:.4g} mm{shift}"
-    if isinstance(geometry, ParallelBeam):
-        return f"parallel beam: {views}, {bins}"
-    distances = f"source {geometry.source_distance:g} mm and detector {geometry.detector_distance:g} mm from the center"
-    return f"fan beam on a {'curved' if geometry.curved else 'flat'} detector: {views}, {bins}, {distances}"
-
-
-def grid_words(grid: Grid) -> str:
-    """Say a grid in a few words."""
-    (ny, nx), (dy, dx) = grid.shape, grid.spacing
-    pixel = f"{dy:.4g} mm" if math.isclose(dy, dx) else f"{dy:.4g} x {dx:.4g} mm"
-    return f"{ny} x {nx} pixels of {pixel}"
-
-
-def truncation_words(edge: float, geometry: Geometry) -> str:
-    """Say what it does to an image that the object reaches beyond the detector, its edge being so high in the sinogram."""
-    size = f" of {geometry.field_radius:.0f} mm"
-    return (
-        f"the projections are truncated: at the detector's edge they reach {100 * edge:.0f} % of the largest line integrals, so "
-        f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the "
-        "border of that field, and wrong beyond it"
-    )
 
 
 def dead_bins(sinogram: Tensor) -> tuple[int, ...]:
@@ -192,26 +153,6 @@ def dead_bins(sinogram: Tensor) -> tuple[int, ...]:
     return tuple(torch.nonzero(lost | (still & (inside | (low != 0)))).flatten().tolist())
 
 
-def estimate_photons(sinogram: Tensor) -> tuple[float | None, float]:
-    """Estimate from the noise of a sinogram the photons a ray before the object, and the noise's standard deviation.
-
-    A line integral y has the variance `exp(y) / N0`. The noise is told from the object, which is smooth, by second differences
-    along the detector and first ones between views, scaled by `exp(-y / 2)` of their mean, and by the median of their magnitudes,
-    which edges do not move. What texture of the object remains is counted as noise. None where there is no noise.
-    """
-    y = sinogram.double()
-    if min(y.shape) < 3:
-        return None, 0.0
-    second = y[:, :-2] - 2 * y[:, 1:-1] + y[:, 2:]
-    mean = (y[:, :-2] + y[:, 1:-1] + y[:, 2:]) / 3
-    rough = (second[1:] - second[:-1]) / math.sqrt(12)
-    mean = (mean[1:] + mean[:-1]) / 2
-    noise = float(rough.abs().median()) / NORMAL_MAD
-    clear = mean < max(_CLEAR, float(mean.median()))  # where few photons arrive they are not normally distributed
-    spread = float((rough * torch.exp(-mean / 2))[clear].abs().median()) / NORMAL_MAD
-    return (None if spread * spread * NOISELESS < 1 else 1 / spread**2), noise
-
-
 def _inspect(file: Sinograms, index: int) -> SinogramReport:
     try:
         sinogram = file.raw(index)
@@ -223,7 +164,8 @@ def _inspect(file: Sinograms, index: int) -> SinogramReport:
     except InputError as error:
         return SinogramReport(index, dead_bins=dead, problem=str(error))
     cut = truncation(sinogram, file.scan.geometry)
-    photons, noise = estimate_photons(sinogram)
+    variance, per_photon = scan_noise(sinogram)
+    photons, noise = None if per_photon * NOISELESS < 1 else 1 / per_photon, math.sqrt(variance)
     low, high = (float(value) for value in sinogram.aminmax())
     return SinogramReport(index, low, high, photons, noise, cut.worst, cut.truncated, dead)
 
@@ -232,8 +174,7 @@ def _problems(reports: tuple[SinogramReport, ...], geometry: Geometry) -> tuple[
     found = [report.problem for report in reports if report.problem]
     dead = sorted({k for report in reports for k in report.dead_bins})
     if dead:
-        some = ", ".join(map(str, dead[:8])) + (f" and {len(dead) - 8} more" if len(dead) > 8 else "")
-        found.append(f"dead bins: {some}; they draw rings or stripes, fill them from their neighbors first")
+        found.append(f"dead bins: {listed(dead)}; they draw rings or stripes, fill them from their neighbors first")
     covered = coverage(geometry)
     if not covered.complete:
         found.append(covered.words)

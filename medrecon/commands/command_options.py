@@ -1,0 +1,217 @@
+"""The options of `medrecon reconstruct`, and the settings that they make for the modality of a file."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medrecon.config import (
+    FilterName,
+    LearnedSettings,
+    MaskName,
+    PrecisionName,
+    ReconstructionSettings,
+    SliceSettings,
+    methods_of,
+    settings_from,
+)
+from medrecon.config.files import parse_change
+from medrecon.config.methods import ALIASES, METHODS
+from medrecon.device import DeviceName
+from medrecon.errors import InputError
+from medrecon.modality import Modality
+
+__all__ = ["CommandOptions", "given", "known_method", "parse_size", "reject_options"]
+
+_LOG = logging.getLogger(__name__)
+_DEFAULT_METHODS = {Modality.MRI: "wavelet", Modality.CT: "fbp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandOptions:
+    """How files are reconstructed, as the command line says it; None for what was not given."""
+
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="See `medrecon methods`; wavelet for MRI and fbp for CT, or that of --weights, unless given.",
+        ),
+    ] = None
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Trained weights, of `medrecon weights list` or a .safetensors file; else the method's.",
+        ),
+    ] = None
+    weight: Annotated[float | None, typer.Option(help="Of the regularization; else the method's own.")] = None
+    iterations: Annotated[int | None, typer.Option(help="At most; else the method's own.")] = None
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="OPTION=VALUE",
+            help="Any option of the method, of `medrecon methods`: weight=0.002, window=hann; repeatable.",
+        ),
+    ] = None
+    slices: Annotated[
+        str | None, typer.Option(help="a:b (b not included), a:, :b or a, counted from 0; scores are of these alone.")
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(help="Of the mask, or the added noise; made of the file's name unless given.")
+    ] = None
+    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = DeviceName.CPU
+    mask: Annotated[
+        MaskName | None, typer.Option(help="MRI: undersample a full scan; without it data are taken as they are.")
+    ] = None
+    acceleration: Annotated[float | None, typer.Option(help="MRI: of the mask; 4 unless given.")] = None
+    center_fraction: Annotated[
+        float | None,
+        typer.Option(help="MRI: share of the lines kept around the center; 0.32 / acceleration unless given."),
+    ] = None
+    geometry: Annotated[
+        Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
+    ] = None
+    views: Annotated[int | None, typer.Option(help="CT: keep so many evenly spaced views; else all.")] = None
+    photons: Annotated[float | None, typer.Option(help="CT: add the noise of so many photons per ray.")] = None
+    size: Annotated[
+        str | None, typer.Option(metavar="N or YxX", help="CT: pixels of the image, such as 512 or 320x400.")
+    ] = None
+    pixel: Annotated[float | None, typer.Option(help="CT: width of a pixel in mm.")] = None
+    hu: Annotated[bool, typer.Option("--hu", help="CT: write images in Hounsfield units.")] = False
+    # Options of methods from before there was --set, which still work.
+    window: Annotated[FilterName | None, typer.Option(hidden=True)] = None
+    frequency_scaling: Annotated[float | None, typer.Option(hidden=True)] = None
+    precision: Annotated[PrecisionName | None, typer.Option(hidden=True)] = None
+    compiled: Annotated[bool, typer.Option("--compile", hidden=True)] = False
+
+    def settings(self, name: str, modality: Modality) -> ReconstructionSettings:
+        """Make the settings for a file of a modality, called `name`.
+
+        Raises
+        ------
+        InputError
+            If an option is of another modality, or out of its range; if trained weights are asked for that are not there, or do not
+            fit.
+        """
+        method = self._method(name, modality)
+        fields = {
+            "method": self._method_fields(method),
+            "acquisition": {"modality": modality.value, **self._acquisition(name, modality)},
+            "slices": SliceSettings() if self.slices is None else SliceSettings.parse(self.slices),
+            "device": self.device,
+        }
+        settings = settings_from(ReconstructionSettings, fields)
+        if isinstance(settings.method, LearnedSettings):
+            from medrecon.weights.learned import weights_of
+
+            weights_of(settings.method, modality)
+        return settings
+
+    def _method(self, name: str, modality: Modality) -> str:
+        known = methods_of(modality)
+        if self.method is None and self.weights is not None:
+            from medrecon.weights.learned import method_of
+
+            return method_of(self.weights)
+        method = _DEFAULT_METHODS[modality] if self.method is None else known_method(self.method)
+        if method not in known:
+            raise InputError(
+                f"--method {self.method}: {name} holds {modality.holds}, whose methods are {', '.join(known)}"
+            )
+        return method
+
+    def _method_fields(self, method: str) -> dict[str, Any]:
+        """The options of the method: those with a name of their own, and those of --set."""
+        old = {"window": self.window, "frequency_scaling": self.frequency_scaling, "precision": self.precision}
+        for option, value in given({**old, "compile": self.compiled or None}).items():
+            _LOG.warning("--%s is --set %s=%s now", option.replace("_", "-"), option, value)
+        fields = given({"weights": self.weights, "weight": self.weight, "iterations": self.iterations})
+        fields |= given({**old, "compile": self.compiled or None})
+        has = METHODS[method].options()
+        for change in self.changes or ():
+            key, value = parse_change(change, example="weight=0.002")
+            if key not in has:
+                options = f"it has {', '.join(has)}" if has else "it has no options"
+                raise InputError(f"--set {change}: the method {method} has no {key}; {options}")
+            if key in fields:
+                raise InputError(f"--set {change}: {key} is given twice; leave one out")
+            fields[key] = value
+        return {"kind": method, **fields}
+
+    def _acquisition(self, name: str, modality: Modality) -> dict[str, object]:
+        of_ct = {"geometry": self.geometry, "views": self.views, "photons": self.photons, "size": self.size}
+        of_ct |= {"pixel": self.pixel, "hu": self.hu or None}
+        of_mri = {"mask": self.mask, "acceleration": self.acceleration, "center_fraction": self.center_fraction}
+        if modality is Modality.MRI:
+            reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
+            return {"mask": self._mask(of_mri)}
+        reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
+        size = None if self.size is None else parse_size(self.size)
+        return given({**of_ct, "size": size, "seed": self.seed})
+
+    def _mask(self, options: Mapping[str, object]) -> dict[str, object] | None:
+        fields = given({**options, "seed": self.seed})
+        if self.mask is not None:
+            return {"kind": fields.pop("mask"), **fields}
+        if fields:
+            option = next(iter(fields)).replace("_", "-")
+            raise InputError(
+                f"--{option} belongs to a mask; give --mask, or leave --{option} out to take data as they are"
+            )
+        return None
+
+
+def known_method(name: str) -> str:
+    """The name of a method today.
+
+    Raises
+    ------
+    InputError
+        If there is no such method.
+    """
+    if name in ALIASES:
+        _LOG.warning("the method %s is called %s now", name, ALIASES[name])
+    found = ALIASES.get(name, name)
+    if found not in METHODS:
+        raise InputError(f"--method {name}: there is no such method; there are {', '.join(METHODS)}")
+    return found
+
+
+def given(values: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what is None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def reject_options(values: Mapping[str, object], reason: str) -> None:
+    """Refuse options that were given; None stands for one that was not.
+
+    Raises
+    ------
+    InputError
+        If there is any.
+    """
+    first = next(iter(given(values)), None)
+    if first is not None:
+        raise InputError(f"--{first.replace('_', '-')} is {reason}; leave it out")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read `N` or `YxX`.
+
+    Raises
+    ------
+    InputError
+        If the text is neither.
+    """
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower(), re.ASCII)
+    if match is None:
+        raise InputError(f"--size takes N or YxX, such as 256 or 320x368; got '{text}'")
+    return int(match[1]), int(match[2] or match[1])

@@ -1,0 +1,325 @@
+"""CT: a file of sinograms as it is to be reconstructed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medrecon.config.ct import CTAcquisition
+from medrecon.coverage import coverage, truncation
+from medrecon.data.ct.attenuation import (
+    MU_MAX,
+    AttenuationUnit,
+    attenuation_from_hounsfield,
+    image_in_unit,
+)
+from medrecon.data.ct.sinogram_files import Sinograms
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.ct.words import geometry_words, truncation_words
+from medrecon.errors import InputError
+from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, MeanScore, Metrics, image_range
+from medrecon.geometry import Geometry, Grid, require_outside
+from medrecon.modality import Modality
+from medrecon.operators import Radon
+from medrecon.problem import add_dose_noise, ct_problem, subsample_views
+from medrecon.progress import Progress
+from medrecon.reconstructor import Reconstructor
+from medrecon.results import Display, SliceResult, Window
+from medrecon.scans.learned_notes import ct_notes
+from medrecon.scans.protocol import LEAST_SCORED, Posed, sound_slices
+from medrecon.weights.learned import LearnedReconstructor
+
+__all__ = ["HOUNSFIELD_WINDOWS", "SinogramScan", "display_in", "warm_up"]
+
+_TOGETHER = 8  # images, which projectors take faster than one after the other
+_LARGEST = 2**24  # numbers in the sinograms of as many
+_FEW = 32  # pixels along an axis
+_WATER = 0.02  # 1/mm
+
+#: What is usual for the body, by level -+ half the width.
+HOUNSFIELD_WINDOWS = (
+    Window(-160, 240, "soft tissue"),
+    Window(0, 80, "brain"),
+    Window(-1350, 150, "lung"),
+    Window(-400, 1400, "bone"),
+    Window(-1000, 1000, "wide"),
+)
+
+
+def display_in(unit: AttenuationUnit) -> Display:
+    """How images of attenuation are shown in a unit, upright."""
+    top = MU_MAX if unit is AttenuationUnit.LODOPAB else 1.0
+    presets: tuple[Window, ...] = HOUNSFIELD_WINDOWS
+    if unit is not AttenuationUnit.HOUNSFIELD:
+        ends = ((attenuation_from_hounsfield(one.low), attenuation_from_hounsfield(one.high)) for one in presets)
+        presets = tuple(Window(low / top, high / top, one.name) for (low, high), one in zip(ends, presets, strict=True))
+    return Display(
+        unit="normalized attenuation" if unit is AttenuationUnit.LODOPAB else unit.value,
+        measured="sinogram (views down, bins right)",
+        measured_unit="line integral",
+        residual="|y - A x|, line integrals: views down, bins right",
+        values=partial(_values, unit=unit),
+        is_magnitude=False,
+        presets=presets,
+    )
+
+
+def _values(images: Tensor, unit: AttenuationUnit) -> Tensor:
+    return images / MU_MAX if unit is AttenuationUnit.LODOPAB else image_in_unit(images, unit)
+
+
+@dataclass(frozen=True, eq=False)
+class SinogramScan:
+    """A file of sinograms, thinned and of lower dose where that is asked for; see `medrecon.scans.protocol.Scan`.
+
+    Images are written in 1/mm, those of LoDoPaB's files as LoDoPaB's, or in Hounsfield units where these are asked for. Each is
+    scored against its target, where the file holds any, by LoDoPaB's protocol.
+
+    Parameters
+    ----------
+    file, acquisition
+        what is reconstructed, and how it is taken.
+    grid
+        of the images.
+    indices, middle, notes
+        of the sinograms that `checked` looked through: that in the middle, and what a user should know.
+    """
+
+    file: Sinograms
+    acquisition: CTAcquisition
+    grid: Grid
+    indices: range = range(0)
+    middle: SinogramSample | None = None
+    notes: tuple[str, ...] = ()
+
+    modality = Modality.CT
+
+    @classmethod
+    def of(cls, file: Sinograms, acquisition: CTAcquisition) -> SinogramScan:
+        """Settle the grid, and refuse what the file cannot give.
+
+        Raises
+        ------
+        InputError
+            If it has not so many views, or the source would lie in the image.
+        """
+        grid, n_views = file.scan.grid, file.scan.geometry.shape[0]
+        if acquisition.size is not None or acquisition.pixel is not None:
+            grid = _grid(grid, acquisition.size, acquisition.pixel)
+            try:
+                require_outside(file.scan.geometry, grid)
+            except ValueError as error:
+                raise InputError(f"{file.path}: {error} (--size, --pixel)") from error
+        if acquisition.views is not None and acquisition.views > n_views:
+            raise InputError(f"{file.path}: has {n_views} views; --views takes 1 to {n_views}, got {acquisition.views}")
+        if acquisition.seed is not None and acquisition.photons is None:
+            raise InputError("--seed belongs to the noise that --photons adds; give both, or neither")
+        return cls(file, acquisition, grid)
+
+    @property
+    def source(self) -> Path:
+        return self.file.path
+
+    @property
+    def attenuation_unit(self) -> AttenuationUnit:
+        """Of the images that are written."""
+        return AttenuationUnit.HOUNSFIELD if self.acquisition.hu else self.file.unit
+
+    @property
+    def unit(self) -> str:
+        return self.attenuation_unit.value
+
+    @property
+    def display(self) -> Display:
+        return display_in(self.attenuation_unit)
+
+    @property
+    def pixel(self) -> tuple[float, float]:
+        return self.grid.spacing
+
+    @property
+    def photons(self) -> float | None:
+        return None if self.middle is None else self.middle.photons
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        views, bins = self.file.scan.geometry.shape
+        return self.grid.shape, (self.acquisition.views or views, bins)
+
+    @property
+    def has_target(self) -> bool:
+        return self.file.has_target and self.grid == self.file.scan.grid
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def checked(self, indices: range, progress: Progress) -> SinogramScan:
+        for place, _ in enumerate(sound_slices(self.file, indices)):
+            progress(f"{self.source.name}: read", place + 1, len(indices))
+        middle = self._read(indices[len(indices) // 2])
+        return replace(self, indices=indices, middle=middle, notes=(*self.file.notes, *self._notes(middle)))
+
+    def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
+        assert self.middle is not None
+        warm_up(reconstruct, Radon(self.middle.grid, self.middle.geometry), device)
+        together = max(1, min(_TOGETHER, _LARGEST // self.middle.sinogram.numel()))
+        firsts = range(0, len(self.indices), together)
+        return (self._posed(self.indices[first : first + together], device) for first in firsts)
+
+    def _posed(self, indices: range, device: torch.device) -> Posed:
+        samples = [self._read(index) for index in indices]
+        geometry, photons = geometry_words(samples[0].geometry), samples[0].photons
+        views, measured = samples[0].geometry.shape[0], self.file.scan.geometry.shape[0]
+        thinned = "" if views == measured else f"; {views} views of {measured}"
+        dose = "" if photons is None else f"{photons:.0f} photons per ray"
+        return Posed(
+            indices=indices,
+            problem=ct_problem(samples, device=device),
+            samples=samples,
+            targets=[sample.target for sample in samples],
+            sentence=f"{geometry}{thinned}{dose and '; '}{dose}",
+            sampling=f"{views} views{dose and ', '}{dose}",
+            facts={
+                "geometry": geometry,
+                "views": views,
+                "measured_views": measured,
+                "photons": photons,
+                "added_photons": self.acquisition.photons,
+                "seed": None if self.acquisition.photons is None else self._seed,
+            },
+        )
+
+    def images(self, posed: Posed, x: Tensor) -> Tensor:
+        images = posed.problem.display_image(x).to(torch.float32).cpu()
+        if not bool(images.isfinite().all()):
+            raise ArithmeticError("the image is not finite")
+        return images
+
+    def results(self, posed: Posed, x: Tensor, images: Tensor, *, residuals: bool) -> Iterator[SliceResult]:
+        del x
+        problem = posed.problem
+        maps: Sequence[Tensor | None] = [None] * len(images)
+        if residuals:
+            maps = (problem.y - problem.A(images.to(problem.y.device))).abs().cpu().unbind()
+        for index, image, sample, residual in zip(posed.indices, images, posed.samples, maps, strict=True):
+            spread = 0.0 if sample.target is None else image_range(sample.target)
+            yield SliceResult(
+                index=index,
+                image=image,
+                target=sample.target,
+                measured=sample.sinogram,
+                sampling=posed.sampling,
+                residual=residual,
+                data_range=spread or None,
+                protocol=LODOPAB_PROTOCOL,
+            )
+
+    def written(self, image: Tensor) -> Tensor:
+        return image_in_unit(image, self.attenuation_unit)
+
+    def links(self) -> tuple[str, ...]:
+        return ("data",) if self.attenuation_unit is AttenuationUnit.LODOPAB else ()
+
+    def score(self) -> LoDoPaBScore:
+        return LoDoPaBScore(full_range=MU_MAX if self.attenuation_unit is AttenuationUnit.LODOPAB else None)
+
+    def unlike_training(self, reconstruct: LearnedReconstructor, posed: Posed) -> Iterator[str]:
+        del posed
+        assert self.middle is not None
+        return ct_notes(reconstruct, self.middle)
+
+    @property
+    def _seed(self) -> str | int:
+        return self.source.name if self.acquisition.seed is None else self.acquisition.seed
+
+    def _read(self, index: int) -> SinogramSample:
+        sample, taken = self.file[index], self.acquisition
+        if sample.grid != self.grid:
+            sample = replace(sample, grid=self.grid, target=None)
+        if taken.photons is not None:
+            sample = add_dose_noise(sample, taken.photons, _generator(self._seed, index))
+        return sample if taken.views is None else subsample_views(sample, taken.views)
+
+    def _notes(self, sample: SinogramSample) -> Iterator[str]:
+        covered = coverage(sample.geometry)
+        if not covered.complete:
+            yield covered.words
+        cut = truncation(sample.sinogram, sample.geometry)
+        if cut.truncated:
+            yield truncation_words(cut.worst, sample.geometry)
+        own, added = self.file.scan.photons, self.acquisition.photons
+        if added is not None and own is not None:
+            yield (
+                f"the file holds the noise of {own:.0f} photons per ray already; with that of {added:.0f} on top it is as of "
+                f"{sample.photons:.0f}"
+            )
+        if self.file.has_target and self.grid != self.file.scan.grid:
+            yield "the target of the file lies on another grid than --size and --pixel make: nothing is scored"
+
+
+@dataclass(frozen=True)
+class LoDoPaBScore:
+    """Scores of images in 1/mm by LoDoPaB's protocol, so far; with a `full_range`, also over that of all images."""
+
+    full_range: float | None = None
+    own: MeanScore = field(default_factory=MeanScore)
+    full: MeanScore = field(default_factory=MeanScore)
+    notes: tuple[str, ...] = ()
+
+    def add(self, prediction: Tensor, target: Tensor) -> LoDoPaBScore:
+        """Return the scores with one more image, real `(y, x)` both."""
+        spread = image_range(target)
+        if spread == 0 or min(target.shape) < LEAST_SCORED:
+            fault = "a target has one value everywhere" if spread == 0 else "the images are smaller than 7 x 7"
+            return replace(self, notes=(f"{fault}: it is not scored",))
+        own = self.own.add(prediction, target, data_range=spread)
+        if self.full_range is None:
+            return replace(self, own=own)
+        full = self.full.add(prediction / self.full_range, target / self.full_range, data_range=1.0)
+        return replace(self, own=own, full=full)
+
+    @property
+    def metrics(self) -> tuple[Metrics, ...]:
+        named = (LODOPAB_PROTOCOL, self.own), (LODOPAB_FR_PROTOCOL, self.full)
+        return tuple(Metrics(protocol, score.psnr, score.ssim) for protocol, score in named if score.images)
+
+
+def warm_up(reconstruct: Reconstructor, A: Radon, device: torch.device) -> None:
+    """Reconstruct a few pixels by the rays of `A`, once for a method and scan: all loops that it takes are compiled thereafter.
+
+    What is timed after it is the method alone, also of the first in a process. What goes wrong here is left for the image itself
+    to tell.
+    """
+    method: Any = reconstruct  # a key
+    _warm_up(method, Grid([min(_FEW, n) for n in A.grid.shape], A.grid.spacing), A.geometry, device)
+
+
+@lru_cache(maxsize=16)
+def _warm_up(reconstruct: Reconstructor, grid: Grid, geometry: Geometry, device: torch.device) -> None:
+    few = Radon(grid, geometry)
+    with torch.no_grad(), suppress(Exception):
+        y = few(torch.full((1, *grid.shape), _WATER, device=device))
+        float(few.H(y).sum())
+        float(reconstruct(y, few).sum())  # waits for the device
+
+
+def _grid(own: Grid, size: tuple[int, int] | None, pixel: float | None) -> Grid:
+    """The grid of the size, of pixels of the width, or, where one of them is open, over what the file's own covers."""
+    if size is None:
+        assert pixel is not None
+        return Grid([max(1, round(side / pixel)) for side in own.extent], pixel)
+    return Grid(size, max(side / n for side, n in zip(own.extent, size, strict=True)) if pixel is None else pixel)
+
+
+def _generator(seed: str | int, index: int) -> torch.Generator:
+    """Randomness of one sinogram, whichever others are reconstructed with it."""
+    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -1,0 +1,41 @@
+"""What a file of measurements holds, whatever the scanner, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medrecon.data.formats import find_format, open_sinograms
+from medrecon.errors import InputError
+from medrecon.modality import Modality
+from medrecon.scans.ct_inspection import inspect_sinograms, sinogram_lines
+from medrecon.scans.mri_inspection import inspect_kspace, kspace_lines
+
+__all__ = ["Inspection", "inspect_file"]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found, as plain values for programs and as lines for people."""
+
+    values: dict[str, Any]
+    lines: list[str]
+
+
+def inspect_file(path: Path, geometry: Path | None = None) -> Inspection:
+    """Look through a file; `geometry` names the file that says how sinograms were measured, if they do not say so.
+
+    Raises
+    ------
+    InputError
+        If the file as a whole cannot be read, or a geometry is given for k-space.
+    """
+    modality = find_format(path).modality
+    if modality is Modality.CT:
+        sinograms = inspect_sinograms(open_sinograms(path, geometry))
+        return Inspection({"modality": modality.value, **asdict(sinograms)}, sinogram_lines(sinograms))
+    if geometry is not None:
+        raise InputError(f"--geometry is an option of CT, and {path} holds {modality.holds}; leave it out")
+    kspace = inspect_kspace(path)
+    return Inspection({"modality": modality.value, **asdict(kspace)}, kspace_lines(kspace))

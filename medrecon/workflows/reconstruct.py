@@ -1,0 +1,142 @@
+"""From a file of measurements to a file of images, whatever the scanner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medrecon.config.reconstruction import ReconstructionSettings
+from medrecon.device import require_device
+from medrecon.errors import InputError
+from medrecon.evaluation import Score
+from medrecon.progress import Progress, silent
+from medrecon.reconstructor import Reconstructor, parameters_of
+from medrecon.results import Reconstruction, Report, SliceResult
+from medrecon.scans import Posed, Scan, open_scan
+from medrecon.weights.learned import LearnedReconstructor
+from medrecon.workflows.methods import build_reconstructor
+from medrecon.workflows.output import Output, open_output
+
+__all__ = ["Watch", "reconstruct_file"]
+
+#: Sees one image after the other.
+Watch = Callable[[SliceResult], None]
+
+
+def reconstruct_file(
+    source: Path,
+    output: Path | None,
+    settings: ReconstructionSettings,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    watch: Watch | None = None,
+) -> Reconstruction:
+    """Reconstruct slices of a file into `output`, which appears whole or not at all; without an output nothing is written.
+
+    All slices are read once before the first is reconstructed, so that a fault in any of them is found early. `watch` sees each
+    image with a map of its residuals. The `seconds` of the report are the method's own, coil maps included: what is read and
+    written does not count, nor does the compilation of loops.
+
+    Raises
+    ------
+    InputError
+        If the file, one of its slices, a setting or the output cannot be used.
+    """
+    device = require_device(settings.device)
+    opened = open_scan(source, settings.acquisition)
+    indices = settings.slices.of(len(opened), str(source))
+    with torch.no_grad(), open_output(output, overwrite=overwrite) as written:
+        scan = opened.checked(indices, progress)
+        reconstruct = build_reconstructor(settings.method, scan.modality, photons=scan.photons, device=device)
+        loop = _Loop(scan, reconstruct, written, watch, indices[len(indices) // 2], score=scan.score())
+        for posed in scan.problems(reconstruct, device):
+            loop.take(posed)
+            progress(f"{source.name}: {settings.method.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
+            del posed  # before the next is read
+        for name in scan.links():
+            written.link(name)
+        report = loop.report(settings, output, indices)
+        written.describe(report.attributes())
+    return Reconstruction(report, loop.shown, scan.display)
+
+
+@dataclass
+class _Loop:
+    """One pass over the problems of a scan, and what it has gathered so far."""
+
+    scan: Scan
+    reconstruct: Reconstructor
+    output: Output
+    watch: Watch | None
+    middle: int
+    score: Score | None
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    weights_notes: tuple[str, ...] = ()
+
+    def take(self, posed: Posed) -> None:
+        start = time.perf_counter()
+        x, images = self._images(posed)
+        self.seconds += posed.seconds + time.perf_counter() - start
+        self.notes += posed.problem.notes
+        for result in self.scan.results(posed, x, images, residuals=self.watch is not None):
+            self.output.append(self.scan.written(result.image))
+            if self.watch is not None:
+                self.watch(result)
+            if self.score is not None and result.target is not None:
+                self.score = self.score.add(result.image, result.target)
+            if result.index == self.middle:
+                self._tell_of(posed, result)
+
+    def _tell_of(self, posed: Posed, result: SliceResult) -> None:
+        """Keep of the middle image what is told of the whole, and nothing large besides."""
+        self.shown, self.sentence, self.sampling, self.facts = result, posed.sentence, posed.sampling, posed.facts
+        if isinstance(self.reconstruct, LearnedReconstructor):
+            self.weights_notes = tuple(self.scan.unlike_training(self.reconstruct, posed))
+
+    def report(self, settings: ReconstructionSettings, output: Path | None, indices: range) -> Report:
+        scan, reconstruct, rows_columns = self.scan, self.reconstruct, self.scan.written(self.shown.image).shape
+        score_notes, metrics = ((), ()) if self.score is None else (self.score.notes, self.score.metrics)
+        report = Report(
+            modality=scan.modality.value,
+            input=str(scan.source),
+            output="" if output is None else str(output),
+            method=settings.method.kind,
+            parameters=parameters_of(reconstruct),
+            measured=self.sentence,
+            sampling=self.sampling,
+            facts=self.facts,
+            slices=len(indices),
+            first_slice=indices[0],
+            shape=(rows_columns[0], rows_columns[1]),
+            pixel=scan.pixel,
+            unit=scan.unit,
+            device=settings.device.value,
+            threads=torch.get_num_threads(),
+            seconds=self.seconds,
+            metrics=metrics,
+            data_range=getattr(self.score, "data_range", None),
+        )
+        if isinstance(reconstruct, LearnedReconstructor):
+            weights = reconstruct.weights
+            report = replace(report, weights=weights.name, execution=str(weights.execution))
+        notes = (*scan.notes, *self.notes, *score_notes, *self.weights_notes)
+        return replace(report, notes=tuple(dict.fromkeys(notes)))
+
+    def _images(self, posed: Posed) -> tuple[Tensor, Tensor]:
+        """What the method gives, and the images made of it."""
+        first, last = posed.indices[0], posed.indices[-1]
+        place = f"{self.scan.source}: slice {first}" + (f" to {last}" if last > first else "")
+        try:
+            x = self.reconstruct(posed.problem.y, posed.problem.A)
+            return x, self.scan.images(posed, x)
+        except ArithmeticError as error:
+            raise InputError(f"{place}: {error}; choose another weight or method") from error
+        except ValueError as error:
+            raise InputError(f"{place}: {error}") from error
