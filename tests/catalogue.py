@@ -1,5 +1,8 @@
 """One line a public operator or functional gives it all of its contract tests.
 
+Reconstructors have theirs in `tests/reconstructors/cases.py`, networks in `tests/networks/cases.py`;
+`tests/contracts/test_completeness.py` walks the classes and asks for them.
+
 A line is a builder: it takes the `Sizes` at which it is to be built, small ones in double precision or real ones in single.
 """
 

@@ -20,7 +20,7 @@ class MeasuredRootSumOfSquares(nn.Module):
     Raises
     ------
     ValueError
-        when called, for an operator that is not `sense(...)`.
+        when called, for an operator that is not `sense(...)`, or a `y` not of its range.
     """
 
     def __init__(self, reconstruct: Reconstructor, *, noise_floor: bool = False) -> None:
@@ -28,5 +28,6 @@ class MeasuredRootSumOfSquares(nn.Module):
         self.reconstruct, self.noise_floor = reconstruct, noise_floor
 
     def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        A.range.require(y, type(self).__name__)
         noise = measurement_noise(y, A) if self.noise_floor else None
         return measured_root_sum_of_squares(self.reconstruct(y, A), y, A, noise)

@@ -12,7 +12,7 @@ from torch import Tensor
 from medrecon.calibration.sinogram_noise import log_noise
 from medrecon.functionals import Box, GroupL1
 from medrecon.operators import Gradient, LinearOperator
-from medrecon.reconstructors.scaling import projection_unit
+from medrecon.reconstructors.scaling import projection_unit, require_line_integrals
 from medrecon.reconstructors.subsets import view_blocks
 from medrecon.solvers import State, ordered_subsets, run
 
@@ -32,7 +32,8 @@ class NonnegativeTotalVariation:
     Raises
     ------
     ValueError
-        if the weight or tolerance is negative, or there is less than one iteration or subset.
+        if the weight or tolerance is negative, or there is less than one iteration or subset;
+        when called, for complex spaces, or data not of the range of `A`.
     """
 
     weight: float = 4.5
@@ -44,6 +45,7 @@ class NonnegativeTotalVariation:
         require_settings(type(self).__name__, self.weight, self.iterations, self.tolerance, self.subsets)
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        require_line_integrals(y, A, type(self).__name__)
         b = A.H(y)
         weight = self.weight * log_noise(y, A) * projection_unit(A, b)
         states = self._states(y, A, torch.zeros_like(b), weight)

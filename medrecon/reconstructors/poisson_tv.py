@@ -12,7 +12,7 @@ from torch import Tensor
 from medrecon.calibration.sinogram_noise import grid_error, photon_noise, smoothed
 from medrecon.operators import LinearOperator
 from medrecon.reconstructors.nonnegative_tv import require_settings, total_variation
-from medrecon.reconstructors.scaling import projection_unit
+from medrecon.reconstructors.scaling import projection_unit, require_line_integrals
 from medrecon.solvers import State, run
 
 __all__ = ["PoissonTotalVariation"]
@@ -41,7 +41,8 @@ class PoissonTotalVariation:
     Raises
     ------
     ValueError
-        if the weight or tolerance is negative, there is less than one iteration or subset, or no photon.
+        if the weight or tolerance is negative, there is less than one iteration or subset, or no photon;
+        when called, for complex spaces, or data not of the range of `A`.
     """
 
     weight: float = 1.25
@@ -56,6 +57,7 @@ class PoissonTotalVariation:
             raise ValueError(f"PoissonTotalVariation takes photons per ray above 0, or None, got {self.photons}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        require_line_integrals(y, A, type(self).__name__)
         b = A.H(y)
         noise = photon_noise(y, A)
         weight = self.weight * noise * projection_unit(A, b)

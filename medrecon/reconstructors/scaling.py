@@ -16,6 +16,7 @@ __all__ = [
     "projection_unit",
     "rays_per_pixel",
     "relative_noise",
+    "require_line_integrals",
     "sparsity_unit",
 ]
 
@@ -69,3 +70,19 @@ def image_scale(backprojection: Tensor, A: LinearOperator) -> Tensor:
     square = A.domain.norm(backprojection).square()
     step = square / A.range.norm(A(backprojection)).square().clamp_min(torch.finfo(square.dtype).tiny)
     return intensity(A.domain.expand(step) * backprojection, A)
+
+
+def require_line_integrals(y: Tensor, A: LinearOperator, who: str) -> None:
+    """Refuse operators that are not between real spaces, and measurements that are not of the range of `A`.
+
+    Raises
+    ------
+    ValueError
+        naming `who`, and what it got.
+    """
+    if A.domain.is_complex or A.range.is_complex:
+        raise ValueError(
+            f"{who} takes an operator between real spaces, such as Radon, got one of {A.domain} to {A.range}; for k-space take "
+            "Sense, WaveletSparsity or TotalVariation"
+        )
+    A.range.require(y, who)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from medrecon.functionals import Box
 from medrecon.operators import LinearOperator
+from medrecon.reconstructors.scaling import require_line_integrals
 from medrecon.reconstructors.subsets import view_blocks
 from medrecon.solvers import run, sirt
 
@@ -27,7 +28,8 @@ class Sirt:
     Raises
     ------
     ValueError
-        if there is less than one iteration or subset, or the bounds are in the wrong order.
+        if there is less than one iteration or subset, or the bounds are in the wrong order;
+        when called, for complex spaces, or data not of the range of `A`.
     """
 
     iterations: int = 20
@@ -42,7 +44,7 @@ class Sirt:
             raise ValueError(f"Sirt takes lower <= upper, got {self.lower} and {self.upper}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        A.range.require(y, type(self).__name__)
+        require_line_integrals(y, A, type(self).__name__)
         blocks = view_blocks(y, A, self.subsets)
         start = torch.zeros((*A.range.batch_shape(y), *A.domain.shape), dtype=y.dtype, device=y.device)
         states = sirt(blocks, Box(A.domain, self.lower, self.upper), start)

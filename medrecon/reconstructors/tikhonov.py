@@ -10,7 +10,7 @@ from torch import Tensor
 from medrecon.calibration.sinogram_noise import log_noise
 from medrecon.functionals import LeastSquares
 from medrecon.operators import Diagonal, LinearOperator
-from medrecon.reconstructors.scaling import image_scale, rays_per_pixel
+from medrecon.reconstructors.scaling import image_scale, rays_per_pixel, require_line_integrals
 from medrecon.solvers import conjugate_gradient, run
 
 __all__ = ["Tikhonov"]
@@ -27,7 +27,8 @@ class Tikhonov:
     Raises
     ------
     ValueError
-        if the weight is negative or there is less than one iteration.
+        if the weight is negative or there is less than one iteration;
+        when called, for complex spaces, or data not of the range of `A`.
     """
 
     weight: float = 6.0
@@ -42,6 +43,7 @@ class Tikhonov:
             )
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        require_line_integrals(y, A, type(self).__name__)
         data = LeastSquares(A, y)
         b = data.backprojection
         normal = A.gram

@@ -92,6 +92,11 @@ class LearnedReconstructor:
         the rule of the scale, that of the training data.
     weights
         where the network comes from.
+
+    Raises
+    ------
+    ValueError
+        when called, if `y` is not of the range of `A`, or the network does not take `A`.
     """
 
     network: nn.Module
@@ -113,6 +118,7 @@ class LearnedReconstructor:
         }
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        A.range.require(y, type(self).__name__)
         with torch.no_grad():
             scale = self.normalization(y, A)
             axes = scale.shape + (1,) * A.range.ndim

@@ -8,7 +8,7 @@ from medrecon.calibration import measured_root_sum_of_squares
 from medrecon.geometry import Arc, Grid, ParallelBeam
 from medrecon.operators import Fourier, LinearOperator, Radon, sense
 from medrecon.spaces import Space, root_sum_of_squares
-from tests.networks.cases import lines, maps
+from tests.problems import lines, maps
 
 SHAPE, N_COILS = (10, 9), 3
 COILS = Space(("coil", "y", "x"), (N_COILS, *SHAPE), is_complex=True)

@@ -9,7 +9,7 @@ from medrecon.networks import Consistent, GradientStep, ProximalStep, ReplaceMea
 from medrecon.networks.implicit import ConjugateGradients
 from medrecon.operators import operator_norm
 from medrecon.reconstructors import ZeroFilled
-from tests.networks.cases import Scan, coils, ct, lines, mri, relative
+from tests.problems import Scan, coils, ct, lines, mri, relative
 
 every_scan = pytest.mark.parametrize("make", [mri, ct])
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from medrecon.networks.implicit import ConjugateGradients, regularized_inverse
 from medrecon.operators import LinearOperator, sense
-from tests.networks.cases import ct, lines, maps, mri, relative
+from tests.problems import ct, lines, maps, mri, relative
 
 EXACT = ConjugateGradients(iterations=200, tolerance=1e-13)
 

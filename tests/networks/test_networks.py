@@ -1,13 +1,12 @@
 """What every network promises, on a scan of MRI (complex) and of CT (real)."""
 
-import io
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from medrecon.networks import NormalizedUNet, VarNet, compile_unets
-from tests.networks.cases import NETWORKS, SCANS, UNROLLED, built, ct, image_network, mri, relative
+from tests.networks.cases import NETWORKS, SCANS, UNROLLED, built, image_network
+from tests.problems import ct, mri, relative
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 every_scan = pytest.mark.parametrize("scan", SCANS)
@@ -17,52 +16,6 @@ unrolled = pytest.mark.parametrize("name", UNROLLED)
 def gradients(network: nn.Module, x: Tensor) -> list[Tensor]:
     found = torch.autograd.grad(x.abs().square().sum(), list(network.parameters()))
     return list(found)
-
-
-@every_network
-@every_scan
-def test_it_learns_one_sample_by_heart(name: str, scan: str) -> None:
-    case = SCANS[scan]()
-    network, y = built(name, case), case.y
-    adam = torch.optim.Adam(network.parameters(), 3e-3)
-
-    def loss() -> Tensor:
-        return (network(y, case.A) - case.truth).abs().square().mean()
-
-    first = float(loss().detach())
-    for _ in range(50):
-        adam.zero_grad()
-        value = loss()
-        value.backward()
-        adam.step()
-    assert float(loss().detach()) < 0.25 * first
-
-
-@every_network
-@every_scan
-def test_a_gradient_reaches_every_parameter(name: str, scan: str) -> None:
-    case = SCANS[scan]()
-    network = built(name, case)
-    x = network(case.y, case.A)
-    assert x.dtype == case.truth.dtype
-    assert x.shape == case.truth.shape
-    names = [key for key, _ in network.named_parameters()]
-    for key, gradient in zip(names, gradients(network, x), strict=True):
-        assert bool(torch.isfinite(gradient).all()), key
-        assert float(gradient.abs().max()) > 0, key
-
-
-@every_network
-@every_scan
-def test_weights_go_to_a_file_and_back(name: str, scan: str) -> None:
-    case = SCANS[scan]()
-    network, other = built(name, case), NETWORKS[name](case)
-    file = io.BytesIO()
-    torch.save(network.state_dict(), file)
-    other.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
-    with torch.no_grad():
-        assert torch.equal(other(case.y, case.A), network(case.y, case.A))
-    assert all(key.split(".")[-1] not in ("maps", "sampled") for key in network.state_dict())
 
 
 @every_network
@@ -172,12 +125,6 @@ def test_the_field_must_fit(name: str) -> None:
     case = ct()
     with pytest.raises(ValueError, match=r"2 channel\(s\) got a real image, which needs a UNet\(1, 1"):
         network(case.y, case.A)
-
-
-def test_measurements_of_another_shape_are_refused() -> None:
-    case = mri()
-    with pytest.raises(ValueError, match="coil=3, ky=20, kx=18"):
-        built("varnet", case)(case.y[..., :-1], case.A)
 
 
 def test_a_unit_of_intensity_does_not_matter_to_a_varnet() -> None:

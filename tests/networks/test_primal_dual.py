@@ -6,7 +6,7 @@ import torch
 from medrecon.networks import LearnedPrimalDual, PrimalDualSize
 from medrecon.operators import LinearOperator
 from medrecon.reconstructors import FilteredBackprojection, Window
-from tests.networks.cases import Scan, ct, mri, relative
+from tests.problems import Scan, ct, mri, relative
 
 
 def test_published_number_of_parameters() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from medrecon.networks import Normalization, NormalizedUNet, Residual, UNet, fastmri_unet
 from medrecon.networks.channels import from_channels, to_channels
-from tests.networks.cases import disks, relative
+from tests.problems import disks, relative
 
 SIZES = [(32, 32), (37, 22), (16, 47), (50, 33)]
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from medrecon.networks import ProximalVarNet
 from medrecon.networks.implicit import ConjugateGradients
 from medrecon.networks.scaling import norm
-from tests.networks.cases import SCANS, ct, image_network, relative
+from tests.networks.cases import SCANS, image_network
+from tests.problems import ct, relative
 
 _EXACT = ConjugateGradients(200, 1e-7)
 

@@ -34,24 +34,6 @@ def test_a_full_scan_without_noise_comes_back(name: str) -> None:
     assert float((image - want).norm() / want.norm()) < 1e-4
 
 
-@every_method
-@pytest.mark.parametrize("factor", [1e-6, 3e4])
-def test_the_unit_of_intensity_does_not_matter(name: str, factor: float) -> None:
-    scan = simulated_scan()
-    image, scaled = METHODS[name](scan.y, scan.A), METHODS[name](factor * scan.y, scan.A)
-    assert float((scaled / factor - image).norm() / image.norm()) < 2e-3
-
-
-@every_method
-def test_a_batch_gives_what_a_loop_gives(name: str) -> None:
-    scans = [simulated_scan(snr=snr, seed=seed) for seed, snr in ((1, 15.0), (2, 60.0))]
-    A = sense(torch.stack([scan.sampled for scan in scans])[:, None, :], torch.stack([scan.maps for scan in scans]))
-    batch = METHODS[name](torch.stack([scan.y for scan in scans]), A)
-    for image, scan in zip(batch, scans, strict=True):
-        alone = METHODS[name](scan.y, scan.A)
-        assert float((image - alone).norm() / alone.norm()) < 1e-3
-
-
 def quality(name: str) -> float:
     scan = simulated_scan(acceleration=2)
     return scan.psnr(METHODS[name](scan.y, scan.A))
