@@ -24,8 +24,8 @@ class Reconstructor(Protocol):
 
 
 def parameters_of(reconstruct: object) -> Parameters:
-    """The parameters that a reconstructor states as its `parameters`, else those of its fields that are plain, finite values."""
-    stated: Parameters | None = getattr(reconstruct, "parameters", None)
+    """What a reconstructor states as its `stated_parameters`, else those of its fields that are plain, finite values."""
+    stated: Parameters | None = getattr(reconstruct, "stated_parameters", None)
     if stated is not None:
         return stated
     if not is_dataclass(reconstruct):

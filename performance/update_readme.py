@@ -83,8 +83,15 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> st
 def methods() -> str:
     """Return the table of the methods, as `medrecon methods` lists them."""
     rows = [
-        [modality, f"`{name}`", what, needs, ", ".join(f"`{option}`" for option in options.split())]
-        for modality, name, what, needs, options in method_rows()
+        [
+            modalities,
+            f"`{name}`",
+            what,
+            needs,
+            ", ".join(f"`{option}`" for option in options.split(", ") if option),
+            here,
+        ]
+        for modalities, name, what, needs, options, here in method_rows()
     ]
     return markdown_table(METHOD_COLUMNS, rows)
 

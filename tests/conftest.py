@@ -27,11 +27,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail what passes with too much work."""
+    """Fail what passes with too much work; what ends after the last test of a module has worked for all of them."""
     report = yield
     now = _worked()
     spent, item.stash[_BEGUN] = now - item.stash[_BEGUN], now
-    if report.passed and spent > LIMIT and item.get_closest_marker("slow") is None:
+    if report.passed and report.when != "teardown" and spent > LIMIT and item.get_closest_marker("slow") is None:
         report.outcome = "failed"
         report.longrepr = f"took {spent:.1f} s of processors, more than {LIMIT:.0f}: make it quicker, or mark it `slow`"
     return report

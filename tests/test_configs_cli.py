@@ -47,7 +47,7 @@ def test_a_file_comes_before_a_name_and_a_folder_after() -> None:
     ("arguments", "words"),
     [
         (("train", "varnet_brain_small"), "brain-small is not in"),
-        (("benchmark", "benchmark_mri"), "problem 'brain-small, 4x': brain-small is not in"),
+        (("benchmark", "benchmark_mri"), "scenario 'brain-small, 4x': brain-small is not in"),
         (("tune", "tv", "benchmark_mri", "-o", "t.yaml"), "brain-small is not in"),
         (("train", "varnet_brain"), "varnet_brain: there is no such file, and no configuration of this name"),
         (("benchmark", "x.yaml"), "or one of benchmark_ct, benchmark_fastmri_knee"),

@@ -27,6 +27,7 @@ from medrecon.scans.mri import pose
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.workflows import build_reconstructor
 from medrecon.workflows.training import train_network
+from tests import settings as taken
 from tests.benchmark.settings import ct, mri
 from tests.program import close, images, medrecon, simulate
 from tests.sinogram_files import write_scan
@@ -69,7 +70,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def method(name: str, weights: Mapping[str, Path], **switches: object) -> Any:
-    made = mri if name == "varnet" else ct
+    made = taken.mri if name == "varnet" else taken.ct
     return made(name, weights=str(weights[name]), **switches).method
 
 
@@ -183,10 +184,10 @@ def test_classical_methods_may_stand_beside_it(weights: Mapping[str, Path], scan
 @pytest.mark.parametrize(
     ("source", "arguments", "words"),
     [
-        ("mri", ("--method", "tv", "--precision", "bf16"), "--precision is an option of networks, and the method tv"),
-        ("mri", ("--compile",), "--compile is an option of networks, and the method wavelet has none; leave it out"),
-        ("ct", ("--method", "fbp", "--compile"), "--compile is an option of networks, and the method fbp has none"),
-        ("ct", ("--method", "fbp", "--precision", "fp32"), "--precision is an option of networks, and the method fbp"),
+        ("mri", ("--method", "tv", "--precision", "bf16"), "--precision: the method tv has no precision"),
+        ("mri", ("--compile",), "--compile: the method wavelet has no compile"),
+        ("ct", ("--method", "fbp", "--compile"), "--compile: the method fbp has no compile"),
+        ("ct", ("--method", "fbp", "--precision", "fp32"), "--precision: the method fbp has no precision"),
         ("mri", ("--weights", "varnet", "--precision", "int8"), "'int8' is not one of 'fp32', 'bf16', 'fp16'"),
         ("mri", ("--weights", "varnet", "--precision", "fp16"), "takes a GPU, and this is the CPU; take bf16 or fp32"),
         ("ct", ("--weights", "primal-dual", "--compile"), "--compile: compiles U-Nets, and the primal-dual network of"),
@@ -245,8 +246,8 @@ def test_switches_at_their_defaults_leave_keys_of_journals_as_they_were(
     plain = make_schedule(build([entry(modality, weights)])).cases[0].entry.method
     assert isinstance(plain, LearnedSettings)
     for mode in ("json", "python"):
-        assert plain.model_dump(mode=mode) == {"kind": plain.kind.value, "weights": plain.weights}
-    assert plain.chosen() == {"weights": plain.weights}
+        assert plain.model_dump(mode=mode) == {"kind": plain.kind, "weights": plain.weights}
+    assert plain.given() == {"weights": plain.weights}
     assert keys(precision="fp32", compile=False, channels_last=False) == keys()
     others: list[dict[str, object]] = [{}, {"precision": "bf16"}, {"compile": True}, {"channels_last": True}]
     assert len(frozenset.union(*(keys(**other) for other in others))) == len(others) * len(keys())

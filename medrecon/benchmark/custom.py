@@ -28,7 +28,7 @@ class CustomReconstructor:
     method: Any
 
     @property
-    def parameters(self) -> Parameters:
+    def stated_parameters(self) -> Parameters:
         """Where it is imported from, and its own parameters."""
         return {"import": self.name, **parameters_of(self.method)}
 

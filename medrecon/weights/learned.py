@@ -109,7 +109,7 @@ class LearnedReconstructor:
         return next(self.network.parameters()).device
 
     @property
-    def parameters(self) -> Parameters:
+    def stated_parameters(self) -> Parameters:
         """The name of its weights, and how they are run where that is not the default."""
         weights = self.weights
         return {
