@@ -108,7 +108,8 @@ class CommandOptions:
             "slices": SliceSettings() if self.slices is None else SliceSettings.parse(self.slices),
             "device": self.device,
         }
-        settings = settings_from(ReconstructionSettings, fields)
+        by_set = {change.partition("=")[0].strip() for change in self.changes or ()}
+        settings = settings_from(ReconstructionSettings, fields, by_set=by_set)
         if isinstance(settings.method, LearnedSettings):
             from medrecon.weights.learned import weights_of
 

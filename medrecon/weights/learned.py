@@ -195,7 +195,7 @@ def weights_of(settings: LearnedSettings, modality: Modality) -> Weights:
     if settings.weights is None and shipped_weights(name) is None:
         raise InputError(
             f"--method {settings.kind}: the weights {name} do not come with this copy of medrecon; make them by `medrecon train "
-            f"configs/{name}.yaml` and give --weights runs/{name}/best.safetensors, or take other weights"
+            f"{name}` and give --weights runs/{name}/best.safetensors, or take other weights"
         )
     weights = _read(name)
     network = weights.settings.network.kind
