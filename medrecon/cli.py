@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import typer.main
 
 from medrecon._version import __version__
 from medrecon.commands import about, benchmark, configs, data, demo, reconstruct, scans, train, tune, weights
-from medrecon.commands.console import complain, expected, say
+from medrecon.commands.console import NoteHandler, complain, expected, say
 from medrecon.commands.termination import Terminated, exit_on_sigterm
 from medrecon.config import METHODS
 
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     # Threads that spin while they wait make a busy machine ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not (log := logging.getLogger("medrecon")).handlers:
+        log.addHandler(NoteHandler())
     given = list(sys.argv[1:] if arguments is None else arguments)
     with exit_on_sigterm():
         try:
