@@ -199,7 +199,7 @@ def lodopab_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_lodopab_comes_back_in_its_own_unit_and_orientation(lodopab_file: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "o.h5", tmp_path / "r.json"
-    call = ("reconstruct", lodopab_file, "--window", "hann", "--frequency-scaling", 0.64, "--views", 50)
+    call = ("reconstruct", lodopab_file, "--set", "window=hann", "--set", "frequency_scaling=0.64", "--views", 50)
     done = medrecon(*call, "-o", out, "--json", report)
     assert (done.status, done.err) == (0, "")
     with h5py.File(out) as file, h5py.File(lodopab_file.with_name("ground_truth_test_000.hdf5")) as truth:

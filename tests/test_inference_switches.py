@@ -145,7 +145,11 @@ def test_channels_last_changes_no_image(weights: Mapping[str, Path], scan: Path,
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("--precision", "bf16"), "bf16"), (("--compile",), "fp32, compiled"), (("--precision", "fp32"), None)],
+    [
+        (("--set", "precision=bf16"), "bf16"),
+        (("--set", "compile=true"), "fp32, compiled"),
+        (("--set", "precision=fp32"), None),
+    ],
 )
 def test_the_program_says_how_the_network_was_run(
     weights: Mapping[str, Path], scan: Path, tmp_path: Path, options: tuple[str, ...], words: str | None
@@ -169,14 +173,14 @@ def test_a_processor_without_bfloat16_is_remarked_upon(
 ) -> None:
     monkeypatch.setattr("medrecon.scans.learned_notes.emulates_bfloat16", lambda _device: emulated)
     call = ("reconstruct", scan, "--overwrite", "-o", tmp_path / "o.h5", "--weights", weights["varnet"])
-    assert ("leave out --precision" in medrecon(*call, "--precision", "bf16").out) == emulated
+    assert ("leave out --precision" in medrecon(*call, "--set", "precision=bf16").out) == emulated
     assert "leave out --precision" not in medrecon(*call).out
 
 
 def test_classical_methods_may_stand_beside_it(weights: Mapping[str, Path], scan: Path, tmp_path: Path) -> None:
     page = tmp_path / "r.html"
     call = ("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", "varnet", "--weights", weights["varnet"])
-    done = medrecon(*call, "--precision", "bf16", "--report", page, "--compare", "zero-filled")
+    done = medrecon(*call, "--set", "precision=bf16", "--report", page, "--compare", "zero-filled")
     assert (done.status, done.err) == (0, "")
     assert page.is_file()
 
