@@ -234,7 +234,7 @@ def test_a_machine_without_a_compiler_is_told_in_words(
 ) -> None:
     posed = problem("varnet", weights, scan, sinograms)
     broken = replace(reconstructor("varnet", weights), network=Uncompiled())
-    with pytest.raises(InputError, match="--compile: the network cannot be compiled here"):
+    with pytest.raises(InputError, match="compile: the network cannot be compiled here"):
         broken(posed.y, posed.A)
 
 
@@ -282,6 +282,6 @@ def test_an_entry_of_a_benchmark_may_name_them(weights: Mapping[str, Path], tmp_
 
 
 def test_refused_by_a_benchmark_before_anything_runs(weights: Mapping[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--precision fp16: takes a GPU"):
+    with pytest.raises(InputError, match="precision fp16: takes a GPU"):
         run_benchmark(mri([entry("mri", weights, precision="fp16")]), tmp_path / "out", Workers(0))
     assert not (tmp_path / "out").exists()
