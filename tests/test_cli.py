@@ -191,7 +191,7 @@ def test_a_folder_is_where_outputs_go_by_the_names_of_their_inputs(tmp_path: Pat
     assert (pictures / "a.h5").is_file()
 
 
-def test_remarks_are_told_for_each_of_several_files(tmp_path: Path) -> None:
+def test_notes_are_told_for_each_of_several_files(tmp_path: Path) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()
     for name in "ab":

@@ -138,7 +138,7 @@ def test_noise_repeats_by_its_seed_whichever_slices_are_taken(scan: Path, tmp_pa
     assert json.loads((tmp_path / "clean.json").read_text())["photons"] is None
 
 
-def test_noise_on_noise_is_remarked(tmp_path: Path) -> None:
+def test_noise_on_noise_is_noted(tmp_path: Path) -> None:
     noisy = write_scan(tmp_path / "n.h5", photons=2000)
     done = medrecon("reconstruct", noisy, "-o", tmp_path / "o.h5", "--photons", 2000)
     assert "note: the file holds the noise of 2000 photons per ray already" in done.out

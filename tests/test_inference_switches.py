@@ -168,7 +168,7 @@ def test_the_program_says_how_the_network_was_run(
 
 
 @pytest.mark.parametrize("emulated", [True, False])
-def test_a_processor_without_bfloat16_is_remarked_upon(
+def test_a_processor_without_bfloat16_is_noted(
     weights: Mapping[str, Path], scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulated: bool
 ) -> None:
     monkeypatch.setattr("medrecon.scans.learned_notes.emulates_bfloat16", lambda _device: emulated)
