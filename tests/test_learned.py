@@ -228,7 +228,7 @@ def test_weights_that_come_with_the_package_have_names_and_are_the_default(
         (
             "mri",
             ("--method", "varnet"),
-            "train configs/varnet_brain_small.yaml` and give --weights runs/varnet_brain_small",
+            "medrecon train varnet_brain_small` and give --weights runs/varnet_brain_small",
         ),
         ("ct", ("--method", "unet"), "the weights fbp_unet_lodopab_small do not come"),
         ("ct", ("--method", "modl"), "no weights of this method for CT come with medrecon; give --weights FILE"),
