@@ -29,6 +29,7 @@ class CTAcquisition(Settings):
 
     `views` keeps so many evenly spaced ones, `photons` adds the noise of so many a ray, seeded by `seed` or by the file's name.
     `size` (y, x) and `pixel` millimeters make the grid of the image. `hu` gives images in Hounsfield units.
+    `accept` names problems that are found in the data and are not to stop it.
     """
 
     modality: Literal[Modality.CT] = Modality.CT
@@ -39,6 +40,7 @@ class CTAcquisition(Settings):
     size: tuple[Pixels, Pixels] | None = None
     pixel: Length | None = None
     hu: bool = False
+    accept: tuple[str, ...] = ()
 
 
 class CTSimulationSettings(Settings):

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from medrecon.config.ct import CTAcquisition
-from medrecon.coverage import coverage, truncation
 from medrecon.data.ct.attenuation import (
     MU_MAX,
     AttenuationUnit,
@@ -23,9 +22,10 @@ from medrecon.data.ct.attenuation import (
 )
 from medrecon.data.ct.sinogram_files import Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
-from medrecon.data.ct.words import geometry_words, truncation_words
+from medrecon.data.ct.words import geometry_words
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, MeanScore, Metrics, image_range
+from medrecon.findings import require_accepted
 from medrecon.geometry import Geometry, Grid, require_outside
 from medrecon.modality import Modality
 from medrecon.operators import Radon
@@ -33,6 +33,7 @@ from medrecon.problem import add_dose_noise, ct_problem, subsample_views
 from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
 from medrecon.results import Display, SliceResult, Window
+from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
 from medrecon.scans.learned_notes import ct_notes
 from medrecon.scans.protocol import LEAST_SCORED, Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
@@ -164,8 +165,11 @@ class SinogramScan:
     def checked(self, indices: range, progress: Progress) -> SinogramScan:
         for place, _ in enumerate(sound_slices(self.file, indices)):
             progress(f"{self.source.name}: read", place + 1, len(indices))
-        middle = self._read(indices[len(indices) // 2])
-        return replace(self, indices=indices, middle=middle, notes=(*self.file.notes, *self._notes(middle)))
+        at = indices[len(indices) // 2]
+        middle = self._read(at)
+        findings = (*geometry_findings(middle.geometry), *sinogram_findings(self.file[at]))
+        found = require_accepted(findings, self.acquisition.accept, str(self.source))
+        return replace(self, indices=indices, middle=middle, notes=(*self.file.notes, *found, *self._notes(middle)))
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         assert self.middle is not None
@@ -249,12 +253,6 @@ class SinogramScan:
         return sample if taken.views is None else subsample_views(sample, taken.views)
 
     def _notes(self, sample: SinogramSample) -> Iterator[str]:
-        covered = coverage(sample.geometry)
-        if not covered.complete:
-            yield covered.words
-        cut = truncation(sample.sinogram, sample.geometry)
-        if cut.truncated:
-            yield truncation_words(cut.worst, sample.geometry)
         own, added = self.file.scan.photons, self.acquisition.photons
         if added is not None and own is not None:
             yield (
