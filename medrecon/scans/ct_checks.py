@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from medrecon.coverage import coverage, truncation
+from medrecon.coverage import angular_cells, coverage, truncation
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import truncation_words
 from medrecon.findings import Finding, Severity
@@ -27,6 +27,8 @@ def geometry_findings(geometry: Geometry) -> Iterator[Finding]:
     covered = coverage(geometry)
     if not covered.complete:
         yield Finding("limited-arc", Severity.NOTE, covered.words)
+    elif len(angular_cells(geometry).bridged):
+        yield Finding("missing-views", Severity.NOTE, covered.words)
 
 
 def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
