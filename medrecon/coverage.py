@@ -285,7 +285,8 @@ def _words(
             of = f"of the {math.degrees(needed):.1f} degrees needed"
             if arc >= needed:
                 of = f"degrees, and opposite views do not fill the holes between, up to {widest:.1f} degrees wide"
-            return f"{n} views over {degrees:.1f} {of}: edges along the missing directions are lost, and values are only approximate"
+            lost = "edges along the missing directions are lost, and values are only approximate"
+            return f"{n} views over {degrees:.1f} {of}: {lost}"
         case Scan.HALF_TURN:
             text = f"{n} views over half a turn"
         case Scan.SHORT:

@@ -86,6 +86,12 @@ class CommandOptions:
     ] = None
     pixel: Annotated[float | None, typer.Option(help="CT: width of a pixel in mm.")] = None
     hu: Annotated[bool, typer.Option("--hu", help="CT: write images in Hounsfield units.")] = False
+    offset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MM|auto", help="CT: of the detector along itself in mm, or measured; else as the file says."
+        ),
+    ] = None
     accept: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Reconstruct in spite of a problem of the data, of this name; repeatable."),
@@ -152,7 +158,7 @@ class CommandOptions:
 
     def _acquisition(self, name: str, modality: Modality) -> dict[str, object]:
         of_ct = {"geometry": self.geometry, "views": self.views, "photons": self.photons, "size": self.size}
-        of_ct |= {"pixel": self.pixel, "hu": self.hu or None}
+        of_ct |= {"pixel": self.pixel, "hu": self.hu or None, "offset": self.offset}
         of_mri = {"mask": self.mask, "acceleration": self.acceleration, "center_fraction": self.center_fraction}
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")

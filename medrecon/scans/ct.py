@@ -34,6 +34,7 @@ from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
 from medrecon.results import Display, SliceResult, Window
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
+from medrecon.scans.ct_geometry_checks import FLIPPED, measured_offset, offset_words
 from medrecon.scans.learned_notes import ct_notes
 from medrecon.scans.protocol import LEAST_SCORED, Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
@@ -92,6 +93,8 @@ class SinogramScan:
         of the images.
     indices, middle, notes
         of the sinograms that `checked` looked through: that in the middle, and what a user should know.
+    offset, is_flipped
+        what it mended: the detector's offset in place of the file's, mm, and whether its bins are reversed.
     """
 
     file: Sinograms
@@ -100,6 +103,8 @@ class SinogramScan:
     indices: range = range(0)
     middle: SinogramSample | None = None
     notes: tuple[str, ...] = ()
+    offset: float | None = None
+    is_flipped: bool = False
 
     modality = Modality.CT
 
@@ -165,11 +170,25 @@ class SinogramScan:
     def checked(self, indices: range, progress: Progress) -> SinogramScan:
         for place, _ in enumerate(sound_slices(self.file, indices)):
             progress(f"{self.source.name}: read", place + 1, len(indices))
-        at = indices[len(indices) // 2]
-        middle = self._read(at)
-        findings = (*geometry_findings(middle.geometry), *sinogram_findings(self.file[at]))
-        found = require_accepted(findings, self.acquisition.accept, str(self.source))
-        return replace(self, indices=indices, middle=middle, notes=(*self.file.notes, *found, *self._notes(middle)))
+        return self._mended(indices)._looked_through(indices)
+
+    def _mended(self, indices: range) -> SinogramScan:
+        """Take the offset that is asked for."""
+        asked, stated = self.acquisition.offset, self.file.scan.geometry
+        if asked != "auto":
+            return self if asked is None else replace(self, offset=asked)
+        offset = measured_offset(self.file[_middle(indices)])
+        note = f"mended: {offset_words(offset, stated)}, which is taken"
+        return replace(self, offset=offset, notes=(note,))
+
+    def _looked_through(self, indices: range) -> SinogramScan:
+        sample = self._as_mended(self.file[_middle(indices)])
+        findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
+        told = require_accepted(findings, self.acquisition.accept, str(self.source))
+        is_flipped = any(finding.name == FLIPPED for finding in findings)
+        mended = replace(self, indices=indices, is_flipped=is_flipped)
+        middle = mended._read(_middle(indices))
+        return replace(mended, middle=middle, notes=(*self.file.notes, *self.notes, *told, *self._notes(middle)))
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         assert self.middle is not None
@@ -245,12 +264,21 @@ class SinogramScan:
         return self.source.name if self.acquisition.seed is None else self.acquisition.seed
 
     def _read(self, index: int) -> SinogramSample:
-        sample, taken = self.file[index], self.acquisition
+        sample, taken = self._as_mended(self.file[index]), self.acquisition
         if sample.grid != self.grid:
             sample = replace(sample, grid=self.grid, target=None)
         if taken.photons is not None:
             sample = add_dose_noise(sample, taken.photons, _generator(self._seed, index))
-        return sample if taken.views is None else subsample_views(sample, taken.views)
+        return self._taken(sample)
+
+    def _as_mended(self, sample: SinogramSample) -> SinogramSample:
+        if self.offset is not None:
+            sample = replace(sample, geometry=replace(sample.geometry, offset=self.offset))
+        return replace(sample, sinogram=sample.sinogram.flip(-1)) if self.is_flipped else sample
+
+    def _taken(self, sample: SinogramSample) -> SinogramSample:
+        views = self.acquisition.views
+        return sample if views is None else subsample_views(sample, views)
 
     def _notes(self, sample: SinogramSample) -> Iterator[str]:
         own, added = self.file.scan.photons, self.acquisition.photons
@@ -315,6 +343,10 @@ def _grid(own: Grid, size: tuple[int, int] | None, pixel: float | None) -> Grid:
         assert pixel is not None
         return Grid([max(1, round(side / pixel)) for side in own.extent], pixel)
     return Grid(size, max(side / n for side, n in zip(own.extent, size, strict=True)) if pixel is None else pixel)
+
+
+def _middle(indices: range) -> int:
+    return indices[len(indices) // 2]
 
 
 def _generator(seed: str | int, index: int) -> torch.Generator:

@@ -12,6 +12,7 @@ from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import truncation_words
 from medrecon.findings import Finding, Severity
 from medrecon.geometry import Geometry
+from medrecon.scans.ct_geometry_checks import contradictions
 
 __all__ = ["OPAQUE", "geometry_findings", "sinogram_findings"]
 
@@ -38,7 +39,9 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
         yield found
         return
     cut = truncation(sample.sinogram, sample.geometry)
-    if cut.truncated:
+    against = tuple(contradictions(sample, cut))
+    yield from against
+    if cut.truncated and all(finding.severity is Severity.NOTE for finding in against):
         yield Finding("truncated", Severity.NOTE, truncation_words(cut.worst, sample.geometry))
 
 
