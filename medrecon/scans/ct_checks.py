@@ -12,6 +12,7 @@ from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import truncation_words
 from medrecon.findings import Finding, Severity
 from medrecon.geometry import Geometry
+from medrecon.scans.ct_bin_checks import bin_findings
 from medrecon.scans.ct_geometry_checks import contradictions
 
 __all__ = ["OPAQUE", "geometry_findings", "sinogram_findings"]
@@ -38,6 +39,7 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
     if found := _no_line_integrals(y) or _swapped_axes(y):
         yield found
         return
+    yield from bin_findings(y)
     cut = truncation(sample.sinogram, sample.geometry)
     against = tuple(contradictions(sample, cut))
     yield from against

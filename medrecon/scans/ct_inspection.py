@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-import torch
 from torch import Tensor
 
 from medrecon.calibration.sinogram_noise import scan_noise
@@ -16,8 +15,9 @@ from medrecon.data.ct.words import geometry_words, grid_words
 from medrecon.errors import InputError
 from medrecon.findings import Finding, Severity
 from medrecon.geometry import Geometry
+from medrecon.scans.ct_bin_checks import DEAD, dead_bins, dead_words
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
-from medrecon.words import counted, listed
+from medrecon.words import counted
 
 __all__ = ["SinogramInspection", "SinogramReport", "dead_bins", "inspect_sinograms", "sinogram_lines"]
 
@@ -137,24 +137,6 @@ def sinogram_lines(inspection: SinogramInspection) -> list[str]:
     return text if i.problems else [*text, "nothing wrong was found"]
 
 
-def dead_bins(sinogram: Tensor) -> tuple[int, ...]:
-    """Bins `k` of a sinogram `(angle, detector)` that say nothing: never finite, or one value in all views, within the object.
-
-    Outside the object line integrals are zero in every view, so that constant bins count between live ones alone.
-    """
-    if sinogram.shape[0] < 2:
-        return tuple(torch.nonzero(~sinogram.isfinite().all(dim=0)).flatten().tolist())
-    lost = ~sinogram.isfinite().any(dim=0)
-    low, high = sinogram.nan_to_num(0.0, 0.0, 0.0).aminmax(dim=0)
-    still = (high - low == 0) & ~lost
-    live = torch.nonzero(~still & ~lost).flatten()
-    if live.numel() == 0:
-        return tuple(torch.nonzero(lost).flatten().tolist())
-    place = torch.arange(sinogram.shape[1])
-    inside = (place > live[0]) & (place < live[-1])
-    return tuple(torch.nonzero(lost | (still & (inside | (low != 0)))).flatten().tolist())
-
-
 def _inspect(file: Sinograms, index: int) -> SinogramReport:
     try:
         sinogram = file.raw(index)
@@ -192,14 +174,14 @@ def _problems(reports: tuple[SinogramReport, ...], geometry: Geometry) -> tuple[
     found = [report.problem for report in reports if report.problem]
     dead = sorted({k for report in reports for k in report.dead_bins})
     if dead:
-        found.append(f"dead bins: {listed(dead)}; they draw rings or stripes, fill them from their neighbors first")
+        found.append(dead_words(dead))
     return (*found, *(finding.text for finding in _findings(reports, geometry)))
 
 
 def _findings(reports: tuple[SinogramReport, ...], geometry: Geometry) -> Iterator[Finding]:
     """Those of the geometry, and each kind once, of the sinogram that shows it first."""
     yield from geometry_findings(geometry)
-    kinds: set[str] = set()
+    kinds = {DEAD}  # named of all sinograms together
     for finding in (finding for report in reports for finding in report.findings):
         if finding.name not in kinds:
             yield finding

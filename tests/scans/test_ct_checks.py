@@ -1,6 +1,7 @@
 """Checks of sinograms: each tells what is wrong, and says nothing of sound data."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,3 +190,27 @@ def test_reversed_bins_give_the_image_that_right_ones_give(tmp_path: Path) -> No
     assert taken.status == 0
     assert "note: mended: the detector's bins count the other way round" in taken.out
     assert bool((images(tmp_path / "x.h5") == images(tmp_path / "right" / "x.h5")).all())
+
+
+@pytest.mark.parametrize("photons", [None, 2e4])
+@pytest.mark.parametrize("geometry", [HALF, FULL, FLAT, CURVED, SHORT, OFFSET])
+def test_a_bin_that_reads_too_much_or_too_little_is_named_with_its_size(
+    geometry: Geometry, photons: float | None
+) -> None:
+    for phantom in (BODY,) if photons is None else (BODY, DISK):  # of a disk without noise, all bins are constant
+        sinogram = measured(geometry, phantom, photons)
+        sinogram[:, 55] += 0.3
+        sinogram[:, 81] -= 0.12
+        ((name, text),) = found(sinogram, geometry).items()
+        assert name == "uneven-bins"
+        named = re.findall(r"(\d+) \(([+-][.\d]+)\)", text)
+        assert [int(k) for k, _ in named] == [55, 81]
+        assert [float(size) for _, size in named] == pytest.approx([0.3, -0.12], abs=0.05)
+
+
+def test_bins_that_say_nothing_are_named() -> None:
+    for phantom in (BODY, DISK):
+        sinogram = measured(HALF, phantom, 2e4)
+        sinogram[:, 70] = 0
+        sinogram[:, 40:42] = 0.1
+        assert found(sinogram, HALF)["dead-bins"].startswith("dead bins: 40, 41, 70; they draw rings")
