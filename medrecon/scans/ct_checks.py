@@ -18,6 +18,7 @@ from medrecon.scans.ct_geometry_checks import contradictions
 __all__ = ["OPAQUE", "geometry_findings", "sinogram_findings"]
 
 OPAQUE = 20.0  # a line integral of which exp(-20), two in a thousand million, would pass
+_MOST_VIEWS = 240  # of which values are sorted
 _LEVEL = 0.1  # by how much air differs from air, of its transmission
 _SHADOW = 0.8  # of the transmission of air: what passes an object is less
 _NOTHING = 0.02  # of a sinogram's typical largest values
@@ -49,7 +50,7 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
 
 def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
     """Counts, transmission, or a logarithm of the other sign."""
-    low, high = np.quantile(y, [0.01, 0.99])
+    low, high = np.quantile(y[:: max(1, len(y) // _MOST_VIEWS)], [0.01, 0.99])
     air, is_air = _air(y)
     if is_air and 0.5 < air < 2 and low < _SHADOW * air and high < (1 + 2 * _LEVEL) * air:
         return Finding(
