@@ -182,12 +182,13 @@ class SinogramScan:
         return replace(self, offset=offset, notes=(note,))
 
     def _looked_through(self, indices: range) -> SinogramScan:
-        sample = self._as_mended(self.file[_middle(indices)])
+        read = self.file[_middle(indices)]
+        sample = self._as_mended(read)
         findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
         told = require_accepted(findings, self.acquisition.accept, str(self.source))
         is_flipped = any(finding.name == FLIPPED for finding in findings)
         mended = replace(self, indices=indices, is_flipped=is_flipped)
-        middle = mended._read(_middle(indices))
+        middle = mended._prepared(read)
         return replace(mended, middle=middle, notes=(*self.file.notes, *self.notes, *told, *self._notes(middle)))
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
@@ -264,11 +265,14 @@ class SinogramScan:
         return self.source.name if self.acquisition.seed is None else self.acquisition.seed
 
     def _read(self, index: int) -> SinogramSample:
-        sample, taken = self._as_mended(self.file[index]), self.acquisition
+        return self._prepared(self.file[index])
+
+    def _prepared(self, read: SinogramSample) -> SinogramSample:
+        sample, taken = self._as_mended(read), self.acquisition
         if sample.grid != self.grid:
             sample = replace(sample, grid=self.grid, target=None)
         if taken.photons is not None:
-            sample = add_dose_noise(sample, taken.photons, _generator(self._seed, index))
+            sample = add_dose_noise(sample, taken.photons, _generator(self._seed, read.index))
         return self._taken(sample)
 
     def _as_mended(self, sample: SinogramSample) -> SinogramSample:
