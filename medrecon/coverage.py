@@ -20,6 +20,10 @@ from medrecon.geometry import FanBeam, Geometry, ParallelBeam
 __all__ = ["AngularCells", "Coverage", "Scan", "Truncation", "angular_cells", "coverage", "is_offset", "truncation"]
 
 _HOLE = 3.0  # a gap between views is a hole in the scan from this many usual steps on
+_BRIDGED = math.radians(10)  # a hole up to this is bridged where no opposite view fills it
+_TURN_MISSES = math.radians(
+    45
+)  # what a turn with an offset detector may miss: the far side of its field is seen from nowhere else
 _SAME_VIEW = 1e-6  # radians
 _TRUNCATED = 0.05  # of the largest values of the sinogram, at its edge: more than scatter and a bed
 
@@ -46,6 +50,8 @@ class AngularCells:
         `(n_angles,)`: the cell of each view, radians; half way to its neighbors, and symmetric at a hole.
     holes
         `(n_holes, 2)`: first angle and width of what no cell covers.
+    bridged
+        `(n_bridged, 2)`: the same of holes that the cells of both neighbors cover, there being no other views of these lines.
     step
         a usual distance between neighbors.
     """
@@ -53,6 +59,7 @@ class AngularCells:
     period: float
     widths: NDArray[np.float64]
     holes: NDArray[np.float64]
+    bridged: NDArray[np.float64]
     step: float
 
     @property
@@ -144,9 +151,10 @@ def angular_cells(geometry: Geometry) -> AngularCells:
     angles = np.mod(np.fromiter(geometry.angles, dtype=np.float64, count=len(geometry.angles)), period)
     order = np.argsort(angles, kind="stable")
     ahead = np.diff(angles[order], append=angles[order[0]] + period)  # from each view to the next one
-    apart = np.sort(ahead[ahead > _SAME_VIEW])
-    step = float(apart[3 * (len(apart) - 1) // 4])
-    hole = ahead > _HOLE * step * (1 + 1e-9)
+    step = _usual_step(np.sort(ahead[ahead > _SAME_VIEW]))
+    wide = ahead > _HOLE * step * (1 + 1e-9)
+    bridged = wide & _is_bridged(geometry, ahead, wide)
+    hole = wide & ~bridged
     # Each view goes half way to both neighbors; beside a hole as far as on its other side.
     right = np.where(hole, np.nan, ahead / 2)
     left = np.roll(right, 1)
@@ -154,9 +162,24 @@ def angular_cells(geometry: Geometry) -> AngularCells:
     right, left = (np.where(np.isnan(side), step / 2, side) for side in (right, left))
     widths = np.empty_like(angles)
     widths[order] = left + right
-    starts = angles[order] + right
-    holes = np.stack([starts, ahead - right - np.roll(left, -1)], axis=1)[hole]
-    return AngularCells(period, widths, holes, step)
+    holes = np.stack([angles[order] + right, ahead - right - np.roll(left, -1)], axis=1)[hole]
+    between = np.stack([angles[order] + step / 2, ahead - step], axis=1)[bridged]
+    return AngularCells(period, widths, holes, between, step)
+
+
+def _usual_step(apart: NDArray[np.float64]) -> float:
+    """A step that a quarter of the steps exceed, or a quarter of the arc: an arc of wide steps, or between bursts, is measured."""
+    step = float(apart[3 * (len(apart) - 1) // 4])
+    measured = apart[apart <= max(_HOLE * step, _BRIDGED)]
+    along = np.cumsum(measured)
+    return max(step, float(measured[np.searchsorted(along, 0.75 * along[-1])]))
+
+
+def _is_bridged(geometry: Geometry, ahead: NDArray[np.float64], wide: NDArray[np.bool_]) -> NDArray[np.bool_] | bool:
+    if is_offset(geometry):
+        short_side = geometry.n_bins * geometry.spacing / 2 - abs(geometry.offset)
+        return 2 * abs(geometry.offset) > short_side and float(ahead[wide].sum()) <= _TURN_MISSES
+    return isinstance(geometry, ParallelBeam) and ahead <= _BRIDGED
 
 
 def coverage(geometry: Geometry) -> Coverage:
@@ -169,11 +192,16 @@ def coverage(geometry: Geometry) -> Coverage:
         opening = 2 * math.asin(min(geometry.field_radius / geometry.source_distance, 1.0))
     needed = 2 * math.pi if offset else math.pi + opening
     sees_center = bool(np.ptp(np.sign(geometry.positions()[[0, -1]]))) or geometry.n_bins == 1
-    complete = sees_center and _every_line(cells, opening)
+    complete = sees_center and _every_line(cells, opening) and not (offset and len(cells.bridged))
     scan = _kind(geometry, cells, complete, offset)
-    gaps = tuple((float(first), float(width)) for first, width in cells.holes)
-    words = _words(geometry, scan, cells.arc, needed, radius, sees_center)
-    return Coverage(scan, cells.arc, needed, gaps, radius, complete, words)
+    gaps = tuple((float(first), float(width)) for first, width in (*cells.holes, *cells.bridged))
+    arc = cells.arc - float(cells.bridged[:, 1].sum())
+    words = _words(geometry, scan, arc, needed, radius, gaps) if sees_center else _beside(geometry)
+    return Coverage(scan, arc, needed, gaps, radius, complete, words)
+
+
+def _beside(geometry: Geometry) -> str:
+    return f"{len(geometry.angles)} views of a detector that does not see the center of rotation: check its offset"
 
 
 def truncation(sinogram: Tensor, geometry: Geometry) -> Truncation:
@@ -235,10 +263,10 @@ def _every_line(cells: AngularCells, opening: float) -> bool:
 
 
 def _kind(geometry: Geometry, cells: AngularCells, complete: bool, offset: bool) -> Scan:
+    if offset and (complete or len(cells.bridged)):
+        return Scan.OFFSET
     if not complete:
         return Scan.LIMITED
-    if offset:
-        return Scan.OFFSET
     if cells.period == 2 * math.pi and len(cells.holes) == 0:
         return Scan.FULL_TURN
     if isinstance(geometry, ParallelBeam):
@@ -247,16 +275,18 @@ def _kind(geometry: Geometry, cells: AngularCells, complete: bool, offset: bool)
     return Scan.SHORT
 
 
-def _words(geometry: Geometry, scan: Scan, arc: float, needed: float, radius: float, sees_center: bool) -> str:
+def _words(
+    geometry: Geometry, scan: Scan, arc: float, needed: float, radius: float, gaps: tuple[tuple[float, float], ...]
+) -> str:
     n, degrees = len(geometry.angles), math.degrees(arc)
-    if not sees_center:
-        return f"{n} views of a detector that does not see the center of rotation: check its offset"
+    widest = math.degrees(max((width for _, width in gaps), default=0.0))
     match scan:
         case Scan.LIMITED:
-            return (
-                f"{n} views over {degrees:.1f} of the {math.degrees(needed):.1f} degrees needed: edges along the missing "
-                "directions are lost, and values are only approximate"
-            )
+            of = f"of the {math.degrees(needed):.1f} degrees needed"
+            if arc >= needed:
+                of = f"degrees, and opposite views do not fill the holes between, up to {widest:.1f} degrees wide"
+            lost = "edges along the missing directions are lost, and values are only approximate"
+            return f"{n} views over {degrees:.1f} {of}: {lost}"
         case Scan.HALF_TURN:
             text = f"{n} views over half a turn"
         case Scan.SHORT:
@@ -264,13 +294,18 @@ def _words(geometry: Geometry, scan: Scan, arc: float, needed: float, radius: fl
         case Scan.FULL_TURN:
             text = f"{n} views over a full turn"
         case Scan.OFFSET:
-            return (
+            text = (
                 f"{n} views over a full turn with a detector offset by {geometry.offset:g} mm, which sees up to {radius:.1f} mm "
                 "from the center"
             )
+            return text + (_bridged_words(widest) if gaps else "")
     if is_offset(geometry):
         text += (
             f"; the detector is offset by {geometry.offset:g} mm, and only a full turn would see more than {radius:.1f} mm "
             "from the center"
         )
-    return text
+    return text + (_bridged_words(widest) if gaps and scan is not Scan.SHORT else "")
+
+
+def _bridged_words(widest: float) -> str:
+    return f"; views are missing over up to {widest:.1f} degrees, which their neighbors stand for: streaks along these directions"

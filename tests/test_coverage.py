@@ -1,7 +1,7 @@
 """What a scan covers, and what is cut off at the ends of its detector."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +10,9 @@ import torch
 from medrecon.coverage import Scan, angular_cells, coverage, truncation
 from medrecon.data.ct.projections import phantom_sinogram
 from medrecon.data.phantoms.ellipses import Ellipse, Phantom
-from medrecon.geometry import Arc, FanBeam, Geometry, ParallelBeam, lodopab
+from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam, lodopab
+from medrecon.operators import Radon
+from medrecon.reconstructors import FilteredBackprojection
 
 TURN = 2 * math.pi
 
@@ -159,3 +161,54 @@ def test_truncation_of_odd_data() -> None:
     assert not truncation(torch.full(geometry.shape, math.nan), geometry).truncated
     with pytest.raises(ValueError, match=r"takes a sinogram \(..., angle, detector\) of \(4, 100\), got \(4, 99\)"):
         truncation(torch.zeros(4, 99), geometry)
+
+
+def degrees_of(*parts: tuple[float, float, float]) -> list[float]:
+    return [math.radians(angle) for part in parts for angle in np.arange(*part)]
+
+
+UNEVEN = [
+    (degrees_of((0, 90, 0.5), (90, 180, 2)), 0.0),
+    (degrees_of((0, 60, 0.25), (60, 180, 1.75)), 0.0),
+    (degrees_of(*((start, start + 5, 0.5) for start in range(0, 180, 9))), 0.0),  # bursts, and 4.5 degrees between them
+    (degrees_of((0, 30, 1), (33, 180, 1)), 0.0),  # three views lost
+    (degrees_of((0, 90, 0.5), (90, 360, 2)), 0.0),
+    (degrees_of((0, 342, 1)), 35.0),
+    (degrees_of((0, 100, 0.5), (112, 360, 1)), -38.0),
+    (list(np.mod(np.arange(200) * math.radians(111.24611797), TURN)), 0.0),
+]
+
+
+@pytest.mark.parametrize(("angles", "offset"), UNEVEN)
+@pytest.mark.parametrize("beam", [parallel, fan])
+def test_arcs_have_their_weight_whatever_their_steps(
+    beam: Callable[..., Geometry], angles: list[float], offset: float
+) -> None:
+    """The middle of an object is as bright as it is, and what is missing is not told of what is there."""
+    if beam is fan and math.pi > max(angles):
+        angles = [*angles, *(angle + math.pi for angle in angles)]
+    geometry = beam(angles, offset)
+    phantom = Phantom((Ellipse(0.02, (4.0, -3.0), (20.0, 22.0)), Ellipse(0.02, (-5.0, 6.0), (5.0, 5.0))))
+    grid = Grid((60, 60), 1.0)
+    image = FilteredBackprojection()(phantom_sinogram(phantom, geometry), Radon(grid, geometry))
+    y, x = (torch.from_numpy(axis) for axis in grid.coordinates())
+    insert = torch.hypot(y[:, None] + 5, x - 6)
+    body = (torch.hypot(y[:, None] - 4, x + 3) < 17) & (insert > 8)
+    assert float(image[body].mean()) == pytest.approx(0.02, rel=0.01)
+    assert float(image[insert < 3].mean()) == pytest.approx(0.04, rel=0.025)
+    assert "needed" not in coverage(geometry).words
+
+
+def test_missing_views_are_told_once() -> None:
+    turn = coverage(parallel(degrees_of((0, 342, 1)), 35.0))
+    assert (turn.scan, turn.complete) == (Scan.OFFSET, False)
+    assert math.degrees(turn.arc) == pytest.approx(342, abs=1e-6)
+    assert "full turn with a detector offset by 35 mm" in turn.words
+    assert "missing over up to 18.0 degrees" in turn.words
+    half = coverage(parallel(degrees_of((0, 30, 1), (35, 180, 1))))
+    assert (half.scan, half.complete) == (Scan.HALF_TURN, True)
+    assert "missing over up to 5.0 degrees" in half.words
+    opposite = coverage(fan(degrees_of((0, 160, 2), (180, 340, 2))))
+    assert not opposite.complete
+    assert "needed" not in opposite.words
+    assert "holes between, up to 20.0 degrees wide" in opposite.words

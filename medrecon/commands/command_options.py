@@ -87,6 +87,16 @@ class CommandOptions:
     ] = None
     pixel: Annotated[float | None, typer.Option(help="CT: width of a pixel in mm.")] = None
     hu: Annotated[bool, typer.Option("--hu", help="CT: write images in Hounsfield units.")] = False
+    offset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MM|auto", help="CT: of the detector along itself in mm, or measured; else as the file says."
+        ),
+    ] = None
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Reconstruct in spite of a problem of the data, of this name; repeatable."),
+    ] = None
     # Options of methods from before there was --set, which still work.
     window: Annotated[FilterName | None, typer.Option(hidden=True)] = None
     frequency_scaling: Annotated[float | None, typer.Option(hidden=True)] = None
@@ -154,14 +164,14 @@ class CommandOptions:
 
     def _acquisition(self, name: str, modality: Modality) -> dict[str, object]:
         of_ct = {"geometry": self.geometry, "views": self.views, "photons": self.photons, "size": self.size}
-        of_ct |= {"pixel": self.pixel, "hu": self.hu or None}
+        of_ct |= {"pixel": self.pixel, "hu": self.hu or None, "offset": self.offset}
         of_mri = {"mask": self.mask, "acceleration": self.acceleration, "center_fraction": self.center_fraction}
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
-            return {"mask": self._mask(of_mri)}
+            return {"mask": self._mask(of_mri), "accept": tuple(self.accept or ())}
         reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
         size = None if self.size is None else parse_size(self.size)
-        return given({**of_ct, "size": size, "seed": self.seed})
+        return given({**of_ct, "size": size, "seed": self.seed, "accept": tuple(self.accept or ())})
 
     def _mask(self, options: Mapping[str, object]) -> dict[str, object] | None:
         fields = given({**options, "seed": self.seed})

@@ -29,6 +29,8 @@ class CTAcquisition(Settings):
 
     `views` keeps so many evenly spaced ones, `photons` adds the noise of so many a ray, seeded by `seed` or by the file's name.
     `size` (y, x) and `pixel` millimeters make the grid of the image. `hu` gives images in Hounsfield units.
+    `offset` of the detector, millimeters, stands in place of the file's; "auto" measures it.
+    `accept` names problems that are found in the data and are not to stop it.
     """
 
     modality: Literal[Modality.CT] = Modality.CT
@@ -39,6 +41,8 @@ class CTAcquisition(Settings):
     size: tuple[Pixels, Pixels] | None = None
     pixel: Length | None = None
     hu: bool = False
+    offset: Annotated[float, Field(allow_inf_nan=False)] | Literal["auto"] | None = None
+    accept: tuple[str, ...] = ()
 
 
 class CTSimulationSettings(Settings):

@@ -109,6 +109,7 @@ class MRIAcquisition(Settings):
 
     modality: Literal[Modality.MRI] = Modality.MRI
     mask: MaskSettings | None = None
+    accept: tuple[str, ...] = ()
 
 
 class MRISimulationSettings(Settings):

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from medrecon.config.ct import CTAcquisition
-from medrecon.coverage import coverage, truncation
 from medrecon.data.ct.attenuation import (
     MU_MAX,
     AttenuationUnit,
@@ -23,9 +22,10 @@ from medrecon.data.ct.attenuation import (
 )
 from medrecon.data.ct.sinogram_files import Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
-from medrecon.data.ct.words import geometry_words, truncation_words
+from medrecon.data.ct.words import geometry_words
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_PROTOCOL, LoDoPaBScore, image_range
+from medrecon.findings import require_accepted
 from medrecon.geometry import Geometry, Grid, require_outside
 from medrecon.modality import Modality
 from medrecon.operators import Radon
@@ -33,6 +33,8 @@ from medrecon.problem import add_dose_noise, ct_problem, subsample_views
 from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
 from medrecon.results import Display, SliceResult, Window
+from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
+from medrecon.scans.ct_geometry_checks import FLIPPED, measured_offset, offset_words
 from medrecon.scans.learned_notes import ct_notes
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
@@ -91,6 +93,8 @@ class SinogramScan:
         of the images.
     indices, middle, notes
         of the sinograms that `checked` looked through: that in the middle, and what a user should know.
+    offset, is_flipped
+        what it mended: the detector's offset in place of the file's, mm, and whether its bins are reversed.
     """
 
     file: Sinograms
@@ -99,6 +103,8 @@ class SinogramScan:
     indices: range = range(0)
     middle: SinogramSample | None = None
     notes: tuple[str, ...] = ()
+    offset: float | None = None
+    is_flipped: bool = False
 
     modality = Modality.CT
 
@@ -164,8 +170,26 @@ class SinogramScan:
     def checked(self, indices: range, progress: Progress) -> SinogramScan:
         for place, _ in enumerate(sound_slices(self.file, indices)):
             progress(f"{self.source.name}: read", place + 1, len(indices))
-        middle = self._read(indices[len(indices) // 2])
-        return replace(self, indices=indices, middle=middle, notes=(*self.file.notes, *self._notes(middle)))
+        return self._mended(indices)._looked_through(indices)
+
+    def _mended(self, indices: range) -> SinogramScan:
+        """Take the offset that is asked for."""
+        asked, stated = self.acquisition.offset, self.file.scan.geometry
+        if asked != "auto":
+            return self if asked is None else replace(self, offset=asked)
+        offset = measured_offset(self.file[_middle(indices)])
+        note = f"mended: {offset_words(offset, stated)}, which is taken"
+        return replace(self, offset=offset, notes=(note,))
+
+    def _looked_through(self, indices: range) -> SinogramScan:
+        read = self.file[_middle(indices)]
+        sample = self._as_mended(read)
+        findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
+        told = require_accepted(findings, self.acquisition.accept, str(self.source))
+        is_flipped = any(finding.name == FLIPPED for finding in findings)
+        mended = replace(self, indices=indices, is_flipped=is_flipped)
+        middle = mended._prepared(read)
+        return replace(mended, middle=middle, notes=(*self.file.notes, *self.notes, *told, *self._notes(middle)))
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         assert self.middle is not None
@@ -241,20 +265,26 @@ class SinogramScan:
         return self.source.name if self.acquisition.seed is None else self.acquisition.seed
 
     def _read(self, index: int) -> SinogramSample:
-        sample, taken = self.file[index], self.acquisition
+        return self._prepared(self.file[index])
+
+    def _prepared(self, read: SinogramSample) -> SinogramSample:
+        sample, taken = self._as_mended(read), self.acquisition
         if sample.grid != self.grid:
             sample = replace(sample, grid=self.grid, target=None)
         if taken.photons is not None:
-            sample = add_dose_noise(sample, taken.photons, _generator(self._seed, index))
-        return sample if taken.views is None else subsample_views(sample, taken.views)
+            sample = add_dose_noise(sample, taken.photons, _generator(self._seed, read.index))
+        return self._taken(sample)
+
+    def _as_mended(self, sample: SinogramSample) -> SinogramSample:
+        if self.offset is not None:
+            sample = replace(sample, geometry=replace(sample.geometry, offset=self.offset))
+        return replace(sample, sinogram=sample.sinogram.flip(-1)) if self.is_flipped else sample
+
+    def _taken(self, sample: SinogramSample) -> SinogramSample:
+        views = self.acquisition.views
+        return sample if views is None else subsample_views(sample, views)
 
     def _notes(self, sample: SinogramSample) -> Iterator[str]:
-        covered = coverage(sample.geometry)
-        if not covered.complete:
-            yield covered.words
-        cut = truncation(sample.sinogram, sample.geometry)
-        if cut.truncated:
-            yield truncation_words(cut.worst, sample.geometry)
         own, added = self.file.scan.photons, self.acquisition.photons
         if added is not None and own is not None:
             yield (
@@ -290,6 +320,10 @@ def _grid(own: Grid, size: tuple[int, int] | None, pixel: float | None) -> Grid:
         assert pixel is not None
         return Grid([max(1, round(side / pixel)) for side in own.extent], pixel)
     return Grid(size, max(side / n for side, n in zip(own.extent, size, strict=True)) if pixel is None else pixel)
+
+
+def _middle(indices: range) -> int:
+    return indices[len(indices) // 2]
 
 
 def _generator(seed: str | int, index: int) -> torch.Generator:

@@ -1,25 +1,28 @@
 """Look into a file of sinograms: its geometry, what that covers, what is cut off, dead bins, noise and dose."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-import torch
 from torch import Tensor
 
 from medrecon.calibration.sinogram_noise import scan_noise
-from medrecon.coverage import coverage, truncation
+from medrecon.coverage import coverage
 from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
-from medrecon.data.ct.words import geometry_words, grid_words, truncation_words
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.data.ct.words import geometry_words, grid_words
 from medrecon.errors import InputError
+from medrecon.findings import Finding, Severity
 from medrecon.geometry import Geometry
-from medrecon.words import counted, listed
+from medrecon.scans.ct_bin_checks import DEAD, dead_bins, dead_words
+from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
+from medrecon.words import counted
 
 __all__ = ["SinogramInspection", "SinogramReport", "dead_bins", "inspect_sinograms", "sinogram_lines"]
 
 MOST_INSPECTED = 16  # sinograms of a file, evenly spaced
 NOISELESS = 1e9  # photons: what looks like more is rounding
-OPAQUE = 20.0  # a line integral of which exp(-20), two in a thousand million, would pass
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,8 @@ class SinogramReport:
     highest: float = 0.0
     photons: float | None = None
     noise: float = 0.0
-    edge: float = 0.0
-    truncated: bool = False
     dead_bins: tuple[int, ...] = ()
+    findings: tuple[Finding, ...] = ()
     problem: str = ""
 
 
@@ -135,24 +137,6 @@ def sinogram_lines(inspection: SinogramInspection) -> list[str]:
     return text if i.problems else [*text, "nothing wrong was found"]
 
 
-def dead_bins(sinogram: Tensor) -> tuple[int, ...]:
-    """Bins `k` of a sinogram `(angle, detector)` that say nothing: never finite, or one value in all views, within the object.
-
-    Outside the object line integrals are zero in every view, so that constant bins count between live ones alone.
-    """
-    if sinogram.shape[0] < 2:
-        return tuple(torch.nonzero(~sinogram.isfinite().all(dim=0)).flatten().tolist())
-    lost = ~sinogram.isfinite().any(dim=0)
-    low, high = sinogram.nan_to_num(0.0, 0.0, 0.0).aminmax(dim=0)
-    still = (high - low == 0) & ~lost
-    live = torch.nonzero(~still & ~lost).flatten()
-    if live.numel() == 0:
-        return tuple(torch.nonzero(lost).flatten().tolist())
-    place = torch.arange(sinogram.shape[1])
-    inside = (place > live[0]) & (place < live[-1])
-    return tuple(torch.nonzero(lost | (still & (inside | (low != 0)))).flatten().tolist())
-
-
 def _inspect(file: Sinograms, index: int) -> SinogramReport:
     try:
         sinogram = file.raw(index)
@@ -163,26 +147,42 @@ def _inspect(file: Sinograms, index: int) -> SinogramReport:
         require_line_integrals(sinogram, f"slice {index}")
     except InputError as error:
         return SinogramReport(index, dead_bins=dead, problem=str(error))
-    cut = truncation(sinogram, file.scan.geometry)
+    findings = tuple(sinogram_findings(_sample(file, sinogram, index)))
     variance, per_photon = scan_noise(sinogram)
     photons, noise = None if per_photon * NOISELESS < 1 else 1 / per_photon, math.sqrt(variance)
     low, high = (float(value) for value in sinogram.aminmax())
-    return SinogramReport(index, low, high, photons, noise, cut.worst, cut.truncated, dead)
+    if any(finding.severity is Severity.PROBLEM for finding in findings):
+        dead = ()  # of what is no sinogram nothing is to be said
+    return SinogramReport(index, low, high, photons, noise, dead, findings)
+
+
+def _sample(file: Sinograms, sinogram: Tensor, index: int) -> SinogramSample:
+    scan, name = file.scan, file.path.name
+    return SinogramSample(
+        sinogram=sinogram,
+        geometry=scan.geometry,
+        grid=scan.grid,
+        target=None,
+        unit=file.unit,
+        photons=scan.photons,
+        name=name,
+        index=index,
+    )
 
 
 def _problems(reports: tuple[SinogramReport, ...], geometry: Geometry) -> tuple[str, ...]:
     found = [report.problem for report in reports if report.problem]
     dead = sorted({k for report in reports for k in report.dead_bins})
     if dead:
-        found.append(f"dead bins: {listed(dead)}; they draw rings or stripes, fill them from their neighbors first")
-    covered = coverage(geometry)
-    if not covered.complete:
-        found.append(covered.words)
-    if cut := [report for report in reports if report.truncated]:
-        found.append(truncation_words(max(report.edge for report in cut), geometry))
-    highest = max((report.highest for report in reports), default=0.0)
-    if highest > OPAQUE:
-        found.append(
-            f"line integrals up to {highest:.4g}, of which no photon passes: are these counts? they should be -log(I / I0)"
-        )
-    return tuple(found)
+        found.append(dead_words(dead))
+    return (*found, *(finding.text for finding in _findings(reports, geometry)))
+
+
+def _findings(reports: tuple[SinogramReport, ...], geometry: Geometry) -> Iterator[Finding]:
+    """Those of the geometry, and each kind once, of the sinogram that shows it first."""
+    yield from geometry_findings(geometry)
+    kinds = {DEAD}  # named of all sinograms together
+    for finding in (finding for report in reports for finding in report.findings):
+        if finding.name not in kinds:
+            yield finding
+        kinds.add(finding.name)

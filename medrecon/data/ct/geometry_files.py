@@ -213,11 +213,23 @@ def _angles(values: object, place: str) -> Arc | tuple[float, ...]:
     if "values" in values:
         numbers = _checked(_Angles, values, place, "angles")
         scale = math.pi / 180 if numbers.unit == "degrees" else 1.0
-        return tuple(scale * angle for angle in numbers.values)
+        return tuple(scale * angle for angle in _within_turns(numbers.values, values, numbers.unit))
     arc = _checked(_Arc, values, place, "angles")
+    scale = math.pi / 180 if arc.unit == "degrees" else 1.0
+    every = Arc(arc.first, arc.step, arc.count)
+    if (kept := _within_turns(every, values, arc.unit)) is not every:
+        return tuple(scale * angle for angle in kept)
     if arc.unit == "degrees":
         return Arc(math.radians(arc.first), math.radians(arc.step), arc.count)
-    return Arc(arc.first, arc.step, arc.count)
+    return every
+
+
+def _within_turns(angles: Arc | tuple[float, ...], said: Mapping[str, object], unit: str) -> Arc | tuple[float, ...]:
+    """The same directions within a turn, where angles of a unit that is stated are counted on beyond two; else the angles."""
+    turn = 360.0 if unit == "degrees" else 2 * math.pi
+    if "unit" not in said or all(abs(angle) <= 2 * turn for angle in angles):
+        return angles
+    return tuple(math.fmod(angle, turn) for angle in angles)
 
 
 def _checked(kind: type[T], values: Mapping[str, object], place: str, parent: str) -> T:

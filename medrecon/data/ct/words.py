@@ -34,5 +34,5 @@ def truncation_words(edge: float, geometry: Geometry) -> str:
     return (
         f"the projections are truncated: at the detector's edge they reach {100 * edge:.0f} % of the largest line integrals, so "
         f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the "
-        "border of that field, and wrong beyond it"
+        "border of that field, and wrong beyond it, in filtered backprojection; iterative methods may be off either way"
     )

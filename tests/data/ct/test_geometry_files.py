@@ -117,3 +117,17 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
         read_geometry(tmp_path / "absent.yaml")
     with pytest.raises(InputError, match="is a directory"):
         read_geometry(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "angles",
+    [
+        "{first: 10, step: 111.25, count: 60, unit: degrees}",
+        "{first: 0.17453292519943295, step: 1.941678793115769, count: 60, unit: radians}",
+        f"{{values: {[10 + 111.25 * k for k in range(60)]}, unit: degrees}}",
+    ],
+)
+def test_angles_counted_on_beyond_two_turns_are_believed_with_their_unit(angles: str) -> None:
+    scan = parse_geometry(f"beam: parallel\nangles: {angles}\nn_bins: 5\nspacing: 2", "x")
+    kept = [math.degrees(angle) for angle in scan.geometry.angles]
+    assert kept == pytest.approx([(10 + 111.25 * k) % 360 for k in range(60)])

@@ -1,0 +1,162 @@
+"""Checks of a sinogram against the geometry that is stated for it: its axis, the direction of its detector, its distances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrecon.calibration.rotation_axis import (
+    first_moments,
+    offset_by_rays,
+    ray_disagreement,
+    smoothed_bins,
+    view_change,
+)
+from medrecon.calibration.sinogram_noise import scan_noise
+from medrecon.coverage import Truncation, truncation
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.errors import InputError
+from medrecon.findings import Finding, Severity
+from medrecon.geometry import FanBeam, Geometry, ParallelBeam
+
+__all__ = ["FLIPPED", "contradictions", "measured_offset", "offset_words"]
+
+#: The finding that is mended by reversing the bins.
+FLIPPED = "flipped-detector"
+
+_OFF_AXIS = 0.3  # bins
+_SIGNIFICANT = 3.0  # standard deviations
+_WHOLE = 0.05  # of a view's sum: views of a whole object agree better
+_DISAGREE = 0.03  # of their root mean square: rays measured twice are the same
+_CLEARLY = 0.1
+_BETTER = 0.5  # of a disagreement remains where its cause is found
+_ASTRAY = 5.0  # standard deviations that noise moves first moments by
+
+
+def contradictions(sample: SinogramSample, cut: Truncation) -> Iterator[Finding]:
+    """What of the geometry the line integrals contradict; `cut` says whether the views see the whole object."""
+    y, geometry = sample.sinogram.double().numpy(), sample.geometry
+    if min(y.shape) < 4:
+        return
+    smooth = smoothed_bins(y)
+    disagreement, change = ray_disagreement(smooth, geometry), view_change(y)
+    if disagreement > max(_DISAGREE, change):
+        yield from _disagreeing(smooth, geometry, disagreement, change)
+    elif math.isnan(disagreement) and isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
+        yield from _moving(y, geometry)
+
+
+def measured_offset(sample: SinogramSample) -> float:
+    """The offset of the detector, mm, with which the data agree best.
+
+    Raises
+    ------
+    InputError
+        If they do not say: views of less than a turn that do not see the whole object.
+    """
+    y, geometry = sample.sinogram.double().numpy(), sample.geometry
+    if min(y.shape) >= 4:
+        if (found := offset_by_rays(smoothed_bins(y), geometry)) is not None:
+            return found[0]
+        cut = truncation(sample.sinogram, geometry)
+        if isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
+            moments = first_moments(y, geometry)
+            if moments is not None:
+                return geometry.offset - moments.axis
+    raise InputError(
+        f"{sample.name}: --offset auto takes a full turn, or parallel views over half a turn that see the whole object; give its "
+        "value in mm"
+    )
+
+
+def offset_words(offset: float, geometry: Geometry) -> str:
+    """Say an offset that was measured, beside that of the geometry."""
+    shift = (offset - geometry.offset) / geometry.spacing
+    return f"the axis of rotation lies {shift:.2f} bins from where the geometry says, the detector's offset is {offset:.4g} mm"
+
+
+def _off_axis(offset: float, geometry: Geometry, seen: str) -> Finding:
+    return Finding(
+        "off-axis",
+        Severity.PROBLEM,
+        f"{offset_words(offset, geometry)} ({seen}): edges would be doubled; write `offset: {offset:.4g}` into the geometry, or "
+        "give --offset auto",
+    )
+
+
+def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float, change: float) -> Iterator[Finding]:
+    """Of rays that are measured twice and differ: the change of the geometry with which they agree."""
+    seen = f"rays measured twice differ by {100 * disagreement:.0f} % as it stands, by {{:.1f}} % then"
+    found = offset_by_rays(y, geometry)
+    offset, least = (geometry.offset, math.inf) if found is None else found
+    others = {name: ray_disagreement(one, stated) for name, one, stated in _changed(y, geometry)}
+    name = min(others, key=lambda one: others[one] if others[one] > 0 else math.inf, default="")
+    if name and others[name] < min(_BETTER * disagreement, least):
+        severity = Severity.MENDED if name == FLIPPED else Severity.PROBLEM
+        yield Finding(name, severity, f"{_WORDS[name]} ({seen.format(100 * others[name])})")
+    elif least < _BETTER * disagreement and abs(offset - geometry.offset) > _OFF_AXIS * geometry.spacing:
+        yield _off_axis(offset, geometry, seen.format(100 * least))
+    elif disagreement > max(_CLEARLY, _SIGNIFICANT * change):
+        yield Finding(
+            "rays-disagree",
+            Severity.PROBLEM,
+            f"rays measured twice differ by {100 * disagreement:.0f} %, and no other offset or direction of the detector mends "
+            "that: the image would be blurred; check distances, angles and their order, and whether the object moved",
+        )
+
+
+_WORDS = {
+    FLIPPED: "the detector's bins count the other way round, or the angles have the other sign: bins are reversed; if it is the "
+    "angles, the image is mirrored: change their sign in the geometry instead",
+    "angle-sign": "the angles have the other sign: the image would be blurred; change it in the geometry",
+    "detector-distance": "`detector_distance` is that from the source: the image would be blurred; give that from the center of "
+    "rotation, less by `source_distance`",
+}
+
+
+def _changed(y: NDArray[np.float64], geometry: Geometry) -> Iterator[tuple[str, NDArray[np.float64], Geometry]]:
+    """Other ways to read a sinogram that differ from its own, by the name of the fault."""
+    flipped = np.ascontiguousarray(y[:, ::-1])
+    if isinstance(geometry, FanBeam) or geometry.offset:
+        yield FLIPPED, flipped, geometry
+    if geometry.offset:
+        yield "angle-sign", flipped, replace(geometry, offset=-geometry.offset)
+    if isinstance(geometry, FanBeam) and geometry.detector_distance > geometry.source_distance:
+        shorter = geometry.detector_distance - geometry.source_distance
+        yield "detector-distance", y, replace(geometry, detector_distance=shorter)
+
+
+def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]:
+    """Of parallel views that see the whole object: their sums and first moments."""
+    found = first_moments(y, geometry)
+    if found is None:
+        return
+    if found.spread > _WHOLE:
+        yield Finding(
+            "view-sums",
+            Severity.NOTE,
+            f"sums of the views differ by {100 * found.spread:.0f} %, and parallel views of one object agree: check that beams are "
+            "parallel and the blank scan is that of each view",
+        )
+    elif found.unexplained > 0.5 and found.residual > max(geometry.spacing, _ASTRAY * _noise_of_moments(y, geometry)):
+        yield Finding(
+            "angles",
+            Severity.PROBLEM,
+            f"centers of mass of the views lie {found.residual / geometry.spacing:.1f} bins off a sinusoid: the image would be "
+            "smeared; check the angles and their order",
+        )
+    elif abs(found.axis) > max(_OFF_AXIS * geometry.spacing, _SIGNIFICANT * found.error):
+        yield _off_axis(
+            geometry.offset - found.axis, geometry, f"first moments, within {found.error / geometry.spacing:.2f} bins"
+        )
+
+
+def _noise_of_moments(y: NDArray[np.float64], geometry: ParallelBeam) -> float:
+    """The standard deviation of a first moment, mm, that the noise of the line integrals makes."""
+    variance, _ = scan_noise(torch.from_numpy(y))
+    return math.sqrt(variance * float(np.square(geometry.positions()).sum())) / float(y.sum(1).mean())
