@@ -86,6 +86,10 @@ class CommandOptions:
     ] = None
     pixel: Annotated[float | None, typer.Option(help="CT: width of a pixel in mm.")] = None
     hu: Annotated[bool, typer.Option("--hu", help="CT: write images in Hounsfield units.")] = False
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Reconstruct in spite of a problem of the data, of this name; repeatable."),
+    ] = None
     # Options of methods from before there was --set, which still work.
     window: Annotated[FilterName | None, typer.Option(hidden=True)] = None
     frequency_scaling: Annotated[float | None, typer.Option(hidden=True)] = None
@@ -152,7 +156,7 @@ class CommandOptions:
         of_mri = {"mask": self.mask, "acceleration": self.acceleration, "center_fraction": self.center_fraction}
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
-            return {"mask": self._mask(of_mri)}
+            return {"mask": self._mask(of_mri), "accept": tuple(self.accept or ())}
         reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
         size = None if self.size is None else parse_size(self.size)
         return given({**of_ct, "size": size, "seed": self.seed})
