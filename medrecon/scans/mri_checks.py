@@ -28,6 +28,7 @@ CLEARER = 3.0  # times as many lines hold the energy as after a further transfor
 FLAT = 0.35  # of the entries of an axis that hold the energy: more is an axis of coils
 CORNERS = 20.0  # times the energy of its middle that an image has at its edges, if it is taken apart
 OUTSIDE = 0.1  # how far the object lies on the side of the edges: 1 is at the edges, 0 even
+ONE_SIDED = 0.95  # of the lines about the center: with less, one side of k-space is missing
 KZ_PEAK = 0.25  # of the slices that hold the energy: less is an axis of k-space
 
 
@@ -101,7 +102,7 @@ def check_kspace(sample: KSpaceSample) -> Checked:
         sure = len(cut) == 2 or abs(mending.shift[cut[0]]) >= magnitude.shape[cut[0]] // 2 - NEAR
         findings.append(_told_cut(cut, sure))
         mending = replace(mending, alternate=cut if sure else ())
-    return Checked(tuple(findings), mending)
+    return Checked((*findings, *_missing(mending(sample))), mending)
 
 
 def energy_of(sample: KSpaceSample) -> float:
@@ -209,6 +210,27 @@ def _shift(sample: KSpaceSample, magnitude: Tensor) -> tuple[int, int]:
         return 0, 0
     shift = ky // 2 - peak[0], kx // 2 - peak[1]
     return (0, 0) if max(map(abs, shift)) <= NEAR else shift
+
+
+def _missing(sample: KSpaceSample) -> Iterator[Finding]:
+    """Name what was left out on one side of the center: lines (partial Fourier), or the start of readouts (asymmetric echo)."""
+    ky, kx = sample.kspace.shape[-2:]
+    left, right = sample.padding
+    share = (right - left) / (2 * max(kx // 2 - left, right - kx // 2))
+    cure = "tv and wavelet fill it in better than sense and the root sum of squares, which blur"
+    if share < ONE_SIDED:
+        text = f"partial Fourier: lines {left} to {right - 1} of {kx} were acquired, {8 * share:.1f} of 8 parts; {cure}"
+        yield Finding("partial-fourier", Severity.NOTE, text)
+    if sample.sampled.ndim == 1:
+        return
+    rows, lines = sample.sampled.any(dim=1), sample.sampled.any(dim=0)
+    if not torch.equal(sample.sampled, rows[:, None] & lines):
+        return
+    first, stop = int(rows.nonzero()[0]), int(rows.nonzero()[-1]) + 1
+    share = (stop - first) / (2 * max(ky // 2 - first, stop - ky // 2))
+    if bool(rows[first:stop].all()) and share < ONE_SIDED:
+        text = f"asymmetric echo: samples {first} to {stop - 1} of the {ky} of a readout are there, the others are zero; {cure}"
+        yield Finding("asymmetric-echo", Severity.NOTE, text)
 
 
 def _told_shift(shift: tuple[int, int], size: Sequence[int]) -> Iterator[Finding]:

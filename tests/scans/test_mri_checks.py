@@ -3,6 +3,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor
 from medrecon.config.mri import MaskName, MRIAcquisition, WholeLineMaskSettings
 from medrecon.data.formats import open_kspace
 from medrecon.data.mri.fastmri import KSpaceSample, detect_sampling
-from medrecon.data.mri.fastmri_header import FastMRIHeader, make_header
+from medrecon.data.mri.fastmri_header import EncodingLimits, FastMRIHeader, make_header
 from medrecon.data.mri.masks import equispaced_fraction_mask
+from medrecon.data.mri.simulation import Simulation, simulate_volume
 from medrecon.data.mri.writing import write_fastmri
+from medrecon.data.phantoms.mri_phantoms import brain_volume
 from medrecon.errors import InputError
 from medrecon.findings import Severity
 from medrecon.problem import full_reconstruction
@@ -200,3 +203,34 @@ def test_partitions_of_a_slab_are_transformed_or_refused(tmp_path: Path, n: int,
     else:
         with pytest.raises(InputError, match="--accept untransformed-partitions"):
             scan.checked(range(n), silent)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("axis", [-2, -1])
+@pytest.mark.parametrize("end", [True, False])
+def test_a_side_that_is_missing_is_named(tmp_path: Path, shape: tuple[int, int], axis: int, end: bool) -> None:
+    kspace = sound(shape).kspace.clone()
+    quarter = shape[axis] // 4
+    kspace.narrow(axis, shape[axis] - quarter if end else 0, quarter).zero_()
+    for limits in (None, EncodingLimits(0, shape[1] - quarter - 1, shape[1] // 2)):  # the second one is wrong
+        header = FastMRIHeader((*shape, 1), (*shape, 1), limits=limits if axis == -1 else None)
+        write_fastmri(tmp_path / "a.h5", [kspace], header=header, overwrite=True)
+        found = inspect_kspace(open_kspace(tmp_path / "a.h5"))
+        expected = "partial-fourier" if axis == -1 else "asymmetric-echo"
+        assert [(finding.name, finding.severity) for finding in found.findings] == [(expected, Severity.NOTE)]
+        assert found.sampling is not None
+        assert found.sampling.fully_sampled
+
+
+@pytest.mark.parametrize("snr", [5.0, None])
+@pytest.mark.parametrize("oversampled", [True, False])
+def test_without_a_header_the_data_decide_the_crop(tmp_path: Path, oversampled: bool, snr: float | None) -> None:
+    simulation = Simulation(brain_volume(), (60, 56), n_coils=4, snr=snr or float("inf"))
+    kspace = next(simulate_volume(simulation))
+    matrix = (60, 56) if oversampled else (120, 56)
+    if not oversampled:  # the same k-space, of a head that fills its field
+        image = sound((120, 56), snr=snr)
+        kspace = image.kspace
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kspace"] = kspace[None].numpy()
+    assert open_kspace(tmp_path / "a.h5").matrix == matrix

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrecon.data.hdf5 import open_hdf5
-from medrecon.data.mri.fastmri_header import FastMRIHeader, parse_header, scan_geometry
+from medrecon.data.mri.fastmri_header import OVERSAMPLED_SHAPE, FastMRIHeader, parse_header, scan_geometry
 from medrecon.errors import InputError
 
 __all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
@@ -25,6 +25,7 @@ _WANTED = "a file in the format of fastMRI (.h5)"
 COMPLEX_FIELDS = (("r", "i"), ("re", "im"), ("real", "imag"))
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
 STRAY_ZEROS = 0.1  # so many zeros among the samples of acquired lines are rounding, more are a pattern of points
+OUTER_SIGNAL = 0.02  # of the mean energy in the middle of the readout: an outer half with less is empty
 HEADER_SLACK = 2  # lines by which the zero-filled edge of k-space may exceed the header's
 
 
@@ -114,7 +115,10 @@ class FastMRIFile:
             self.has_header = "ismrmrd_header" in file
             header = self._read_header(file) if self.has_header else None
             attributes = dict(file.attrs)
-        geometry = scan_geometry((ky, kx), header, target)
+            is_oversampled = False
+            if header is None and target is None and ky > OVERSAMPLED_SHAPE * kx:
+                is_oversampled = _is_oversampled(_middle(kspace))
+        geometry = scan_geometry((ky, kx), header, target, is_oversampled=is_oversampled)
         header = header or FastMRIHeader(encoded_matrix=(ky, kx, 1), recon_matrix=(*geometry.matrix, 1))
         self.header = replace(
             header,
@@ -238,7 +242,7 @@ class FastMRIFile:
 
     def _read_header(self, file: h5py.File) -> FastMRIHeader:
         try:
-            return parse_header(_text(file["ismrmrd_header"][()]))
+            return parse_header(_text(file["ismrmrd_header"][()]), self.shape[-2:])
         except (ValueError, TypeError, OSError) as error:
             message = f"`ismrmrd_header` cannot be read: {error}; mend it, or remove it to let the sizes be guessed"
             raise InputError(f"{self.path}: {message}") from error
@@ -298,6 +302,8 @@ def _settle_padding(sampled: torch.Tensor, said: tuple[int, int] | None) -> tupl
     lines = sampled if sampled.ndim == 1 else sampled.any(dim=0)
     there = lines.nonzero()
     first, stop, n_lines = int(there[0]), int(there[-1]) + 1, lines.numel()
+    if said and max(said[0] - first, stop - said[1]) > HEADER_SLACK:
+        said = None  # lines with a signal lie outside of what it says, which is wrong then
     left, right = said or (0, n_lines)
     left, right = min(left, first), max(right, stop)
     whole = first <= n_lines // 2 < stop and bool(lines[first:stop].all())
@@ -324,6 +330,33 @@ def _require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:
     if 0 in shape:
         raise InputError(f"{path}: `kspace` is {shape}, there is nothing in it; fetch or export it again")
     return kspace
+
+
+def _middle(kspace: h5py.Dataset) -> torch.Tensor | None:
+    """The middle slice as it is, or None where it cannot be read."""
+    try:
+        return torch.from_numpy(_complex64(kspace[len(kspace) // 2]))
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def _is_oversampled(kspace: torch.Tensor | None) -> bool:
+    """Whether the outer quarters of the readout's field, along ky of `(..., ky, kx)`, hold nothing but noise.
+
+    The readout alone is transformed, which needs no other line to be there; where its center lies does not matter.
+    """
+    if kspace is None or not bool(kspace.isfinite().all()) or not bool(kspace.any()):
+        return False
+    kspace = kspace / kspace.abs().max()
+    rows = torch.fft.ifft(torch.fft.ifftshift(kspace, dim=-2), dim=-2, norm="ortho")
+    energy = torch.fft.fftshift(rows, dim=-2).abs().double().square()
+    n = energy.shape[-2]
+    profile = energy.movedim(-2, 0).reshape(n, -1).sum(dim=1)
+    outer = torch.cat([profile[: n // 4], profile[-(n // 4) :]])
+    floor = outer.sort().values[: max(1, n // 8)].mean()
+    middle = profile[n // 4 : n - n // 4].mean()
+    is_even = outer.mean() <= floor * (1 + 3 / (energy.numel() / n) ** 0.5) and middle > 1.5 * outer.mean()
+    return bool(is_even or outer.mean() - floor <= OUTER_SIGNAL * (middle - floor))
 
 
 def _complex64(values: NDArray[Any]) -> NDArray[np.complex64]:
