@@ -19,7 +19,7 @@ from medrecon.data.hdf5 import open_hdf5
 from medrecon.data.mri.fastmri_header import OVERSAMPLED_SHAPE, FastMRIHeader, parse_header, scan_geometry
 from medrecon.errors import InputError
 
-__all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
+__all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files", "require_no_dangling_link"]
 
 _WANTED = "a file in the format of fastMRI (.h5)"
 COMPLEX_FIELDS = (("r", "i"), ("re", "im"), ("real", "imag"))
@@ -312,6 +312,7 @@ def _settle_padding(sampled: torch.Tensor, said: tuple[int, int] | None) -> tupl
 
 
 def _require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:
+    require_no_dangling_link(path, file, "kspace")
     keys = ", ".join(file) or "nothing"
     kspace = file.get("kspace")
     if not isinstance(kspace, h5py.Dataset):
@@ -321,7 +322,7 @@ def _require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:
         )
     shape, dtype = kspace.shape, kspace.dtype
     if dtype.kind != "c" and dtype.names not in COMPLEX_FIELDS:
-        hint = "join its last axis to complex numbers" if shape and shape[-1] == 2 else "give raw data, not images"
+        hint = _real_hint(shape)
         raise InputError(f"{path}: `kspace` is {shape} {dtype}, k-space is complex; {hint}")
     if shape is None or len(shape) not in TARGETS:
         raise InputError(
@@ -357,6 +358,33 @@ def _is_oversampled(kspace: torch.Tensor | None) -> bool:
     middle = profile[n // 4 : n - n // 4].mean()
     is_even = outer.mean() <= floor * (1 + 3 / (energy.numel() / n) ** 0.5) and middle > 1.5 * outer.mean()
     return bool(is_even or outer.mean() - floor <= OUTER_SIGNAL * (middle - floor))
+
+
+def require_no_dangling_link(path: str | os.PathLike[str], file: h5py.File, name: str) -> None:
+    """Refuse a link that leads nowhere, as where one of two files was copied.
+
+    Raises
+    ------
+    InputError
+        If `name` is such a link.
+    """
+    link = file.get(name, getlink=True) if name in file.keys() else None  # noqa: SIM118, `in file` follows the link
+    if isinstance(link, (h5py.SoftLink, h5py.ExternalLink)) and file.get(name) is None:
+        where = f"{link.filename}:{link.path}" if isinstance(link, h5py.ExternalLink) else link.path
+        raise InputError(f"{path}: `{name}` is a link to {where}, which is not there; copy it too")
+
+
+def _real_hint(shape: tuple[int, ...] | None) -> str:
+    if not shape or len(shape) < 3 or shape[-1] % 2:
+        return "give raw data, not images"
+    if shape[-1] == 2:
+        return "join its last axis to complex numbers"
+    if len(shape) == 4 and shape[-1] < min(shape[1:3]):
+        return (
+            f"the last axis, {shape[-1]}, may be real and imaginary parts in turn of {shape[-1] // 2} coils: join them, "
+            "kspace[..., ::2] + 1j * kspace[..., 1::2], and move coils second by numpy.moveaxis(kspace, -1, 1)"
+        )
+    return "give raw data, not images"
 
 
 def _complex64(values: NDArray[Any]) -> NDArray[np.complex64]:
