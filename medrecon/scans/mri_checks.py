@@ -5,6 +5,7 @@ A scan is checked on one slice; what can be mended is mended alike in all of its
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,10 @@ FLAT = 0.35  # of the entries of an axis that hold the energy: more is an axis o
 CORNERS = 20.0  # times the energy of its middle that an image has at its edges, if it is taken apart
 OUTSIDE = 0.1  # how far the object lies on the side of the edges: 1 is at the edges, 0 even
 ONE_SIDED = 0.95  # of the lines about the center: with less, one side of k-space is missing
+SURE = 0.7  # how alike images of odd and even lines are at least, for their difference to be told
+GHOST_PHASE, GHOST_SHIFT = 0.15, 0.12  # radians and samples of the readout: a ghost of 7 % and more
+MOST_COMPARED = 128  # rows and lines around the middle, which are enough for odd and even ones
+FINER = 16  # steps of the slope of a phase for each turn over the field
 KZ_PEAK = 0.25  # of the slices that hold the energy: less is an axis of k-space
 
 
@@ -102,7 +107,8 @@ def check_kspace(sample: KSpaceSample) -> Checked:
         sure = len(cut) == 2 or abs(mending.shift[cut[0]]) >= magnitude.shape[cut[0]] // 2 - NEAR
         findings.append(_told_cut(cut, sure))
         mending = replace(mending, alternate=cut if sure else ())
-    return Checked((*findings, *_missing(mending(sample))), mending)
+    mended = mending(sample)
+    return Checked((*findings, *_odd_lines(mended), *_missing(mended)), mending)
 
 
 def energy_of(sample: KSpaceSample) -> float:
@@ -210,6 +216,57 @@ def _shift(sample: KSpaceSample, magnitude: Tensor) -> tuple[int, int]:
         return 0, 0
     shift = ky // 2 - peak[0], kx // 2 - peak[1]
     return (0, 0) if max(map(abs, shift)) <= NEAR else shift
+
+
+def _odd_lines(sample: KSpaceSample) -> Iterator[Finding]:
+    """Compare the images that even and odd lines give alone, which a Nyquist ghost sets apart."""
+    block = _center_block(sample, -1)
+    if block is None or sample.sampled.ndim > 1 or block.shape[-2] < LEAST_SIZE:
+        return
+    even, odd = _even_odd_images(_middle_of(block, MOST_COMPARED))
+    sure, phase, shift = _odd_to_even(even, odd)
+    if sure <= SURE or (abs(phase) <= GHOST_PHASE and abs(shift) <= GHOST_SHIFT):
+        return
+    cause = f"odd lines are shifted by {shift:.2f} samples of the readout against the even ones, and turned by {phase:.2f} rad"
+    cure = "correct them by a reference scan, or by these numbers (or half a turn more)"
+    text = f"{cause}: a ghost of the object, half a field away, lies over the image; {cure}, and write k-space again"
+    yield Finding("odd-even-lines", Severity.PROBLEM, text)
+
+
+def _middle_of(block: Tensor, most: int) -> Tensor:
+    """At most so many rows and lines of the middle of k-space `(coil, ky, kx)`."""
+    for axis in (-2, -1):
+        n = block.shape[axis]
+        kept = min(n, most)
+        block = block.narrow(axis, n // 2 - kept // 2, kept)
+    return block
+
+
+def _even_odd_images(block: Tensor) -> tuple[Tensor, Tensor]:
+    """The images `(coil, y, x)` of the even, and of the odd lines of k-space, at the resolution of the block."""
+    n = block.shape[-1]
+    block = (block / block.abs().max()).to(torch.complex128) * torch.hann_window(n, dtype=torch.float64)
+    is_odd, axes = torch.arange(n) % 2 == 1, (-2, -1)
+    parts = torch.fft.ifftshift(torch.stack([block * ~is_odd, block * is_odd]), dim=axes)
+    even, odd = torch.fft.fftshift(torch.fft.ifft2(parts), dim=axes)
+    return even, odd
+
+
+def _odd_to_even(even: Tensor, odd: Tensor) -> tuple[float, float, float]:
+    """How alike the images are, from 0 to 1, and by what phase and shift along the readout odd lines differ.
+
+    With `f` the image and `g` the same moved by half its field, `2 even = f + g` and `2 odd = f - g`: where one of them is empty,
+    `odd` is `even` or `-even`. Lines turned by `p` and shifted by `d` samples leave `(odd conj(even))^2` the phase
+    `2 p + 4 pi d y / n`, which is sought over `d` by a Fourier transform.
+    """
+    n = even.shape[-2]
+    profile = ((odd * even.conj()) ** 2).sum((0, 2))
+    slopes = torch.fft.fft(profile, FINER * n)
+    best = int(slopes.abs().argmax())
+    turns = (best if 2 * best < FINER * n else best - FINER * n) / FINER
+    phase = float(slopes[best].angle()) / 2 + math.pi * turns * (n // 2) / n
+    total = float((odd * even).abs().square().sum())
+    return float(slopes[best].abs()) / total if total else 0.0, (phase + math.pi / 2) % math.pi - math.pi / 2, turns / 2
 
 
 def _missing(sample: KSpaceSample) -> Iterator[Finding]:

@@ -234,3 +234,25 @@ def test_without_a_header_the_data_decide_the_crop(tmp_path: Path, oversampled: 
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["kspace"] = kspace[None].numpy()
     assert open_kspace(tmp_path / "a.h5").matrix == matrix
+
+
+def along_readout(kspace: Tensor, phase: Tensor) -> Tensor:
+    rows = torch.fft.fftshift(torch.fft.ifft(torch.fft.ifftshift(kspace, dim=-2), dim=-2), dim=-2)
+    rows = rows * torch.polar(torch.ones_like(phase), phase)[:, None]
+    return torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(rows, dim=-2), dim=-2), dim=-2)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("n_coils", [1, 8])
+@pytest.mark.parametrize(("phase", "shift"), [(0.3, 0.0), (0.0, 0.4), (-0.25, 0.3), (0.6, -1.0)])
+def test_odd_lines_that_differ_are_measured(shape: tuple[int, int], n_coils: int, phase: float, shift: float) -> None:
+    kspace = sound(shape, n_coils).kspace.clone()
+    y = torch.arange(shape[0]) - shape[0] // 2
+    kspace[..., 1::2] = along_readout(kspace, phase + 2 * torch.pi * shift * y / shape[0])[..., 1::2]
+    [finding] = check_kspace(sample(kspace)).findings
+    assert (finding.name, finding.severity) == ("odd-even-lines", Severity.PROBLEM)
+    words = finding.text.split()
+    found = float(words[words.index("by") + 1]), float(words[words.index("turned") + 2])
+    sign = 1 if (shape[1] // 2) % 2 == 0 else -1  # which lines are odd is told from the middle
+    assert [sign * value for value in found[:1]] == pytest.approx([shift], abs=0.1)
+    assert sign * found[1] == pytest.approx(phase, abs=0.12)
