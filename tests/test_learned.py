@@ -305,7 +305,7 @@ def broken(good: Path, folder: Path) -> dict[str, Path]:
     return {**places, "last": good.with_name("last.safetensors")}
 
 
-def test_a_scan_that_is_unlike_the_training_is_remarked(
+def test_a_scan_that_is_unlike_the_training_is_noted(
     weights: Mapping[str, Path], scan: Path, sinograms: Path, tmp_path: Path
 ) -> None:
     out = ("-o", tmp_path / "o.h5", "--overwrite")

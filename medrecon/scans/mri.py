@@ -16,7 +16,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
-from medrecon.evaluation import PROTOCOL, VolumeScore
+from medrecon.evaluation import LEAST_SCORED, PROTOCOL, VolumeScore
 from medrecon.findings import require_accepted
 from medrecon.modality import Modality
 from medrecon.operators import Crop
@@ -35,7 +35,7 @@ from medrecon.results import Display, SliceResult
 from medrecon.scans.learned_notes import mri_notes
 from medrecon.scans.masks import build_mask, mask_facts
 from medrecon.scans.mri_checks import NOTHING, Mending, check_scan, energy_of, partition_findings
-from medrecon.scans.protocol import LEAST_SCORED, Posed, sound_slices
+from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
 __all__ = ["DISPLAY", "KSpaceScan", "pose", "scaled"]
@@ -148,6 +148,7 @@ class KSpaceScan:
         start = time.perf_counter()
         less, scale = scaled(sample)
         problem = pose(less, reconstruct, device)
+        problem = replace(problem, target=None if target is None else target / scale)
         seconds = time.perf_counter() - start
         asked = self.acquisition.mask
         words = sampling_words(sample, "as acquired" if self.mask is None else self.mask.kind)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from medrecon.config.reconstruction import ReconstructionSettings
+from medrecon.data.writing import ReconstructionOutput, write_reconstruction
 from medrecon.device import require_device
 from medrecon.errors import InputError
 from medrecon.evaluation import Score
 from medrecon.progress import Progress, silent
 from medrecon.reconstructor import Reconstructor, parameters_of
-from medrecon.results import Reconstruction, Report, SliceResult
+from medrecon.results import Facts, Reconstruction, Report, SliceResult
 from medrecon.scans import Posed, Scan, open_scan
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.workflows.methods import build_reconstructor
-from medrecon.workflows.output import Output, open_output
 
 __all__ = ["Watch", "reconstruct_file"]
 
@@ -51,7 +52,8 @@ def reconstruct_file(
     device = require_device(settings.device)
     opened = open_scan(source, settings.acquisition)
     indices = settings.slices.of(len(opened), str(source))
-    with torch.no_grad(), open_output(output, overwrite=overwrite) as written:
+    file = nullcontext() if output is None else write_reconstruction(output, overwrite=overwrite)
+    with torch.no_grad(), file as written:
         scan = opened.checked(indices, progress)
         reconstruct = build_reconstructor(settings.method, scan.modality, photons=scan.photons, device=device)
         loop = _Loop(scan, reconstruct, written, watch, indices[len(indices) // 2], score=scan.score())
@@ -59,26 +61,38 @@ def reconstruct_file(
             loop.take(posed)
             progress(f"{source.name}: {settings.method.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
             del posed  # before the next is read
-        for name in scan.links():
-            written.link(name)
         report = loop.report(settings, output, indices)
-        written.describe(report.attributes())
+        if written is not None:
+            for name in scan.links():
+                written.link(name)
+            written.describe(report.attributes())
     return Reconstruction(report, loop.shown, scan.display)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """How the middle image was measured."""
+
+    measured: str
+    sampling: str
+    facts: Facts
 
 
 @dataclass
 class _Loop:
-    """One pass over the problems of a scan, and what it has gathered so far."""
+    """One pass over the problems of a scan, and what it has gathered so far; `shown` is the middle image, told of by `told`."""
 
     scan: Scan
     reconstruct: Reconstructor
-    output: Output
+    output: ReconstructionOutput | None
     watch: Watch | None
     middle: int
     score: Score | None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     weights_notes: tuple[str, ...] = ()
+    shown: SliceResult = field(init=False)
+    told: _Told = field(init=False)
 
     def take(self, posed: Posed) -> None:
         start = time.perf_counter()
@@ -86,7 +100,8 @@ class _Loop:
         self.seconds += posed.seconds + time.perf_counter() - start
         self.notes += posed.problem.notes
         for result in self.scan.results(posed, x, images, residuals=self.watch is not None):
-            self.output.append(self.scan.written(result.image))
+            if self.output is not None:
+                self.output.append(self.scan.written(result.image))
             if self.watch is not None:
                 self.watch(result)
             if self.score is not None and result.target is not None:
@@ -96,7 +111,7 @@ class _Loop:
 
     def _tell_of(self, posed: Posed, result: SliceResult) -> None:
         """Keep of the middle image what is told of the whole, and nothing large besides."""
-        self.shown, self.sentence, self.sampling, self.facts = result, posed.sentence, posed.sampling, posed.facts
+        self.shown, self.told = result, _Told(posed.sentence, posed.sampling, posed.facts)
         if isinstance(self.reconstruct, LearnedReconstructor):
             self.weights_notes = tuple(self.scan.unlike_training(self.reconstruct, posed))
 
@@ -109,9 +124,9 @@ class _Loop:
             output="" if output is None else str(output),
             method=settings.method.kind,
             parameters=parameters_of(reconstruct),
-            measured=self.sentence,
-            sampling=self.sampling,
-            facts=self.facts,
+            measured=self.told.measured,
+            sampling=self.told.sampling,
+            facts=self.told.facts,
             slices=len(indices),
             first_slice=indices[0],
             shape=(rows_columns[0], rows_columns[1]),
@@ -121,7 +136,7 @@ class _Loop:
             threads=torch.get_num_threads(),
             seconds=self.seconds,
             metrics=metrics,
-            data_range=getattr(self.score, "data_range", None),
+            data_range=None if self.score is None else self.score.data_range,
         )
         if isinstance(reconstruct, LearnedReconstructor):
             weights = reconstruct.weights
