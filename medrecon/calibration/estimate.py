@@ -51,7 +51,8 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
     if min(ky, kx) < _FOR_ANY:
         raise InputError(
             f"the fully sampled center of k-space is {ky} x {kx} (ky x kx); coil maps need at least "
-            f"{_FOR_ANY} x {_FOR_ANY}: sample more central lines, or use a method without coil maps (rss)"
+            f"{_FOR_ANY} x {_FOR_ANY}: sample more central lines, use a method without coil maps (rss), or give maps of a "
+            "calibration measured apart, or of the mean over frames, in Python: sense_problem(sample, maps=maps)"
         )
     if min(ky, kx) < _FOR_ESPIRIT:
         message = (

@@ -105,7 +105,10 @@ MaskSettings = Annotated[
 
 
 class MRIAcquisition(Settings):
-    """How k-space of a file is taken: without a mask the data are as they are, with one a full scan is undersampled."""
+    """How k-space of a file is taken: without a mask the data are as they are, with one a full scan is undersampled.
+
+    `accept` names problems that are found in the data and are not to stop it.
+    """
 
     modality: Literal[Modality.MRI] = Modality.MRI
     mask: MaskSettings | None = None

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import h5py
+import numpy as np
 from torch import Tensor
 
 from medrecon.data.ct.attenuation import AttenuationUnit
@@ -15,7 +16,7 @@ from medrecon.data.ct.photons import LODOPAB_PHOTONS
 from medrecon.data.ct.sinogram_files import SinogramFile, Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import open_hdf5
-from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.fastmri import COMPLEX_FIELDS, FastMRIFile, require_no_dangling_link
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
@@ -24,6 +25,7 @@ from medrecon.modality import Modality
 __all__ = ["Format", "find_format", "find_scan_files", "open_kspace", "open_sinograms"]
 
 _WANTED = "a file in the format of fastMRI (.h5), or a CT sinogram (.h5 with `sinogram`, LoDoPaB's .hdf5, .npy)"
+_AS_KSPACE = "write it as HDF5 data set `kspace` (slice, coil, ky, kx)"
 
 
 class Format(StrEnum):
@@ -48,11 +50,18 @@ def find_format(path: str | os.PathLike[str]) -> Format:
         If it cannot be opened, or holds none of them.
     """
     if Path(path).suffix.lower() == ".npy":
+        _require_real_array(Path(path))
         return Format.SINOGRAM
     with open_hdf5(path, _WANTED) as file:
         for name, found in (("kspace", Format.FASTMRI), ("sinogram", Format.SINOGRAM)):
             if isinstance(file.get(name), h5py.Dataset):
                 return found
+        require_no_dangling_link(path, file, "kspace")
+        for name, held in file.items():
+            if isinstance(held, h5py.Dataset) and (held.dtype.kind == "c" or held.dtype.names in COMPLEX_FIELDS):
+                raise InputError(
+                    f"{path}: `{name}` is complex {held.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}"
+                )
         if isinstance(data := file.get("data"), h5py.Dataset):
             if data.shape[1:] == (362, 362):
                 raise InputError(
@@ -63,6 +72,15 @@ def find_format(path: str | os.PathLike[str]) -> Format:
         raise InputError(
             f"{path}: no data set `kspace`, it holds {', '.join(file) or 'nothing'}{hint or f'; give {_WANTED}'}"
         )
+
+
+def _require_real_array(path: Path) -> None:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return  # the reader of sinograms says what is wrong with it
+    if isinstance(array, np.ndarray) and array.dtype.kind == "c":
+        raise InputError(f"{path}: is complex {array.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}")
 
 
 def find_scan_files(path: str | os.PathLike[str], *, arrays: bool = False) -> list[Path]:

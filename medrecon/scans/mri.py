@@ -17,6 +17,7 @@ from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.evaluation import LEAST_SCORED, PROTOCOL, VolumeScore
+from medrecon.findings import require_accepted
 from medrecon.modality import Modality
 from medrecon.operators import Crop
 from medrecon.problem import (
@@ -33,6 +34,7 @@ from medrecon.reconstructors import RootSumOfSquares
 from medrecon.results import Display, SliceResult
 from medrecon.scans.learned_notes import mri_notes
 from medrecon.scans.masks import build_mask, mask_facts
+from medrecon.scans.mri_checks import NOTHING, Mending, check_scan, energy_of, partition_findings
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
@@ -59,9 +61,9 @@ class KSpaceScan:
     ----------
     file, acquisition
         what is reconstructed, and how it is taken.
-    indices, mask, peak, notes
+    indices, mask, peak, notes, mending
         of the slices that `checked` looked through: the mask that was drawn, the maximum of their target (None where nothing can be
-        scored), and what a user should know.
+        scored), what a user should know, and what is done to each before all else.
     """
 
     file: KSpaceFile
@@ -70,6 +72,7 @@ class KSpaceScan:
     mask: SamplingMask | None = None
     peak: float | None = None
     notes: tuple[str, ...] = ()
+    mending: Mending = NOTHING
 
     modality = Modality.MRI
     display = DISPLAY
@@ -102,8 +105,12 @@ class KSpaceScan:
         return len(self.file)
 
     def checked(self, indices: range, progress: Progress) -> KSpaceScan:
-        mask, peak, varies, last = None, None, False, None
+        found = check_scan(self.file, indices)
+        told = require_accepted(found.findings, self.acquisition.accept, str(self.source))
+        mask, peak, varies, last, energies = None, None, False, None, []
         for place, sample in enumerate(sound_slices(self.file, indices)):
+            energies.append(energy_of(sample))
+            sample = found.mending(sample)
             target = sample.target
             if self.acquisition.mask is not None:
                 _require_full(sample, self.file)
@@ -116,13 +123,16 @@ class KSpaceScan:
             pattern = sample.sampled.numpy().tobytes()
             varies, last = varies or last not in (None, pattern), pattern
             progress(f"{self.source.name}: read", place + 1, len(indices))
-        notes = [*self.file.notes]
+        if len(indices) == len(self):
+            slab = partition_findings(energies, self.file)
+            told += require_accepted(slab, self.acquisition.accept, str(self.source))
+        notes = [*self.file.notes, *told]
         if varies:
             notes.append("the sampling differs between slices; that of the middle one is told")
         if peak is not None and (fault := self._not_scored(peak)):
             peak = None
             notes.append(f"{fault}: nothing is scored")
-        return replace(self, indices=indices, mask=mask, peak=peak, notes=tuple(notes))
+        return replace(self, indices=indices, mask=mask, peak=peak, notes=tuple(notes), mending=found.mending)
 
     def _not_scored(self, peak: float) -> str:
         if peak == 0:
@@ -191,7 +201,7 @@ class KSpaceScan:
 
     def _read(self, index: int, reconstruct: Reconstructor) -> tuple[KSpaceSample, Tensor | None]:
         """A slice and its target; its oversampled readout is kept for weights that were trained so, but for masks of points."""
-        whole = self.file[index]
+        whole = self.mending(self.file[index])
         sample = remove_oversampling(whole)
         target = sample.target
         if self.mask is not None:

@@ -11,6 +11,8 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
+from medrecon.findings import Finding, Severity, require_accepted
+from medrecon.scans.mri_checks import check_scan, energy_of, partition_findings
 from medrecon.words import counted, listed
 
 __all__ = ["Inspection", "Sampling", "SliceReport", "inspect_kspace", "kspace_lines"]
@@ -53,7 +55,7 @@ class Inspection:
     """What a file holds, plain values only: `dataclasses.asdict` gives what `json.dumps` takes.
 
     Pairs are (y, x), lengths millimeters, `noise` the standard deviation of the real or imaginary part of one sample;
-    `problems` says what is wrong and what to do, `notes` what was assumed.
+    `problems` says what is wrong and what to do, `notes` what was assumed, both with the `findings` of the data.
     """
 
     path: str
@@ -75,15 +77,17 @@ class Inspection:
     reports: tuple[SliceReport, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
 def inspect_kspace(file: KSpaceFile) -> Inspection:
     """Read a file of raw k-space slice by slice and report what it holds, the faults of single slices included."""
     slices, coils, ky, kx = file.shape
+    checked = check_scan(file, range(slices))
     reports, patterns, first = [], set(), None
     for index in range(slices):
         try:
-            sample = file[index]
+            sample = checked.mending(file[index])
         except InputError as error:
             reports.append(SliceReport(index, problem=str(error).removeprefix(f"{file.path}: ")))
             continue
@@ -96,6 +100,12 @@ def inspect_kspace(file: KSpaceFile) -> Inspection:
         sampling = replace(sampling, varies=True)
     noises = [report.noise for report in reports if report.noise is not None]
     fov = file.header.recon_fov
+    energies = [report.energy for report in reports if not report.problem]
+    findings = (*checked.findings, *(partition_findings(energies, file) if len(energies) == slices else ()))
+    wrong = tuple(finding.text for finding in findings if finding.severity is Severity.PROBLEM)
+    told = require_accepted(
+        (finding for finding in findings if finding.severity is not Severity.PROBLEM), (), file.path.name
+    )
     return Inspection(
         path=str(file.path),
         slices=slices,
@@ -114,8 +124,9 @@ def inspect_kspace(file: KSpaceFile) -> Inspection:
         noise=median(noises) if noises else None,
         peak=max(report.peak for report in reports),
         reports=tuple(reports),
-        problems=_problems(reports, coils),
-        notes=file.notes,
+        problems=(*wrong, *_problems(reports, coils)),
+        notes=(*file.notes, *told),
+        findings=findings,
     )
 
 
@@ -157,7 +168,7 @@ def _inspect_slice(sample: KSpaceSample) -> SliceReport:
     noise = _noise(kspace / peak, sample.sampled) * peak
     return SliceReport(
         index=sample.slice_index,
-        energy=float(energies.sum()) * peak**2,
+        energy=energy_of(sample),
         peak=float(kspace.abs().max()),
         noise=noise,
         dead_coils=tuple(dead.tolist()),

@@ -16,15 +16,16 @@ import torch
 from numpy.typing import NDArray
 
 from medrecon.data.hdf5 import open_hdf5
-from medrecon.data.mri.fastmri_header import FastMRIHeader, parse_header, scan_geometry
+from medrecon.data.mri.fastmri_header import OVERSAMPLED_SHAPE, FastMRIHeader, parse_header, scan_geometry
 from medrecon.errors import InputError
 
-__all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
+__all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files", "require_no_dangling_link"]
 
 _WANTED = "a file in the format of fastMRI (.h5)"
 COMPLEX_FIELDS = (("r", "i"), ("re", "im"), ("real", "imag"))
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
 STRAY_ZEROS = 0.1  # so many zeros among the samples of acquired lines are rounding, more are a pattern of points
+OUTER_SIGNAL = 0.02  # of the mean energy in the middle of the readout: an outer half with less is empty
 HEADER_SLACK = 2  # lines by which the zero-filled edge of k-space may exceed the header's
 
 
@@ -132,7 +133,10 @@ class FastMRIFile:
             self.has_header = "ismrmrd_header" in file
             header = self._read_header(file) if self.has_header else None
             attributes = dict(file.attrs)
-        geometry = scan_geometry((ky, kx), header, target)
+            is_oversampled = False
+            if header is None and target is None and ky > OVERSAMPLED_SHAPE * kx:
+                is_oversampled = _is_oversampled(_middle(kspace))
+        geometry = scan_geometry((ky, kx), header, target, is_oversampled=is_oversampled)
         header = header or FastMRIHeader(encoded_matrix=(ky, kx, 1), recon_matrix=(*geometry.matrix, 1))
         self.header = replace(
             header,
@@ -256,7 +260,7 @@ class FastMRIFile:
 
     def _read_header(self, file: h5py.File) -> FastMRIHeader:
         try:
-            return parse_header(_text(file["ismrmrd_header"][()]))
+            return parse_header(_text(file["ismrmrd_header"][()]), self.shape[-2:])
         except (ValueError, TypeError, OSError) as error:
             message = f"`ismrmrd_header` cannot be read: {error}; mend it, or remove it to let the sizes be guessed"
             raise InputError(f"{self.path}: {message}") from error
@@ -316,6 +320,8 @@ def _settle_padding(sampled: torch.Tensor, said: tuple[int, int] | None) -> tupl
     lines = sampled if sampled.ndim == 1 else sampled.any(dim=0)
     there = lines.nonzero()
     first, stop, n_lines = int(there[0]), int(there[-1]) + 1, lines.numel()
+    if said and max(said[0] - first, stop - said[1]) > HEADER_SLACK:
+        said = None  # lines with a signal lie outside of what it says, which is wrong then
     left, right = said or (0, n_lines)
     left, right = min(left, first), max(right, stop)
     whole = first <= n_lines // 2 < stop and bool(lines[first:stop].all())
@@ -324,6 +330,7 @@ def _settle_padding(sampled: torch.Tensor, said: tuple[int, int] | None) -> tupl
 
 
 def _require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:
+    require_no_dangling_link(path, file, "kspace")
     keys = ", ".join(file) or "nothing"
     kspace = file.get("kspace")
     if not isinstance(kspace, h5py.Dataset):
@@ -333,7 +340,7 @@ def _require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:
         )
     shape, dtype = kspace.shape, kspace.dtype
     if dtype.kind != "c" and dtype.names not in COMPLEX_FIELDS:
-        hint = "join its last axis to complex numbers" if shape and shape[-1] == 2 else "give raw data, not images"
+        hint = _real_hint(shape)
         raise InputError(f"{path}: `kspace` is {shape} {dtype}, k-space is complex; {hint}")
     if shape is None or len(shape) not in TARGETS:
         raise InputError(
@@ -342,6 +349,60 @@ def _require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:
     if 0 in shape:
         raise InputError(f"{path}: `kspace` is {shape}, there is nothing in it; fetch or export it again")
     return kspace
+
+
+def _middle(kspace: h5py.Dataset) -> torch.Tensor | None:
+    """The middle slice as it is, or None where it cannot be read."""
+    try:
+        return torch.from_numpy(_complex64(kspace[len(kspace) // 2]))
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def _is_oversampled(kspace: torch.Tensor | None) -> bool:
+    """Whether the outer quarters of the readout's field, along ky of `(..., ky, kx)`, hold nothing but noise.
+
+    The readout alone is transformed, which needs no other line to be there; where its center lies does not matter.
+    """
+    if kspace is None or not bool(kspace.isfinite().all()) or not bool(kspace.any()):
+        return False
+    kspace = kspace / kspace.abs().max()
+    rows = torch.fft.ifft(torch.fft.ifftshift(kspace, dim=-2), dim=-2, norm="ortho")
+    energy = torch.fft.fftshift(rows, dim=-2).abs().double().square()
+    n = energy.shape[-2]
+    profile = energy.movedim(-2, 0).reshape(n, -1).sum(dim=1)
+    outer = torch.cat([profile[: n // 4], profile[-(n // 4) :]])
+    floor = outer.sort().values[: max(1, n // 8)].mean()
+    middle = profile[n // 4 : n - n // 4].mean()
+    is_even = outer.mean() <= floor * (1 + 3 / (energy.numel() / n) ** 0.5) and middle > 1.5 * outer.mean()
+    return bool(is_even or outer.mean() - floor <= OUTER_SIGNAL * (middle - floor))
+
+
+def require_no_dangling_link(path: str | os.PathLike[str], file: h5py.File, name: str) -> None:
+    """Refuse a link that leads nowhere, as where one of two files was copied.
+
+    Raises
+    ------
+    InputError
+        If `name` is such a link.
+    """
+    link = file.get(name, getlink=True) if name in file.keys() else None  # noqa: SIM118, `in file` follows the link
+    if isinstance(link, (h5py.SoftLink, h5py.ExternalLink)) and file.get(name) is None:
+        where = f"{link.filename}:{link.path}" if isinstance(link, h5py.ExternalLink) else link.path
+        raise InputError(f"{path}: `{name}` is a link to {where}, which is not there; copy it too")
+
+
+def _real_hint(shape: tuple[int, ...] | None) -> str:
+    if not shape or len(shape) < 3 or shape[-1] % 2:
+        return "give raw data, not images"
+    if shape[-1] == 2:
+        return "join its last axis to complex numbers"
+    if len(shape) == 4 and shape[-1] < min(shape[1:3]):
+        return (
+            f"the last axis, {shape[-1]}, may be real and imaginary parts in turn of {shape[-1] // 2} coils: join them, "
+            "kspace[..., ::2] + 1j * kspace[..., 1::2], and move coils second by numpy.moveaxis(kspace, -1, 1)"
+        )
+    return "give raw data, not images"
 
 
 def _complex64(values: NDArray[Any]) -> NDArray[np.complex64]:

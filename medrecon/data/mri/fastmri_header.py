@@ -18,7 +18,8 @@ __all__ = [
 ]
 
 NAMESPACE = "http://www.ismrm.org/ISMRMRD"
-OVERSAMPLED_SHAPE = 1.3  # without a header: ky this much longer than kx means a readout oversampled twice
+OVERSAMPLED_SHAPE = 1.3  # without a header: ky this much longer than kx may mean a readout oversampled twice
+SAME_MATRIX = 0.05  # by which the fields of view may differ from the matrix: k-space is padded, fields are rounded
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ def make_header(
     )
 
 
-def parse_header(xml: str | bytes) -> FastMRIHeader:
-    """Read an ISMRMRD header, whatever its namespace; only the first encoding counts.
+def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> FastMRIHeader:
+    """Read an ISMRMRD header, whatever its namespace; of several encodings the one that fits `kspace` (ky, kx), else the first.
 
     Raises
     ------
@@ -114,6 +115,7 @@ def parse_header(xml: str | bytes) -> FastMRIHeader:
         root = ElementTree.fromstring(text.strip("\0 \r\n\t"))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ValueError(f"it is not XML ({error})") from error
+    _keep_encoding(root, kspace)
     encoded, recon = _matrix(root, "encodedSpace"), _matrix(root, "reconSpace")
     if encoded is None or recon is None:
         which = "encodedSpace" if encoded is None else "reconSpace"
@@ -165,12 +167,17 @@ def write_header(header: FastMRIHeader) -> str:
 
 
 def scan_geometry(
-    kspace: tuple[int, int], header: FastMRIHeader | None, target: tuple[int, int] | None
+    kspace: tuple[int, int],
+    header: FastMRIHeader | None,
+    target: tuple[int, int] | None,
+    *,
+    is_oversampled: bool = False,
 ) -> ScanGeometry:
     """Settle matrix, oversampling and padding of slices of shape (ky, kx) from a header and the shape of a target.
 
-    The target's shape comes first, then the header's reconstructed matrix, then a guess; whatever had to be assumed is
-    said in `notes`. The padding is that of the package fastMRI, with the center line at kx // 2:
+    The target's shape comes first, then the header's reconstructed matrix and fields of view; without either the image is as
+    large as k-space, but for a readout of which the data say that it `is_oversampled` twice. Whatever had to be assumed is said
+    in `notes`. The padding is that of the package fastMRI, with the center line at kx // 2:
     left = kx // 2 - center, right = left + maximum + 1.
     """
     notes: list[str] = []
@@ -184,9 +191,12 @@ def scan_geometry(
             )
     elif header is not None:
         matrix = _fitting_matrix(kspace, header, notes)
-    elif kspace[0] > OVERSAMPLED_SHAPE * kspace[1]:
-        matrix = kspace[0] // 2, min(kspace[1], kspace[0] // 2)
-        notes.append(f"no header, no target: the readout is taken to be oversampled 2x, the image to be {matrix}")
+    elif is_oversampled:
+        matrix = kspace[0] // 2, kspace[1]
+        notes.append(
+            "no header, no target: the outer quarters of the readout hold no signal, it is taken as oversampled 2x, the image as "
+            f"{matrix}"
+        )
     else:
         matrix = kspace
         notes.append(f"no header, no target: the image is taken to be as large as k-space, {matrix}")
@@ -199,22 +209,25 @@ def scan_geometry(
 
 
 def _fitting_matrix(kspace: tuple[int, int], header: FastMRIHeader, notes: list[str]) -> tuple[int, int]:
-    """Return the header's matrix, or where k-space is smaller than it, what the fields of view leave of k-space."""
-    sizes = []
-    for axis, (available, wanted) in enumerate(zip(kspace, header.recon_matrix, strict=False)):
-        size = wanted
-        if wanted > available:
-            ratio = 1.0
-            if header.encoded_fov and header.recon_fov and 0 < header.recon_fov[axis] < header.encoded_fov[axis]:
-                ratio = header.recon_fov[axis] / header.encoded_fov[axis]
-            size = max(1, round(available * ratio))
-        sizes.append(size)
+    """Return the header's matrix; where it is on another grid than k-space, what the fields of view leave of k-space."""
+    sizes = [_kept(header, axis, kspace[axis]) for axis in (0, 1)]
     matrix = sizes[0], sizes[1]
     if matrix != header.recon_matrix[:2]:
-        notes.append(
-            f"the header's matrix {header.recon_matrix[:2]} is larger than k-space {kspace}: {matrix} is taken"
-        )
+        larger = any(wanted > size for wanted, size in zip(header.recon_matrix, kspace, strict=False))
+        reason = f"is larger than k-space {kspace}" if larger else "has other pixels than its fields of view"
+        notes.append(f"the header's matrix {header.recon_matrix[:2]} {reason}: {matrix} is taken")
     return matrix
+
+
+def _kept(header: FastMRIHeader, axis: int, available: int) -> int:
+    """How many of the pixels along an axis the reconstructed field holds, which is the header's matrix, rounding aside."""
+    wanted = header.recon_matrix[axis]
+    by_field = available
+    if header.encoded_fov and header.recon_fov and min(header.encoded_fov[axis], header.recon_fov[axis]) > 0:
+        by_field = max(1, round(available * min(1.0, header.recon_fov[axis] / header.encoded_fov[axis])))
+    elif wanted <= available:
+        return wanted
+    return wanted if wanted <= available and abs(wanted - by_field) <= max(1.0, SAME_MATRIX * wanted) else by_field
 
 
 def _oversampling(ky: int, y: int, header: FastMRIHeader | None) -> float:
@@ -238,6 +251,23 @@ def _padding(kspace: tuple[int, int], header: FastMRIHeader | None, notes: list[
         notes.append(f"the header's encoding limits {header.limits} leave out the center of k-space: they are not used")
         return None
     return left, right
+
+
+def _keep_encoding(root: ElementTree.Element, kspace: tuple[int, int] | None) -> None:
+    """Leave one encoding of several: that whose matrix is nearest to k-space, along the readout first."""
+    encodings = [element for element in root if element.tag.rpartition("}")[2] == "encoding"]
+    if kspace is None or len(encodings) < 2:
+        return
+
+    def misfit(element: ElementTree.Element) -> tuple[float, float]:
+        sizes = (_number(_text(element, "encodedSpace", "matrixSize", axis)) or 0.0 for axis in "xy")
+        off = [abs(size - n) for size, n in zip(sizes, kspace, strict=True)]
+        return off[0], off[1]
+
+    best = min(encodings, key=misfit)
+    for element in encodings:
+        if element is not best:
+            root.remove(element)
 
 
 def _text(root: ElementTree.Element, *path: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from medrecon.data.formats import find_format
 from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample, detect_sampling, find_fastmri_files
 from medrecon.data.mri.fastmri_header import make_header, write_header
 from medrecon.data.mri.writing import write_fastmri
@@ -341,3 +342,34 @@ def test_inputs_are_files_and_folders(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=words):
             find_fastmri_files(inputs)
+
+
+@pytest.mark.parametrize("link", [h5py.SoftLink("/raw/kspace"), h5py.ExternalLink("missing.h5", "/kspace")])
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, link: object) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kspace"] = link
+    for read in (FastMRIFile, find_format):
+        with pytest.raises(InputError, match=r"`kspace` is a link to .*/kspace, which is not there; copy it too"):
+            read(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("coils", [2, 6, 12])
+def test_real_and_imaginary_parts_in_turn_are_named(tmp_path: Path, coils: int) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kspace"] = np.zeros((2, 40, 32, 2 * coils), np.float32)
+    with pytest.raises(InputError, match=f"may be real and imaginary parts in turn of {coils} coils: join them"):
+        FastMRIFile(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("name", ["data", "ksp", "kspace_full"])
+@pytest.mark.parametrize("shape", [(5, 24, 20), (2, 3, 24, 20)])
+def test_complex_arrays_are_no_sinograms(tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
+    kspace = np.ones(shape, np.complex64)
+    np.save(tmp_path / "a.npy", kspace)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[name] = kspace
+    for file_name in ("a.npy", "a.h5"):
+        with pytest.raises(
+            InputError, match=r"complex .*k-space of MRI and no sinogram; write it as HDF5 data set `kspace`"
+        ):
+            find_format(tmp_path / file_name)

@@ -106,8 +106,8 @@ def test_padding_that_misses_the_center_is_not_used() -> None:
     ("kspace", "target", "matrix", "oversampling"),
     [
         ((640, 368), (320, 300), (320, 300), 2.0),
-        ((640, 368), None, (320, 320), 2.0),
-        ((640, 213), None, (320, 213), 2.0),
+        ((640, 368), None, (640, 368), 1.0),
+        ((640, 213), None, (640, 213), 1.0),
         ((256, 256), None, (256, 256), 1.0),
     ],
 )
@@ -118,6 +118,41 @@ def test_without_a_header_the_guess_is_said(
     assert (geometry.matrix, geometry.oversampling, geometry.padding) == (matrix, oversampling, None)
     assert len(geometry.notes) == 1
     assert "no header" in geometry.notes[0]
+
+
+@pytest.mark.parametrize("kspace", [(640, 368), (640, 213)])
+def test_without_a_header_the_data_alone_say_that_a_readout_is_oversampled(kspace: tuple[int, int]) -> None:
+    geometry = scan_geometry(kspace, None, None, is_oversampled=True)
+    assert (geometry.matrix, geometry.oversampling) == ((320, kspace[1]), 2.0)
+    assert "outer quarters" in geometry.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("kspace", "recon", "fields", "matrix"),
+    [
+        ((128, 57), (128, 108, 1), ((460, 204.54), (230, 194.06)), (64, 54)),  # a finer matrix than k-space's
+        ((256, 256), (128, 128, 1), ((256, 256), (256, 256)), (256, 256)),  # a coarser one
+        ((640, 264), (320, 320, 1), ((440, 181.5), (220, 220)), (320, 264)),  # a field wider than k-space's
+        ((640, 372), (320, 320, 1), ((280, 161), (140, 140)), (320, 320)),  # lines were padded, 1 % too many
+    ],
+)
+def test_fields_of_view_decide_what_is_shown(
+    kspace: tuple[int, int],
+    recon: tuple[int, int, int],
+    fields: tuple[tuple[float, float], tuple[float, float]],
+    matrix: tuple[int, int],
+) -> None:
+    encoded, reconstructed = ((*field, 5.0) for field in fields)
+    assert scan_geometry(kspace, FastMRIHeader((*kspace, 1), recon, encoded, reconstructed), None).matrix == matrix
+
+
+def test_of_several_encodings_the_one_that_fits_counts() -> None:
+    first, last = KNEE.index("<encoding>"), KNEE.index("</encoding>") + len("</encoding>")
+    other = KNEE[first:last].replace("640", "96").replace("368", "64")
+    several = KNEE[:first] + other + KNEE[first:]
+    assert parse_header(several, (640, 372)) == HEADER
+    assert parse_header(several, (96, 64)).encoded_matrix == (96, 64, 1)
+    assert parse_header(several).encoded_matrix == (96, 64, 1)
 
 
 def test_k_space_narrower_than_the_image_is_not_cropped_along_it() -> None:
