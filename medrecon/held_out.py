@@ -21,7 +21,7 @@ class HeldOut:
     y: Tensor
     A: LinearOperator
     held_y: Tensor
-    held_A: LinearOperator
+    held_A: LinearOperator  # noqa: N815
 
     def error(self, x: Tensor) -> Tensor:
         """`|held_A x - held_y|^2 / |held_y|^2`, of shape `batch`: 0 without error, 1 for the black image.

@@ -45,7 +45,10 @@ _MRI, _CT = Modality.MRI, Modality.CT
 _CALIBRATION = "calibration lines, where there are several coils"
 _WEIGHTS = "trained weights (medrecon weights list, or --weights)"
 
-_Weight = Annotated[float | None, Field(ge=0, allow_inf_nan=False, description="of the regularization")]
+_Weight = Annotated[
+    Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None,
+    Field(description="of the regularization; auto for the one that predicts best what is held back of the scan"),
+]
 _Iterations = Annotated[int | None, Field(ge=1, description="at most")]
 _Tolerance = Annotated[
     float | None, Field(ge=0, allow_inf_nan=False, description="relative change at which it stops; 0 for never")
