@@ -51,7 +51,13 @@ class CommandOptions:
             help="Trained weights, of `medrecon weights list` or a .safetensors file; else the method's.",
         ),
     ] = None
-    weight: Annotated[float | None, typer.Option(help="Of the regularization; else the method's own.")] = None
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|auto",
+            help="Of the regularization; auto: that which predicts best what is held back of the scan; else the method's own.",
+        ),
+    ] = None
     iterations: Annotated[int | None, typer.Option(help="At most; else the method's own.")] = None
     changes: Annotated[
         list[str] | None,
@@ -68,6 +74,12 @@ class CommandOptions:
         int | None, typer.Option(help="Of the mask, or the added noise; made of the file's name unless given.")
     ] = None
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = DeviceName.CPU
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="See how well the method predicts measurements that are held back, as of networks always."
+        ),
+    ] = False
     mask: Annotated[
         MaskName | None, typer.Option(help="MRI: undersample a full scan; without it data are taken as they are.")
     ] = None
@@ -107,6 +119,7 @@ class CommandOptions:
             "acquisition": {"modality": modality.value, **self._acquisition(name, modality)},
             "slices": SliceSettings() if self.slices is None else SliceSettings.parse(self.slices),
             "device": self.device,
+            "check": self.check,
         }
         settings = settings_from(ReconstructionSettings, fields)
         if isinstance(settings.method, LearnedSettings):

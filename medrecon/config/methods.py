@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer
 
 from medrecon.config.settings import Settings
 from medrecon.modality import Modality
@@ -45,8 +45,10 @@ _MRI, _CT = Modality.MRI, Modality.CT
 _CALIBRATION = "calibration lines, where there are several coils"
 _WEIGHTS = "trained weights (medrecon weights list, or --weights)"
 
+_Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Weight = Annotated[
-    Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None,
+    Annotated[_Number | None, Tag("weight")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(lambda value: "auto" if value == "auto" else "weight"),
     Field(description="of the regularization; auto for the one that predicts best what is held back of the scan"),
 ]
 _Iterations = Annotated[int | None, Field(ge=1, description="at most")]

@@ -24,12 +24,16 @@ SIMULATIONS: dict[Modality, type[MRISimulationSettings | CTSimulationSettings]] 
 
 
 class ReconstructionSettings(Settings):
-    """How the measurements of a file become images: by which method, and how they are taken."""
+    """How the measurements of a file become images: by which method, and how they are taken.
+
+    With `check` the method must predict measurements that are held back of the middle slice; a network always has to.
+    """
 
     method: MethodSettings
     acquisition: Acquisition
     slices: SliceSettings = SliceSettings()
     device: DeviceName = DeviceName.CPU
+    check: bool = False
 
     @model_validator(mode="after")
     def _require_modality(self) -> Self:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from medrecon.reconstructor import Parameters, Reconstructor, parameters_of
 __all__ = ["AutomaticWeight", "Curve", "WeightChoice"]
 
 _RATIO, _TRIALS = 4.0, 6
-_FLAT = 1.2  # of the least error: what lies below it counts as flat
+_FLAT = 0.2  # of what the best predicts, or of what it does not: by so much an error may lie above the least
 
 #: Weights and the held-out errors at them, in order of the weights.
 Curve = tuple[tuple[float, float], ...]
@@ -37,8 +38,10 @@ class AutomaticWeight:
     """A method at the weight by which it predicts best what is held back of the scan: of each image its own.
 
     Weights are tried about the method's own in steps of four, by half of the iterations, until the errors rise on both sides. What
-    is held back is missing in these trials, and they ask for too much regularization: of the weights up to 1.2 times the least
-    error the smallest is taken, interpolated between two by the logarithms. Where nothing can be held back the method keeps its own.
+    is held back is missing in these trials, which therefore ask for too much regularization, and where noise rules it the curve is
+    flat. So the method's own weight is left only as far as need be: for the nearest whose error lies above the least one, `m`, by
+    at most a fifth of `min(m, 1 - m)`, interpolated between two weights by the logarithms. Where nothing can be held back the
+    method keeps its own.
 
     Raises
     ------
@@ -66,7 +69,8 @@ class AutomaticWeight:
             return self.reconstruct(y, A)
         errors = cache(lambda weight: self._errors(weight, split))
         count = len(errors(self._start))
-        weights = [_smallest(self._curve(lambda weight, k=k: errors(weight)[k])) for k in range(count)]  # type: ignore[misc]
+        curves = [self._search(lambda weight, k=k: errors(weight)[k]) for k in range(count)]  # type: ignore[misc]
+        weights = [_chosen(curve, self._start) for curve in curves]
         images = {weight: _with(self.reconstruct, weight=weight)(y, A) for weight in set(weights)}
         shape = next(iter(images.values())).shape
         flat = {weight: x.reshape(-1, *A.domain.shape) for weight, x in images.items()}
@@ -77,40 +81,43 @@ class AutomaticWeight:
         split = hold_out(y, A)
         if split is None:
             return WeightChoice(self.reconstruct, ())
-        curve = self._curve(lambda weight: sum(found := self._errors(weight, split)) / len(found))
-        return WeightChoice(_with(self.reconstruct, weight=_smallest(curve)), curve)
+        curve = self._search(lambda weight: fmean(self._errors(weight, split)))
+        return WeightChoice(_with(self.reconstruct, weight=_chosen(curve, self._start)), curve)
 
     @property
     def _start(self) -> float:
         return float(parameters_of(self.reconstruct)["weight"])
 
     def _errors(self, weight: float, split: HeldOut) -> list[float]:
+        """Of a trial, one an image."""
         iterations = max(1, int(parameters_of(self.reconstruct)["iterations"]) // 2)
         x = _with(self.reconstruct, weight=weight, iterations=iterations)(split.y, split.A)
-        return torch.nan_to_num(split.error(x), nan=math.inf).flatten().tolist()
+        found: list[float] = torch.nan_to_num(split.error(x), nan=math.inf).flatten().tolist()
+        return found
 
-    def _curve(self, error: Callable[[float], float]) -> Curve:
+    def _search(self, error: Callable[[float], float]) -> Curve:
         errors = {weight: error(weight) for weight in (self._start, self._start * _RATIO)}
         while len(errors) < _TRIALS:
-            low, high, least = min(errors), max(errors), min(errors.values())
-            if errors[high] == least:
-                errors[high * _RATIO] = error(high * _RATIO)
-            elif errors[low] <= _FLAT * least:
-                errors[low / _RATIO] = error(low / _RATIO)
-            else:
+            best = min(errors, key=lambda weight: errors[weight])
+            if best not in (min(errors), max(errors)):
                 break
+            beyond = best * _RATIO if best == max(errors) else best / _RATIO
+            errors[beyond] = error(beyond)
         return tuple(sorted(errors.items()))
 
 
-def _smallest(curve: Curve) -> float:
-    """The smallest weight of an error up to `_FLAT` times the least."""
-    level = _FLAT * min(error for _, error in curve)
-    place = next(k for k, (_, error) in enumerate(curve) if error <= level)
-    weight, error = curve[place]
-    if place == 0 or error <= 0:
+def _chosen(curve: Curve, start: float) -> float:
+    """The weight nearest to `start`, one of the curve, whose error is as good as the least."""
+    best, least = min(curve, key=lambda point: point[1])
+    level = least + _FLAT * max(min(least, 1 - least), 0.0)
+    way = [point for point in curve if min(start, best) <= point[0] <= max(start, best)]
+    way = way if start < best else way[::-1]
+    place = next(k for k, (_, error) in enumerate(way) if error <= level)
+    weight, error = way[place]
+    if place == 0 or error <= 0 or not math.isfinite(way[place - 1][1]):
         return weight
-    smaller, above = curve[place - 1]
-    return float(weight * (smaller / weight) ** (math.log(level / error) / math.log(above / error)))
+    before, above = way[place - 1]
+    return float(weight * (before / weight) ** (math.log(level / error) / math.log(above / error)))
 
 
 def _with(reconstruct: Reconstructor, **settings: Any) -> Reconstructor:

@@ -16,11 +16,12 @@ from medrecon.errors import InputError
 from medrecon.evaluation import Score
 from medrecon.progress import Progress, silent
 from medrecon.reconstructor import Reconstructor, parameters_of
-from medrecon.results import Reconstruction, Report, SliceResult
+from medrecon.results import Reconstruction, Report, SliceResult, Trust
 from medrecon.scans import Posed, Scan, open_scan
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.workflows.methods import build_reconstructor
 from medrecon.workflows.output import Output, open_output
+from medrecon.workflows.trust import settle
 
 __all__ = ["Watch", "reconstruct_file"]
 
@@ -53,9 +54,12 @@ def reconstruct_file(
     indices = settings.slices.of(len(opened), str(source))
     with torch.no_grad(), open_output(output, overwrite=overwrite) as written:
         scan = opened.checked(indices, progress)
-        reconstruct = build_reconstructor(settings.method, scan.modality, photons=scan.photons, device=device)
-        loop = _Loop(scan, reconstruct, written, watch, indices[len(indices) // 2], score=scan.score())
-        for posed in scan.problems(reconstruct, device):
+        method = build_reconstructor(settings.method, scan.modality, photons=scan.photons, device=device)
+        middle = indices[len(indices) // 2]
+        settled = settle(method, opened, middle, device, check=settings.check)
+        loop = _Loop(scan, settled.reconstruct, written, watch, middle, score=scan.score(), trust=settled.trust)
+        loop.seconds = settled.seconds
+        for posed in scan.problems(settled.reconstruct, device):
             loop.take(posed)
             progress(f"{source.name}: {settings.method.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
             del posed  # before the next is read
@@ -76,6 +80,7 @@ class _Loop:
     watch: Watch | None
     middle: int
     score: Score | None
+    trust: Trust | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     weights_notes: tuple[str, ...] = ()
@@ -122,11 +127,13 @@ class _Loop:
             seconds=self.seconds,
             metrics=metrics,
             data_range=getattr(self.score, "data_range", None),
+            trust=self.trust,
         )
         if isinstance(reconstruct, LearnedReconstructor):
             weights = reconstruct.weights
             report = replace(report, weights=weights.name, execution=str(weights.execution))
-        notes = (*scan.notes, *self.notes, *score_notes, *self.weights_notes)
+        trusted = () if self.trust is None else self.trust.notes(settings.method.kind)
+        notes = (*trusted, *scan.notes, *self.notes, *score_notes, *self.weights_notes)
         return replace(report, notes=tuple(dict.fromkeys(notes)))
 
     def _images(self, posed: Posed) -> tuple[Tensor, Tensor]:

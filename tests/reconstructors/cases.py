@@ -104,7 +104,9 @@ RECONSTRUCTORS: dict[str, Case] = {
         build=partial(TotalVariation, iterations=8), scan=FAN, exempt=_CONDITION
     ),
     "total variation, automatic weight": Case(build=lambda: AutomaticWeight(TotalVariation(iterations=8)), scan=MRI),
-    "nonnegative total variation, automatic weight": Case(build=lambda: AutomaticWeight(NonnegativeTotalVariation()), scan=FAN),
+    "nonnegative total variation, automatic weight": Case(
+        build=lambda: AutomaticWeight(NonnegativeTotalVariation()), scan=FAN
+    ),
     "filtered backprojection": Case(
         build=FilteredBackprojection,
         scan=PARALLEL,
