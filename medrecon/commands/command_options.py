@@ -31,6 +31,8 @@ __all__ = ["CommandOptions", "given", "known_method", "parse_size", "reject_opti
 
 _LOG = logging.getLogger(__name__)
 _DEFAULT_METHODS = {Modality.MRI: "wavelet", Modality.CT: "fbp"}
+_AUTO = "auto"
+_CANDIDATES = {Modality.MRI: ("wavelet", "tv", "varnet"), Modality.CT: ("fbp", "tv-poisson", "primal-dual")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,8 @@ class CommandOptions:
         str | None,
         typer.Option(
             metavar="METHOD",
-            help="See `medrecon methods`; wavelet for MRI and fbp for CT, or that of --weights, unless given.",
+            help="See `medrecon methods`; wavelet for MRI and fbp for CT, or that of --weights, unless given; auto: that which "
+            "predicts best what is held back of the scan.",
         ),
     ] = None
     weights: Annotated[
@@ -120,6 +123,7 @@ class CommandOptions:
             "slices": SliceSettings() if self.slices is None else SliceSettings.parse(self.slices),
             "device": self.device,
             "check": self.check,
+            "candidates": [{"kind": kind} for kind in _CANDIDATES[modality][1:]] if self.method == _AUTO else [],
         }
         settings = settings_from(ReconstructionSettings, fields)
         if isinstance(settings.method, LearnedSettings):
@@ -130,6 +134,15 @@ class CommandOptions:
 
     def _method(self, name: str, modality: Modality) -> str:
         known = methods_of(modality)
+        if self.method == _AUTO:
+            of_one = {
+                "weights": self.weights,
+                "weight": self.weight,
+                "iterations": self.iterations,
+                "set": self.changes,
+            }
+            reject_options(of_one, "an option of one method, and --method auto tries several")
+            return _CANDIDATES[modality][0]
         if self.method is None and self.weights is not None:
             from medrecon.weights.learned import method_of
 

@@ -26,7 +26,8 @@ SIMULATIONS: dict[Modality, type[MRISimulationSettings | CTSimulationSettings]] 
 class ReconstructionSettings(Settings):
     """How the measurements of a file become images: by which method, and how they are taken.
 
-    With `check` the method must predict measurements that are held back of the middle slice; a network always has to.
+    Of `method` and `candidates` that is taken which predicts best what is held back of the middle slice: `method` where nothing can
+    be. With `check` the method must predict these measurements; a network always has to.
     """
 
     method: MethodSettings
@@ -34,6 +35,7 @@ class ReconstructionSettings(Settings):
     slices: SliceSettings = SliceSettings()
     device: DeviceName = DeviceName.CPU
     check: bool = False
+    candidates: tuple[MethodSettings, ...] = ()
 
     @model_validator(mode="after")
     def _require_modality(self) -> Self:

@@ -15,13 +15,12 @@ from medrecon.device import require_device
 from medrecon.errors import InputError
 from medrecon.evaluation import Score
 from medrecon.progress import Progress, silent
-from medrecon.reconstructor import Reconstructor, parameters_of
-from medrecon.results import Reconstruction, Report, SliceResult, Trust
+from medrecon.reconstructor import parameters_of
+from medrecon.results import Reconstruction, Report, SliceResult
 from medrecon.scans import Posed, Scan, open_scan
 from medrecon.weights.learned import LearnedReconstructor
-from medrecon.workflows.methods import build_reconstructor
 from medrecon.workflows.output import Output, open_output
-from medrecon.workflows.trust import settle
+from medrecon.workflows.trust import Settled, settle
 
 __all__ = ["Watch", "reconstruct_file"]
 
@@ -54,14 +53,12 @@ def reconstruct_file(
     indices = settings.slices.of(len(opened), str(source))
     with torch.no_grad(), open_output(output, overwrite=overwrite) as written:
         scan = opened.checked(indices, progress)
-        method = build_reconstructor(settings.method, scan.modality, photons=scan.photons, device=device)
         middle = indices[len(indices) // 2]
-        settled = settle(method, opened, middle, device, check=settings.check)
-        loop = _Loop(scan, settled.reconstruct, written, watch, middle, score=scan.score(), trust=settled.trust)
-        loop.seconds = settled.seconds
+        settled = settle(settings, opened, middle, device, scan.photons)
+        loop = _Loop(scan, settled, written, watch, middle, score=scan.score(), seconds=settled.seconds)
         for posed in scan.problems(settled.reconstruct, device):
             loop.take(posed)
-            progress(f"{source.name}: {settings.method.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
+            progress(f"{source.name}: {settled.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
             del posed  # before the next is read
         for name in scan.links():
             written.link(name)
@@ -75,12 +72,11 @@ class _Loop:
     """One pass over the problems of a scan, and what it has gathered so far."""
 
     scan: Scan
-    reconstruct: Reconstructor
+    settled: Settled
     output: Output
     watch: Watch | None
     middle: int
     score: Score | None
-    trust: Trust | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     weights_notes: tuple[str, ...] = ()
@@ -102,17 +98,17 @@ class _Loop:
     def _tell_of(self, posed: Posed, result: SliceResult) -> None:
         """Keep of the middle image what is told of the whole, and nothing large besides."""
         self.shown, self.sentence, self.sampling, self.facts = result, posed.sentence, posed.sampling, posed.facts
-        if isinstance(self.reconstruct, LearnedReconstructor):
-            self.weights_notes = tuple(self.scan.unlike_training(self.reconstruct, posed))
+        if isinstance(self.settled.reconstruct, LearnedReconstructor):
+            self.weights_notes = tuple(self.scan.unlike_training(self.settled.reconstruct, posed))
 
     def report(self, settings: ReconstructionSettings, output: Path | None, indices: range) -> Report:
-        scan, reconstruct, rows_columns = self.scan, self.reconstruct, self.scan.written(self.shown.image).shape
+        scan, reconstruct, rows_columns = self.scan, self.settled.reconstruct, self.scan.written(self.shown.image).shape
         score_notes, metrics = ((), ()) if self.score is None else (self.score.notes, self.score.metrics)
         report = Report(
             modality=scan.modality.value,
             input=str(scan.source),
             output="" if output is None else str(output),
-            method=settings.method.kind,
+            method=self.settled.kind,
             parameters=parameters_of(reconstruct),
             measured=self.sentence,
             sampling=self.sampling,
@@ -127,12 +123,13 @@ class _Loop:
             seconds=self.seconds,
             metrics=metrics,
             data_range=getattr(self.score, "data_range", None),
-            trust=self.trust,
+            trust=self.settled.trust,
         )
         if isinstance(reconstruct, LearnedReconstructor):
             weights = reconstruct.weights
             report = replace(report, weights=weights.name, execution=str(weights.execution))
-        trusted = () if self.trust is None else self.trust.notes(settings.method.kind)
+        trust = self.settled.trust
+        trusted = () if trust is None else trust.notes(self.settled.kind)
         notes = (*trusted, *scan.notes, *self.notes, *score_notes, *self.weights_notes)
         return replace(report, notes=tuple(dict.fromkeys(notes)))
 
@@ -141,7 +138,7 @@ class _Loop:
         first, last = posed.indices[0], posed.indices[-1]
         place = f"{self.scan.source}: slice {first}" + (f" to {last}" if last > first else "")
         try:
-            x = self.reconstruct(posed.problem.y, posed.problem.A)
+            x = self.settled.reconstruct(posed.problem.y, posed.problem.A)
             return x, self.scan.images(posed, x)
         except ArithmeticError as error:
             raise InputError(f"{place}: {error}; choose another weight or method") from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from medrecon.config.methods import PoissonTotalVariationSettings, WaveletSettings
+from medrecon.config.methods import MethodSettings, PoissonTotalVariationSettings, WaveletSettings
+from medrecon.config.reconstruction import ReconstructionSettings
 from medrecon.held_out import HeldOut, hold_out
 from medrecon.modality import Modality
 from medrecon.progress import silent
@@ -22,44 +24,65 @@ from medrecon.workflows.methods import build_reconstructor
 __all__ = ["Settled", "settle"]
 
 #: The classical method that a network is held against.
-_RIVALS = {Modality.MRI: WaveletSettings(), Modality.CT: PoissonTotalVariationSettings()}
+_RIVALS: dict[Modality, MethodSettings] = {
+    Modality.MRI: WaveletSettings(),
+    Modality.CT: PoissonTotalVariationSettings(),
+}
+_SLACK = (
+    1.2  # times the error of another method, above which one predicts worse: networks within their training reach 1.13
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """A method with nothing left open, what is known of it, and how long that took."""
+    """A method with nothing left open, by its name; what is known of it, and how long that took."""
 
+    kind: str
     reconstruct: Reconstructor
     trust: Trust | None = None
     seconds: float = 0.0
 
 
 def settle(
-    reconstruct: Reconstructor, opened: Scan, index: int, device: torch.device, *, check: bool = False
+    settings: ReconstructionSettings, opened: Scan, index: int, device: torch.device, photons: float | None
 ) -> Settled:
-    """Settle an automatic weight on the slice at `index`, and see how well a network predicts it; other methods with `check` alone.
+    """Settle method and weight on the slice at `index`, where they are open, and see how well a network predicts it.
 
-    A network is held against a classical method.
+    A network is held against a classical method; other methods are only looked at where `check` asks for it.
+
+    Raises
+    ------
+    InputError
+        If a method takes trained weights that are not there, or do not fit.
     """
-    is_learned = isinstance(reconstruct, LearnedReconstructor)
-    if not (check or is_learned or isinstance(reconstruct, AutomaticWeight)):
-        return Settled(reconstruct)
+    method = settings.method
+    reconstruct = build_reconstructor(method, opened.modality, photons=photons, device=device)
+    is_learned, is_open = isinstance(reconstruct, LearnedReconstructor), isinstance(reconstruct, AutomaticWeight)
+    if not (settings.check or settings.candidates or is_learned or is_open):
+        return Settled(method.kind, reconstruct)
     scan = opened.checked(range(index, index + 1), silent)
     problem = next(iter(scan.problems(reconstruct, device))).problem
     start = time.perf_counter()
     if isinstance(reconstruct, AutomaticWeight):
         choice = reconstruct.choose(problem.y, problem.A)
-        held_out = min((error for _, error in choice.curve), default=None)
-        return Settled(choice.reconstruct, Trust(held_out, weights=choice.curve), time.perf_counter() - start)
+        trust = Trust(min((error for _, error in choice.curve), default=None), weights=choice.curve)
+        return Settled(method.kind, choice.reconstruct, trust, time.perf_counter() - start)
+    others = settings.candidates or ((_RIVALS[scan.modality],) if is_learned else ())
+    made = {other.kind: build_reconstructor(other, scan.modality, photons=photons, device=device) for other in others}
+    made = {method.kind: reconstruct, **made}
     split = hold_out(problem.y, problem.A)
-    error = None if split is None else _error(reconstruct, split)
-    if split is None or error is None or not is_learned:
-        return Settled(reconstruct, Trust(error), time.perf_counter() - start)
-    rival = _RIVALS[scan.modality]
-    other = _error(build_reconstructor(rival, scan.modality, photons=scan.photons), split)
-    assert other is not None
-    trust = Trust(error, {rival.kind: other}, instead=rival.kind if other < error else None)
-    return Settled(reconstruct, trust, time.perf_counter() - start)
+    errors = {} if split is None else _errors(made, split)
+    best = min(errors, key=lambda kind: errors[kind], default=method.kind)
+    taken = best if settings.candidates else method.kind
+    rest = {kind: error for kind, error in errors.items() if kind != taken}
+    instead = best if taken in errors and errors[taken] > _SLACK * errors[best] else None
+    return Settled(taken, made[taken], Trust(errors.get(taken), rest, instead=instead), time.perf_counter() - start)
+
+
+def _errors(made: Mapping[str, Reconstructor], split: HeldOut) -> dict[str, float]:
+    """The held-out errors of methods, but for those whose images are not of the domain of the operator."""
+    errors = {kind: _error(reconstruct, split) for kind, reconstruct in made.items()}
+    return {kind: error for kind, error in errors.items() if error is not None}
 
 
 def _error(reconstruct: Reconstructor, split: HeldOut) -> float | None:
