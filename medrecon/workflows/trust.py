@@ -68,8 +68,9 @@ def settle(
         trust = Trust(min((error for _, error in choice.curve), default=None), weights=choice.curve)
         return Settled(method.kind, choice.reconstruct, trust, time.perf_counter() - start)
     others = settings.candidates or ((_RIVALS[scan.modality],) if is_learned else ())
-    made = {other.kind: build_reconstructor(other, scan.modality, photons=photons, device=device) for other in others}
-    made = {method.kind: reconstruct, **made}
+    made: dict[str, Reconstructor] = {method.kind: reconstruct}
+    for other in others:
+        made[other.kind] = build_reconstructor(other, scan.modality, photons=photons, device=device)
     split = hold_out(problem.y, problem.A)
     errors = {} if split is None else _errors(made, split)
     best = min(errors, key=lambda kind: errors[kind], default=method.kind)
