@@ -13,6 +13,7 @@ from medrecon.config.methods import MethodSettings, PoissonTotalVariationSetting
 from medrecon.config.reconstruction import ReconstructionSettings
 from medrecon.held_out import HeldOut, hold_out
 from medrecon.modality import Modality
+from medrecon.problem import Problem
 from medrecon.progress import silent
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import AutomaticWeight
@@ -60,22 +61,30 @@ def settle(
     is_learned, is_open = isinstance(reconstruct, LearnedReconstructor), isinstance(reconstruct, AutomaticWeight)
     if not (settings.check or settings.candidates or is_learned or is_open):
         return Settled(method.kind, reconstruct)
-    scan = opened.checked(range(index, index + 1), silent)
-    problem = next(iter(scan.problems(reconstruct, device))).problem
+    others = settings.candidates or ((_RIVALS[opened.modality],) if is_learned else ())
+    made: dict[str, Reconstructor] = {method.kind: reconstruct}
+    for other in others:
+        made[other.kind] = build_reconstructor(other, opened.modality, photons=photons, device=device)
+    try:
+        problem = next(iter(opened.checked(range(index, index + 1), silent).problems(reconstruct, device))).problem
+        return _settled(made, problem, choose=bool(settings.candidates))
+    except (ValueError, ArithmeticError):  # which the image itself will tell, with its place
+        return Settled(method.kind, reconstruct)
+
+
+def _settled(made: Mapping[str, Reconstructor], problem: Problem, *, choose: bool) -> Settled:
+    """The first of the methods, or the best where one is to be chosen, with the errors of all."""
     start = time.perf_counter()
+    kind, reconstruct = next(iter(made.items()))
     if isinstance(reconstruct, AutomaticWeight):
         choice = reconstruct.choose(problem.y, problem.A)
         trust = Trust(min((error for _, error in choice.curve), default=None), weights=choice.curve)
-        return Settled(method.kind, choice.reconstruct, trust, time.perf_counter() - start)
-    others = settings.candidates or ((_RIVALS[scan.modality],) if is_learned else ())
-    made: dict[str, Reconstructor] = {method.kind: reconstruct}
-    for other in others:
-        made[other.kind] = build_reconstructor(other, scan.modality, photons=photons, device=device)
+        return Settled(kind, choice.reconstruct, trust, time.perf_counter() - start)
     split = hold_out(problem.y, problem.A)
     errors = {} if split is None else _errors(made, split)
-    best = min(errors, key=lambda kind: errors[kind], default=method.kind)
-    taken = best if settings.candidates else method.kind
-    rest = {kind: error for kind, error in errors.items() if kind != taken}
+    best = min(errors, key=lambda name: errors[name], default=kind)
+    taken = best if choose else kind
+    rest = {name: error for name, error in errors.items() if name != taken}
     instead = best if taken in errors and errors[taken] > _SLACK * errors[best] else None
     return Settled(taken, made[taken], Trust(errors.get(taken), rest, instead=instead), time.perf_counter() - start)
 
