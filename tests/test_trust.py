@@ -61,8 +61,8 @@ def test_a_weight_is_a_number_or_auto(scan: Path, tmp_path: Path) -> None:
     assert "--weight should be a valid number, unable to parse string as a number, got much" in done.complaint
 
 
-def test_a_network_is_always_held_against_a_classical_method(scan: Path, tmp_path: Path) -> None:
-    said, _ = told(scan, tmp_path, "--method", "varnet", *MASK)
+def test_a_network_is_held_against_a_classical_method(scan: Path, tmp_path: Path) -> None:
+    said, _ = told(scan, tmp_path, "--method", "varnet", "--check", *MASK)
     trust = said["trust"]
     assert set(trust["others"]) == {"wavelet"}
     worse = trust["held_out"] > 1.2 * trust["others"]["wavelet"]

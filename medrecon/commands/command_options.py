@@ -80,7 +80,8 @@ class CommandOptions:
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="See how well the method predicts measurements that are held back, as of networks always."
+            "--check",
+            help="See how well the method predicts measurements that are held back; a network is held against a classical method.",
         ),
     ] = False
     mask: Annotated[

@@ -27,7 +27,7 @@ class ReconstructionSettings(Settings):
     """How the measurements of a file become images: by which method, and how they are taken.
 
     Of `method` and `candidates` that is taken which predicts best what is held back of the middle slice: `method` where nothing can
-    be. With `check` the method must predict these measurements; a network always has to.
+    be. With `check` the method must predict these measurements, a network about as well as a classical method.
     """
 
     method: MethodSettings

@@ -47,9 +47,9 @@ class Settled:
 def settle(
     settings: ReconstructionSettings, opened: Scan, index: int, device: torch.device, photons: float | None
 ) -> Settled:
-    """Settle method and weight on the slice at `index`, where they are open, and see how well a network predicts it.
+    """Settle method and weight on the slice at `index`, where they are open, and see how well the method predicts it with `check`.
 
-    A network is held against a classical method; other methods are only looked at where `check` asks for it.
+    With `check` a network is held against a classical method.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def settle(
     method = settings.method
     reconstruct = build_reconstructor(method, opened.modality, photons=photons, device=device)
     is_learned, is_open = isinstance(reconstruct, LearnedReconstructor), isinstance(reconstruct, AutomaticWeight)
-    if not (settings.check or settings.candidates or is_learned or is_open):
+    if not (settings.check or settings.candidates or is_open):
         return Settled(method.kind, reconstruct)
     others = settings.candidates or ((_RIVALS[opened.modality],) if is_learned else ())
     made: dict[str, Reconstructor] = {method.kind: reconstruct}
