@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,8 +13,9 @@ import typer.main
 
 from medrecon._version import __version__
 from medrecon.commands import about, benchmark, configs, data, demo, reconstruct, scans, train, tune, weights
-from medrecon.commands.console import complain, expected, say
+from medrecon.commands.console import NoteHandler, complain, expected, say
 from medrecon.commands.termination import Terminated, exit_on_sigterm
+from medrecon.config import METHODS
 
 __all__ = ["app", "main"]
 
@@ -81,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     # Threads that spin while they wait make a busy machine ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not (log := logging.getLogger("medrecon")).handlers:
+        log.addHandler(NoteHandler())
     given = list(sys.argv[1:] if arguments is None else arguments)
     with exit_on_sigterm():
         try:
@@ -110,7 +114,7 @@ def _run(arguments: list[str]) -> int:
         return INTERRUPTED
     except Exception as error:
         if callable(words := getattr(error, "format_message", None)):  # a wrong option or argument
-            complain(f"{words()} (see `medrecon --help`)")
+            complain(f"{words()}{_of_a_method(error)} (see `medrecon --help`)")
             return USER_ERROR
         if (reason := expected(error)) is not None:
             complain(reason)
@@ -121,3 +125,10 @@ def _run(arguments: list[str]) -> int:
             f"unexpected {type(error).__name__}: {error}; run with MEDRECON_DEBUG=1 for the traceback, and report it"
         )
         return UNEXPECTED
+
+
+def _of_a_method(error: Exception) -> str:
+    """A hint for an option that is unknown to the program and known to a method."""
+    name = str(getattr(error, "option_name", "")).removeprefix("--").replace("-", "_")
+    known = any(name in method.options() for method in METHODS.values())
+    return f" Options of methods are given as --set {name}=VALUE." if known else ""

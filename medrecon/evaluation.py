@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from torch import Tensor
@@ -11,9 +11,11 @@ from torch import Tensor
 from medrecon.metrics import psnr, ssim
 
 __all__ = [
+    "LEAST_SCORED",
     "LODOPAB_FR_PROTOCOL",
     "LODOPAB_PROTOCOL",
     "PROTOCOL",
+    "LoDoPaBScore",
     "MeanScore",
     "Metrics",
     "Score",
@@ -21,6 +23,8 @@ __all__ = [
     "image_range",
 ]
 
+#: Pixels along an axis, below which an image is not scored: SSIM's window.
+LEAST_SCORED = 7
 #: PSNR and NMSE over all slices together, SSIM as the mean over slices, `data_range` the maximum of their target.
 PROTOCOL = "fastmri-v1"
 #: PSNR and SSIM of each image, `data_range` the maximum less the minimum of its target; means over the images.
@@ -61,6 +65,11 @@ class Score(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of them."""
+        ...
+
+    @property
+    def data_range(self) -> float | None:
+        """The range of the first metrics, where it is one for all images."""
         ...
 
 
@@ -114,7 +123,7 @@ class VolumeScore:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """None."""
+        """There are none."""
         return ()
 
     @property
@@ -182,6 +191,42 @@ class MeanScore:
         if not self.images:
             raise ValueError("MeanScore has no images yet; add() takes them in")
         return self.images
+
+
+@dataclass(frozen=True)
+class LoDoPaBScore:
+    """Scores of images in 1/mm by LoDoPaB's protocol, so far; with a `full_range`, also over that of all images."""
+
+    full_range: float | None = None
+    own: MeanScore = field(default_factory=MeanScore)
+    full: MeanScore = field(default_factory=MeanScore)
+    notes: tuple[str, ...] = ()
+
+    def add(self, prediction: Tensor, target: Tensor) -> LoDoPaBScore:
+        """Return the scores with one more image, real `(y, x)` both."""
+        spread = image_range(target)
+        if spread == 0 or min(target.shape) < LEAST_SCORED:
+            fault = (
+                "a target has one value everywhere"
+                if spread == 0
+                else f"images have less than {LEAST_SCORED} pixels a side"
+            )
+            return replace(self, notes=(f"{fault}: it is not scored",))
+        own = self.own.add(prediction, target, data_range=spread)
+        if self.full_range is None:
+            return replace(self, own=own)
+        full = self.full.add(prediction / self.full_range, target / self.full_range, data_range=1.0)
+        return replace(self, own=own, full=full)
+
+    @property
+    def metrics(self) -> tuple[Metrics, ...]:
+        named = (LODOPAB_PROTOCOL, self.own), (LODOPAB_FR_PROTOCOL, self.full)
+        return tuple(Metrics(protocol, score.psnr, score.ssim) for protocol, score in named if score.images)
+
+    @property
+    def data_range(self) -> float | None:
+        """None: that of each image is its own."""
+        return None
 
 
 def image_range(target: Tensor) -> float:

@@ -184,7 +184,7 @@ class Report:
         Names of the version before stand beside those of today: `remarks`, and `weight` and `iterations` outside `parameters`.
         """
         values = asdict(self)
-        del values["facts"], values["metrics"]
+        del values["facts"], values["metrics"], values["sampling"]  # in few words, for tables
         values |= {
             **self.facts,
             "weight": self.parameters.get("weight"),

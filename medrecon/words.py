@@ -6,11 +6,11 @@ __all__ = ["counted", "listed"]
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Say a number of things: `counted(1, "slice")` is "1 slice", `counted(1200, "slice")` is "1,200 slices".
+    """Say a number of things: `counted(1, "slice")` is "1 slice", `counted(1200, "slice")` is "1200 slices".
 
     Nouns take an "s", unless a `plural` is given.
     """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def listed(values: Sequence[object], most: int = 8) -> str:

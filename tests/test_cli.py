@@ -191,7 +191,7 @@ def test_a_folder_is_where_outputs_go_by_the_names_of_their_inputs(tmp_path: Pat
     assert (pictures / "a.h5").is_file()
 
 
-def test_remarks_are_told_for_each_of_several_files(tmp_path: Path) -> None:
+def test_notes_are_told_for_each_of_several_files(tmp_path: Path) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()
     for name in "ab":
@@ -293,3 +293,48 @@ def test_what_nobody_foresaw_is_one_line(scan: Path, tmp_path: Path, monkeypatch
     monkeypatch.setitem(os.environ, "MEDRECON_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         medrecon("reconstruct", scan, "-o", tmp_path / "o.h5")
+
+
+def test_options_from_before_still_work_with_a_note(tmp_path: Path) -> None:
+    scan = tmp_path / "ct.h5"
+    assert medrecon("simulate", scan, "--modality", "ct", "--size", 32, "--views", 40).status == 0
+    images = []
+    for number, options in enumerate((("--set", "window=cosine"), ("--window", "cosine"))):
+        out = tmp_path / f"{number}.h5"
+        done = medrecon("reconstruct", scan, "-o", out, "--method", "fbp", *options)
+        assert done.status == 0
+        assert ("note: --window is --set window=cosine now" in done.err) == bool(number)
+        with h5py.File(out) as file:
+            images.append(file["reconstruction"][()])
+            assert file.attrs["window"] == "cosine"
+    assert (images[0] == images[1]).all()
+    done = medrecon("reconstruct", scan, "-o", tmp_path / "t.h5", "--method", "cgls", "--set", "iterations=3")
+    assert "note: the method cgls is called tikhonov now" in done.err
+    assert "iterations 3" in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--set", "tolerance=-1"), "--set tolerance: should be greater than or equal to 0, got -1"),
+        (
+            ("--set", "window=hann"),
+            "--set window=hann: the method tv has no window; it has weight, iterations, tolerance",
+        ),
+        (("--set", "weight=1", "--weight", "2"), "--set weight=1: weight is given twice; leave one out"),
+        (("--set", "weight"), "--set takes key=value, such as weight=0.002; got 'weight'"),
+        (("--tolerance", "1"), "Options of methods are given as --set tolerance=VALUE."),
+    ],
+)
+def test_options_of_a_method_are_refused_in_words(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    scan = simulate(tmp_path / "scan.h5")
+    done = medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", "tv", *options)
+    assert done.status == 2
+    assert words in done.complaint
+    assert not (tmp_path / "o.h5").exists()
+
+
+def test_the_options_of_a_method_are_explained() -> None:
+    out = " ".join(medrecon("methods", "tv").out.split())
+    assert "weight of the regularization MRI: 0.0012; CT: 4.5" in out
+    assert "window on the ramp filter" in " ".join(medrecon("methods", "fbp").out.split())

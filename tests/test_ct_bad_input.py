@@ -11,7 +11,9 @@ import pytest
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from medrecon.config import methods_of
 from medrecon.data.ct.geometry_files import geometry_text
+from medrecon.modality import Modality
 from tests.program import medrecon, simulate
 from tests.sinogram_files import GEOMETRY, SCAN, write_scan
 
@@ -110,7 +112,7 @@ def test_a_limited_arc_is_told(tmp_path: Path) -> None:
         (("--center-fraction", "0.1"), "--center-fraction is an option of MRI"),
         (
             ("--method", "wavelet"),
-            "--method wavelet: scan.h5 holds sinograms of CT, whose methods are fbp, sirt, tikhonov, tv",
+            f"--method wavelet: scan.h5 holds sinograms of CT, whose methods are {', '.join(methods_of(Modality.CT))}",
         ),
         (("--seed", "1"), "--seed belongs to the noise that --photons adds"),
         (("--views", "61"), "scan.h5: has 60 views; --views takes 1 to 60, got 61"),

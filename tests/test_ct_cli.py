@@ -138,7 +138,7 @@ def test_noise_repeats_by_its_seed_whichever_slices_are_taken(scan: Path, tmp_pa
     assert json.loads((tmp_path / "clean.json").read_text())["photons"] is None
 
 
-def test_noise_on_noise_is_remarked(tmp_path: Path) -> None:
+def test_noise_on_noise_is_noted(tmp_path: Path) -> None:
     noisy = write_scan(tmp_path / "n.h5", photons=2000)
     done = medrecon("reconstruct", noisy, "-o", tmp_path / "o.h5", "--photons", 2000)
     assert "note: the file holds the noise of 2000 photons per ray already" in done.out
@@ -199,7 +199,7 @@ def lodopab_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_lodopab_comes_back_in_its_own_unit_and_orientation(lodopab_file: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "o.h5", tmp_path / "r.json"
-    call = ("reconstruct", lodopab_file, "--window", "hann", "--frequency-scaling", 0.64, "--views", 50)
+    call = ("reconstruct", lodopab_file, "--set", "window=hann", "--set", "frequency_scaling=0.64", "--views", 50)
     done = medrecon(*call, "-o", out, "--json", report)
     assert (done.status, done.err) == (0, "")
     with h5py.File(out) as file, h5py.File(lodopab_file.with_name("ground_truth_test_000.hdf5")) as truth:

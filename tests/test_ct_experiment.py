@@ -85,7 +85,7 @@ def test_some_slices_are_held_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_flat_targets_and_tiny_images_are_not_scored(tmp_path: Path) -> None:
-    for shape, words in (((8, 8), "a target has one value everywhere"), ((4, 8), "the images are smaller than 7 x 7")):
+    for shape, words in (((8, 8), "a target has one value everywhere"), ((4, 8), "images have less than 7 pixels a side")):
         scan = CTScan(ParallelBeam(Arc.half_turn(4), 8, 2.0), Grid(shape, 2.0))
         target = torch.zeros(shape)
         target[0, 0] = float(shape == (4, 8))

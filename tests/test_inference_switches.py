@@ -145,7 +145,11 @@ def test_channels_last_changes_no_image(weights: Mapping[str, Path], scan: Path,
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("--precision", "bf16"), "bf16"), (("--compile",), "fp32, compiled"), (("--precision", "fp32"), None)],
+    [
+        (("--set", "precision=bf16"), "bf16"),
+        (("--set", "compile=true"), "fp32, compiled"),
+        (("--set", "precision=fp32"), None),
+    ],
 )
 def test_the_program_says_how_the_network_was_run(
     weights: Mapping[str, Path], scan: Path, tmp_path: Path, options: tuple[str, ...], words: str | None
@@ -164,19 +168,19 @@ def test_the_program_says_how_the_network_was_run(
 
 
 @pytest.mark.parametrize("emulated", [True, False])
-def test_a_processor_without_bfloat16_is_remarked_upon(
+def test_a_processor_without_bfloat16_is_noted(
     weights: Mapping[str, Path], scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulated: bool
 ) -> None:
     monkeypatch.setattr("medrecon.scans.learned_notes.emulates_bfloat16", lambda _device: emulated)
     call = ("reconstruct", scan, "--overwrite", "-o", tmp_path / "o.h5", "--weights", weights["varnet"])
-    assert ("leave out --precision" in medrecon(*call, "--precision", "bf16").out) == emulated
-    assert "leave out --precision" not in medrecon(*call).out
+    assert ("leave out precision" in medrecon(*call, "--set", "precision=bf16").out) == emulated
+    assert "leave out precision" not in medrecon(*call).out
 
 
 def test_classical_methods_may_stand_beside_it(weights: Mapping[str, Path], scan: Path, tmp_path: Path) -> None:
     page = tmp_path / "r.html"
     call = ("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", "varnet", "--weights", weights["varnet"])
-    done = medrecon(*call, "--precision", "bf16", "--report", page, "--compare", "zero-filled")
+    done = medrecon(*call, "--set", "precision=bf16", "--report", page, "--compare", "zero-filled")
     assert (done.status, done.err) == (0, "")
     assert page.is_file()
 
@@ -189,8 +193,16 @@ def test_classical_methods_may_stand_beside_it(weights: Mapping[str, Path], scan
         ("ct", ("--method", "fbp", "--compile"), "--compile: the method fbp has no compile"),
         ("ct", ("--method", "fbp", "--precision", "fp32"), "--precision: the method fbp has no precision"),
         ("mri", ("--weights", "varnet", "--precision", "int8"), "'int8' is not one of 'fp32', 'bf16', 'fp16'"),
-        ("mri", ("--weights", "varnet", "--precision", "fp16"), "takes a GPU, and this is the CPU; take bf16 or fp32"),
-        ("ct", ("--weights", "primal-dual", "--compile"), "--compile: compiles U-Nets, and the primal-dual network of"),
+        (
+            "mri",
+            ("--weights", "varnet", "--set", "precision=fp16"),
+            "takes a GPU, and this is the CPU; take bf16 or fp32",
+        ),
+        (
+            "ct",
+            ("--weights", "primal-dual", "--set", "compile=true"),
+            "compile: compiles U-Nets, and the primal-dual network of",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
@@ -222,7 +234,7 @@ def test_a_machine_without_a_compiler_is_told_in_words(
 ) -> None:
     posed = problem("varnet", weights, scan, sinograms)
     broken = replace(reconstructor("varnet", weights), network=Uncompiled())
-    with pytest.raises(InputError, match="--compile: the network cannot be compiled here"):
+    with pytest.raises(InputError, match="compile: the network cannot be compiled here"):
         broken(posed.y, posed.A)
 
 
@@ -270,6 +282,6 @@ def test_an_entry_of_a_benchmark_may_name_them(weights: Mapping[str, Path], tmp_
 
 
 def test_refused_by_a_benchmark_before_anything_runs(weights: Mapping[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--precision fp16: takes a GPU"):
+    with pytest.raises(InputError, match="precision fp16: takes a GPU"):
         run_benchmark(mri([entry("mri", weights, precision="fp16")]), tmp_path / "out", Workers(0))
     assert not (tmp_path / "out").exists()

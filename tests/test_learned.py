@@ -228,7 +228,7 @@ def test_weights_that_come_with_the_package_have_names_and_are_the_default(
         (
             "mri",
             ("--method", "varnet"),
-            "train configs/varnet_brain_small.yaml` and give --weights runs/varnet_brain_small",
+            "medrecon train varnet_brain_small` and give --weights runs/varnet_brain_small",
         ),
         ("ct", ("--method", "unet"), "the weights fbp_unet_lodopab_small do not come"),
         ("ct", ("--method", "modl"), "no weights of this method for CT come with medrecon; give --weights FILE"),
@@ -305,7 +305,7 @@ def broken(good: Path, folder: Path) -> dict[str, Path]:
     return {**places, "last": good.with_name("last.safetensors")}
 
 
-def test_a_scan_that_is_unlike_the_training_is_remarked(
+def test_a_scan_that_is_unlike_the_training_is_noted(
     weights: Mapping[str, Path], scan: Path, sinograms: Path, tmp_path: Path
 ) -> None:
     out = ("-o", tmp_path / "o.h5", "--overwrite")

@@ -208,7 +208,7 @@ def test_where_all_inputs_fail_there_is_no_page(tmp_path: Path, run: Callable[..
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
 
-def test_a_method_that_fails_is_left_out_with_a_remark(
+def test_a_method_that_fails_is_left_out_with_a_note(
     scan: Path, tmp_path: Path, run: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def diverge(*_: object) -> None:

@@ -4,7 +4,7 @@ from medrecon.words import counted, listed
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(0, "0 slices"), (1, "1 slice"), (2, "2 slices"), (12345, "12,345 slices")]
+    ("number", "words"), [(0, "0 slices"), (1, "1 slice"), (2, "2 slices"), (12345, "12345 slices")]
 )
 def test_a_count_and_its_noun_agree(number: int, words: str) -> None:
     assert counted(number, "slice") == words

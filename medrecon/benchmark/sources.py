@@ -174,11 +174,9 @@ def _mri_phantom(source: PhantomMRISource) -> tuple[KSpaceSample, ...]:
     phantom = brain_volume() if source.phantom is MRIPhantomName.BRAIN else shepp_logan_volume()
     snr = math.inf if source.snr is None else source.snr
     scan = Simulation(phantom, source.size, source.slices, source.coils, snr, source.seed)
-    lines, width = torch.ones(source.size[1], dtype=torch.bool), source.size[1]
     name = f"{_PHANTOM} {source.phantom}"
     return tuple(
-        KSpaceSample(kspace, lines, None, source.size, name, index, None, 2.0, (0, width))
-        for index, kspace in enumerate(simulate_volume(scan))
+        KSpaceSample.full(kspace, None, source.size, name, index) for index, kspace in enumerate(simulate_volume(scan))
     )
 
 

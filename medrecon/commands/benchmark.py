@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,18 +99,13 @@ def import_from_here() -> None:
         sys.path.append(here)
 
 
-class _OnlyTriedError(Exception):
-    """Ends the writing of a file that is not wanted."""
-
-
 def _require_page(path: Path, folder: Path) -> None:
     """Make sure that a page can be written, before anything runs; the folder of the tables need not be there yet."""
-    from medrecon.data.writing import atomic_file
+    from medrecon.data.writing import require_writable
     from medrecon.errors import InputError
 
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path}: the report is an HTML file; name it *.html")
     if path.parent.resolve() == folder.resolve() and not folder.exists():
         return
-    with suppress(_OnlyTriedError), atomic_file(path, overwrite=True):
-        raise _OnlyTriedError
+    require_writable(path, overwrite=True)

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,7 +127,10 @@ class CommandOptions:
             "check": self.check,
             "candidates": [{"kind": kind} for kind in _CANDIDATES[modality][1:]] if self.method == _AUTO else [],
         }
-        settings = settings_from(ReconstructionSettings, fields)
+        by_set = {change.partition("=")[0].strip() for change in self.changes or ()}
+        settings = settings_from(ReconstructionSettings, fields, by_set=by_set)
+        for option, value in self._old_options().items():
+            _note_once(f"--{option.replace('_', '-')} is --set {option}={value} now")
         if isinstance(settings.method, LearnedSettings):
             from medrecon.weights.learned import weights_of
 
@@ -157,11 +161,8 @@ class CommandOptions:
 
     def _method_fields(self, method: str) -> dict[str, Any]:
         """The options of the method: those with a name of their own, and those of --set."""
-        old = {"window": self.window, "frequency_scaling": self.frequency_scaling, "precision": self.precision}
-        for option, value in given({**old, "compile": self.compiled or None}).items():
-            _LOG.warning("--%s is --set %s=%s now", option.replace("_", "-"), option, value)
         fields = given({"weights": self.weights, "weight": self.weight, "iterations": self.iterations})
-        fields |= given({**old, "compile": self.compiled or None})
+        fields |= self._old_options()
         has = METHODS[method].options()
         for change in self.changes or ():
             key, value = parse_change(change, example="weight=0.002")
@@ -172,6 +173,11 @@ class CommandOptions:
                 raise InputError(f"--set {change}: {key} is given twice; leave one out")
             fields[key] = value
         return {"kind": method, **fields}
+
+    def _old_options(self) -> dict[str, object]:
+        """Those from before there was --set."""
+        old = {"window": self.window, "frequency_scaling": self.frequency_scaling, "precision": self.precision}
+        return given({**old, "compile": self.compiled or None})
 
     def _acquisition(self, name: str, modality: Modality) -> dict[str, object]:
         of_ct = {"geometry": self.geometry, "views": self.views, "photons": self.photons, "size": self.size}
@@ -196,6 +202,11 @@ class CommandOptions:
         return None
 
 
+@lru_cache(maxsize=64)
+def _note_once(note: str) -> None:
+    _LOG.warning("%s", note)
+
+
 def known_method(name: str) -> str:
     """The name of a method today.
 
@@ -205,7 +216,7 @@ def known_method(name: str) -> str:
         If there is no such method.
     """
     if name in ALIASES:
-        _LOG.warning("the method %s is called %s now", name, ALIASES[name])
+        _note_once(f"the method {name} is called {ALIASES[name]} now")
     found = ALIASES.get(name, name)
     if found not in METHODS:
         raise InputError(f"--method {name}: there is no such method; there are {', '.join(METHODS)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from rich.text import Text
 from medrecon.errors import InputError
 from medrecon.progress import Progress as Report
 
-__all__ = ["complain", "expected", "one_line", "print_table", "progress", "say"]
+__all__ = ["NoteHandler", "complain", "expected", "one_line", "print_table", "progress", "say"]
 
 
 def say(line: str) -> None:
@@ -26,6 +27,14 @@ def say(line: str) -> None:
 def complain(message: str) -> None:
     """Print one line on standard error."""
     print(f"medrecon: error: {one_line(message)}", file=sys.stderr)
+
+
+class NoteHandler(logging.Handler):
+    """Prints what the library notes, such as an old name of a key, a line each on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one note."""
+        print(f"medrecon: note: {one_line(record.getMessage())}", file=sys.stderr)
 
 
 def one_line(message: str) -> str:

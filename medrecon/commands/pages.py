@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,11 +105,12 @@ def open_page(path: Path, jobs: Sequence[FileJob], *, overwrite: bool) -> Page:
     InputError
         If it cannot, or is.
     """
+    from medrecon.data.writing import require_writable
     from medrecon.report.html import LARGEST_PAGE
 
     if path.suffix.lower() not in _ENDINGS:
         raise InputError(f"{path}: the report is an HTML file; name it *.html")
-    _require_writable(path, overwrite)
+    require_writable(path, overwrite=overwrite)
     images, residuals = (_BYTES * sum(sizes) for sizes in zip((0, 0), *map(numbers_of, jobs), strict=True))
     if images > LARGEST_PAGE:
         raise InputError(
@@ -118,17 +118,6 @@ def open_page(path: Path, jobs: Sequence[FileJob], *, overwrite: bool) -> Page:
             "take fewer by --slices, such as --slices 0:10, or fewer files or --compare"
         )
     return Page(path, overwrite, residuals=images + residuals <= LARGEST_PAGE)
-
-
-class _OnlyTriedError(Exception):
-    """Ends the writing of a file that is not wanted."""
-
-
-def _require_writable(path: Path, overwrite: bool) -> None:
-    from medrecon.data.writing import atomic_file
-
-    with suppress(_OnlyTriedError), atomic_file(path, overwrite=overwrite):
-        raise _OnlyTriedError
 
 
 def numbers_of(job: FileJob) -> tuple[int, int]:

@@ -14,7 +14,6 @@ __all__ = ["COLUMNS", "case_words", "cells", "words"]
 
 #: Of the table for several files, between those of the file's name and its outcome.
 COLUMNS = ("slices", "sampling", "protocol", "PSNR", "SSIM", "NMSE", "seconds")
-_SAID = ("window", "frequency_scaling", "weight", "iterations", "weights")
 
 
 def cells(report: Report) -> list[str]:
@@ -42,8 +41,7 @@ def words(done: Reconstruction) -> list[str]:
     """Say what was done, a fact a line."""
     report = done.report
     pixel = "" if report.pixel is None else f", pixels of {' x '.join(_distinct(report.pixel))} mm"
-    said = {name: report.parameters[name] for name in _SAID if name in report.parameters}
-    shown = ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in said.items())
+    shown = ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in report.parameters.items())
     images = f"{counted(report.slices, 'image')} of {report.shape[0]} x {report.shape[1]}"
     lines = [
         f"{report.output}: {images} in {done.display.unit}{pixel}",

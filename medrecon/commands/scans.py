@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from medrecon.commands.command_options import given, parse_size, reject_options
 from medrecon.commands.console import progress, say
+from medrecon.commands.options import takes_options
 from medrecon.config import settings_from
 from medrecon.config.reconstruction import SIMULATIONS
 from medrecon.modality import Modality
@@ -39,38 +41,52 @@ def inspect(
     return 0
 
 
-def simulate(
-    output: Annotated[Path, typer.Argument(metavar="OUT.h5", help="The file to write.")],
-    modality: Annotated[Modality, typer.Option(help="The scanner.")] = Modality.MRI,
+@dataclass(frozen=True, kw_only=True)
+class SimulationOptions:
+    """What is simulated, as the command line says it; None for what was not given."""
+
     phantom: Annotated[
         str | None,
         typer.Option(help="MRI: brain (unless given) or shepp-logan; CT: abdomen (unless given) or shepp-logan."),
-    ] = None,
+    ] = None
     size: Annotated[
         str | None, typer.Option(metavar="N or YxX", help="Pixels of the image, such as 320x368; 256 unless given.")
-    ] = None,
+    ] = None
     slices: Annotated[
         int | None, typer.Option(help="Number of slices; 1 unless given, all of a volume with --from.")
-    ] = None,
-    coils: Annotated[int | None, typer.Option(help="MRI: number of receive coils; 8 unless given.")] = None,
+    ] = None
+    coils: Annotated[int | None, typer.Option(help="MRI: number of receive coils; 8 unless given.")] = None
     snr: Annotated[
         float | None,
         typer.Option(help="MRI: signal over noise of the full scan; inf for no noise, 40 unless given."),
-    ] = None,
+    ] = None
     source: Annotated[
         Path | None,
         typer.Option("--from", help="CT: in place of a phantom a folder of DICOM slices, a NIfTI or NRRD volume."),
-    ] = None,
+    ] = None
     pixel: Annotated[
         float | None, typer.Option(help="CT: width of a pixel in mm; so that the phantom fits, unless given.")
-    ] = None,
-    views: Annotated[int | None, typer.Option(help="CT: over half a turn; 360 unless given.")] = None,
-    bins: Annotated[int | None, typer.Option(help="CT: of the detector; as fine as the pixels unless given.")] = None,
+    ] = None
+    views: Annotated[int | None, typer.Option(help="CT: over half a turn; 360 unless given.")] = None
+    bins: Annotated[int | None, typer.Option(help="CT: of the detector; as fine as the pixels unless given.")] = None
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file of the scanner; parallel rays unless given.")
-    ] = None,
-    photons: Annotated[float | None, typer.Option(help="CT: per ray, the dose; no noise unless given.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise, and of the phase in MRI.")] = 0,
+    ] = None
+    photons: Annotated[float | None, typer.Option(help="CT: per ray, the dose; no noise unless given.")] = None
+    seed: Annotated[int, typer.Option(help="Of the noise, and of the phase in MRI.")] = 0
+
+    def given(self) -> dict[str, object]:
+        """The options that were given, by their names, but for the seed."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "seed"}
+        values |= {"size": None if self.size is None else parse_size(self.size), "from": values.pop("source")}
+        return given(values)
+
+
+@takes_options
+def simulate(
+    output: Annotated[Path, typer.Argument(metavar="OUT.h5", help="The file to write.")],
+    options: SimulationOptions,
+    modality: Annotated[Modality, typer.Option(help="The scanner.")] = Modality.MRI,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> int:
     """Simulate a scan: fully sampled multi-coil k-space of a phantom, or CT sinograms of a phantom or a volume.
@@ -79,29 +95,15 @@ def simulate(
 
     Example: medrecon simulate sinogram.h5 --modality ct --phantom abdomen --views 720 --photons 50000
     """
-    options = given(
-        {
-            "phantom": phantom,
-            "size": None if size is None else parse_size(size),
-            "slices": slices,
-            "coils": coils,
-            "snr": snr,
-            "from": source,
-            "pixel": pixel,
-            "views": views,
-            "bins": bins,
-            "geometry": geometry,
-            "photons": photons,
-        }
-    )
+    chosen = options.given()
     kind = SIMULATIONS[modality]
     other = next(name for name in Modality if name is not modality)
-    foreign = {name: value for name, value in options.items() if _FIELDS.get(name, name) not in kind.model_fields}
+    foreign = {name: value for name, value in chosen.items() if _FIELDS.get(name, name) not in kind.model_fields}
     reject_options(foreign, f"an option of --modality {other}")
-    if source is not None:
-        reject_options({"phantom": phantom}, "another object than that of --from")
-    fields = {_FIELDS.get(name, name): value for name, value in options.items()}
-    settings = settings_from(kind, {**fields, "seed": seed})
+    if options.source is not None:
+        reject_options({"phantom": options.phantom}, "another object than that of --from")
+    values = {_FIELDS.get(name, name): value for name, value in chosen.items()}
+    settings = settings_from(kind, {**values, "seed": options.seed})
     from medrecon.workflows import simulate_file
 
     with progress() as bar:

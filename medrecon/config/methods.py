@@ -7,8 +7,9 @@ the tests derive theirs from it. `medrecon.workflows.methods.build_reconstructor
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer
@@ -208,7 +209,7 @@ class LearnedSettings(Method):
     """
 
     networks: ClassVar[tuple[str, ...]]
-    shipped: ClassVar[dict[Modality, str]]
+    shipped: ClassVar[Mapping[Modality, str]] = MappingProxyType({})
     modalities = (_MRI, _CT)
     weights: str | None = Field(default=None, description="a name of `medrecon weights list`, or a file")
     precision: PrecisionName = Field(PrecisionName.FP32, description="fp32, bf16, or fp16 on a GPU, by autocast")
@@ -233,7 +234,7 @@ class UNetMethodSettings(LearnedSettings):
     summary = "learned: a U-Net corrects the image of a classical method"
     needs = f"{_WEIGHTS}; in MRI calibration lines, where it takes coil maps"
     networks = ("unet",)
-    shipped = {_MRI: "unet_brain_small", _CT: "fbp_unet_lodopab_small"}  # noqa: RUF012
+    shipped = MappingProxyType({_MRI: "unet_brain_small", _CT: "fbp_unet_lodopab_small"})
     kind: Literal["unet"] = "unet"
 
 
@@ -243,7 +244,7 @@ class MoDLMethodSettings(LearnedSettings):
     summary = "learned: one network in turn with exact steps to the data"
     needs = f"{_WEIGHTS}; in MRI calibration lines"
     networks = ("modl",)
-    shipped = {_MRI: "modl_brain_small"}  # noqa: RUF012
+    shipped = MappingProxyType({_MRI: "modl_brain_small"})
     kind: Literal["modl"] = "modl"
 
 
@@ -253,7 +254,7 @@ class VarNetMethodSettings(LearnedSettings):
     summary = "learned: a variational network, cascades of networks and steps to the data"
     needs = f"{_WEIGHTS}; in MRI calibration lines"
     networks = ("varnet", "e2e-varnet")
-    shipped = {_MRI: "varnet_brain_small"}  # noqa: RUF012
+    shipped = MappingProxyType({_MRI: "varnet_brain_small"})
     kind: Literal["varnet"] = "varnet"
 
 
@@ -263,7 +264,7 @@ class PrimalDualMethodSettings(LearnedSettings):
     summary = "learned: networks on the image and on the measurements in turn"
     needs = _WEIGHTS
     networks = ("primal-dual",)
-    shipped = {_CT: "lpd_lodopab_small"}  # noqa: RUF012
+    shipped = MappingProxyType({_CT: "lpd_lodopab_small"})
     kind: Literal["primal-dual"] = "primal-dual"
 
 

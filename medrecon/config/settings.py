@@ -1,7 +1,7 @@
 """What settings of every kind have in common: frozen, strict values, and words for those that are out of range."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -70,8 +70,8 @@ class SliceSettings(Settings):
         return range(start, stop)
 
 
-def settings_from(kind: type[T], fields: Mapping[str, object]) -> T:
-    """Make settings of plain values.
+def settings_from(kind: type[T], fields: Mapping[str, object], *, by_set: Collection[str] = ()) -> T:
+    """Make settings of plain values; those named in `by_set` were given as `--set NAME=VALUE`.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def settings_from(kind: type[T], fields: Mapping[str, object]) -> T:
         name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "")
         if first["type"] == "value_error" or not name:
             raise InputError(message) from error
-        option = f"--{name.replace('_', '-')}"
+        option = f"--set {name}:" if name in by_set else f"--{name.replace('_', '-')}"
         if first["type"] == "extra_forbidden":
             place = [str(part) for part in first["loc"][:-1]]
             where = " ".join(place[2:] if place[:1] == ["acquisition"] else place)  # such as "method rss"

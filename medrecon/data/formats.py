@@ -123,14 +123,14 @@ def open_sinograms(path: str | os.PathLike[str], geometry: str | os.PathLike[str
         If the file or its geometry cannot be read, or it holds no sinograms.
     """
     match find_format(path):
-        case Format.FASTMRI:
-            raise InputError(f"{path}: holds k-space of MRI, not sinograms of CT")
         case Format.SINOGRAM:
             return SinogramFile(path, geometry)
         case Format.LODOPAB:
             if geometry is not None:
                 raise InputError(f"{path}: a LoDoPaB file has LoDoPaB's own geometry; leave --geometry out")
             return _LoDoPaB(LoDoPaBFile(path))
+        case found:
+            raise InputError(f"{path}: holds {found.modality.holds}, not {Modality.CT.holds}")
 
 
 class _LoDoPaB:

@@ -21,6 +21,7 @@ __all__ = [
     "as_image",
     "atomic_file",
     "hdf5_file",
+    "require_writable",
     "tensor_words",
     "write_reconstruction",
 ]
@@ -60,6 +61,22 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Make sure that a file can be written, and leave everything as it is.
+
+    Raises
+    ------
+    InputError
+        As `atomic_file`.
+    """
+    with suppress(_OnlyTriedError), atomic_file(path, overwrite=overwrite):
+        raise _OnlyTriedError
+
+
+class _OnlyTriedError(Exception):
+    """Ends the writing of a file that is not wanted."""
 
 
 class ReconstructionOutput:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from medrecon.data.ct.sinogram_files import Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import geometry_words, truncation_words
 from medrecon.errors import InputError
-from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, MeanScore, Metrics, image_range
+from medrecon.evaluation import LODOPAB_PROTOCOL, LoDoPaBScore, image_range
 from medrecon.geometry import Geometry, Grid, require_outside
 from medrecon.modality import Modality
 from medrecon.operators import Radon
@@ -34,7 +34,7 @@ from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
 from medrecon.results import Display, SliceResult, Window
 from medrecon.scans.learned_notes import ct_notes
-from medrecon.scans.protocol import LEAST_SCORED, Posed, sound_slices
+from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
 
 __all__ = ["HOUNSFIELD_WINDOWS", "SinogramScan", "display_in", "warm_up"]
@@ -263,33 +263,6 @@ class SinogramScan:
             )
         if self.file.has_target and self.grid != self.file.scan.grid:
             yield "the target of the file lies on another grid than --size and --pixel make: nothing is scored"
-
-
-@dataclass(frozen=True)
-class LoDoPaBScore:
-    """Scores of images in 1/mm by LoDoPaB's protocol, so far; with a `full_range`, also over that of all images."""
-
-    full_range: float | None = None
-    own: MeanScore = field(default_factory=MeanScore)
-    full: MeanScore = field(default_factory=MeanScore)
-    notes: tuple[str, ...] = ()
-
-    def add(self, prediction: Tensor, target: Tensor) -> LoDoPaBScore:
-        """Return the scores with one more image, real `(y, x)` both."""
-        spread = image_range(target)
-        if spread == 0 or min(target.shape) < LEAST_SCORED:
-            fault = "a target has one value everywhere" if spread == 0 else "the images are smaller than 7 x 7"
-            return replace(self, notes=(f"{fault}: it is not scored",))
-        own = self.own.add(prediction, target, data_range=spread)
-        if self.full_range is None:
-            return replace(self, own=own)
-        full = self.full.add(prediction / self.full_range, target / self.full_range, data_range=1.0)
-        return replace(self, own=own, full=full)
-
-    @property
-    def metrics(self) -> tuple[Metrics, ...]:
-        named = (LODOPAB_PROTOCOL, self.own), (LODOPAB_FR_PROTOCOL, self.full)
-        return tuple(Metrics(protocol, score.psnr, score.ssim) for protocol, score in named if score.images)
 
 
 def warm_up(reconstruct: Reconstructor, A: Radon, device: torch.device) -> None:

@@ -101,4 +101,4 @@ def _origin(method: LearnedReconstructor) -> Iterator[str]:
     if weights.execution != Execution():
         yield f"the network was run in {weights.execution}"
     if weights.execution.precision is PrecisionName.BF16 and emulates_bfloat16(method.device):
-        yield "this processor has no instructions for bfloat16, which is therefore slower: leave out --precision"
+        yield "this processor has no instructions for bfloat16, which is therefore slower: leave out precision"

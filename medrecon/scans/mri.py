@@ -16,7 +16,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
-from medrecon.evaluation import PROTOCOL, VolumeScore
+from medrecon.evaluation import LEAST_SCORED, PROTOCOL, VolumeScore
 from medrecon.modality import Modality
 from medrecon.operators import Crop
 from medrecon.problem import (
@@ -33,7 +33,7 @@ from medrecon.reconstructors import RootSumOfSquares
 from medrecon.results import Display, SliceResult
 from medrecon.scans.learned_notes import mri_notes
 from medrecon.scans.masks import build_mask, mask_facts
-from medrecon.scans.protocol import LEAST_SCORED, Posed, sound_slices
+from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
 __all__ = ["DISPLAY", "KSpaceScan", "pose", "scaled"]
@@ -138,6 +138,7 @@ class KSpaceScan:
         start = time.perf_counter()
         less, scale = scaled(sample)
         problem = pose(less, reconstruct, device)
+        problem = replace(problem, target=None if target is None else target / scale)
         seconds = time.perf_counter() - start
         asked = self.acquisition.mask
         words = sampling_words(sample, "as acquired" if self.mask is None else self.mask.kind)

@@ -20,10 +20,7 @@ from medrecon.reconstructor import Reconstructor
 from medrecon.results import Display, Facts, SliceResult
 from medrecon.weights.learned import LearnedReconstructor
 
-__all__ = ["LEAST_SCORED", "Posed", "Scan", "sound_slices"]
-
-#: Pixels along an axis, below which an image is not scored: SSIM's window.
-LEAST_SCORED = 7
+__all__ = ["Posed", "Scan", "sound_slices"]
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")

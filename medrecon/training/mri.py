@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -113,8 +113,7 @@ class CoilSimulation:
         kspace = Fourier(maps.range)(maps(image * phase)).to(torch.complex64)
         if self.snr is not None:
             kspace = add_noise(kspace, self.snr, generator)
-        lines = torch.ones(shape[1], dtype=torch.bool)
-        return KSpaceSample(kspace, lines, image, shape, name, 0, None, 1.0, (0, shape[1]))
+        return KSpaceSample.full(kspace, image, shape, name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +222,7 @@ class KSpaceTrainingSet:
         mask = draws[choice % len(draws)]((ky, kx), full.name, seed)
         target = full_reconstruction(full) if full.target is None else full.target
         data_range = float(target.max()) if full.maximum is None else full.maximum
-        problem = self.pose(undersample(full, mask))
-        problem = Problem(problem.y, problem.A, problem.shape, target, problem.notes, problem.maps_origin)
+        problem = replace(self.pose(undersample(full, mask)), target=target)
         return make_sample(problem, self.normalization, data_range, f"{full.name}, slice {full.slice_index}")
 
     def _band(self, full: KSpaceSample, index: int, epoch: int) -> KSpaceSample:

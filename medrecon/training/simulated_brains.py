@@ -73,10 +73,8 @@ class HeadScans:
             image = self.contrast(self.augmentation(image, generator), generator)
         receiver = draw_receiver(generator, self._n_coils(index))
         kspace, target = simulate_scan(image, receiver, generator, head.height, oversampling=1)
-        ny, nx = target.shape
-        lines = torch.ones(nx, dtype=torch.bool)
-        name = f"{head.subject} {head.contrast}"
-        return KSpaceSample(kspace, lines, target, (ny, nx), name, index, None, 1.0, (0, nx))
+        shape = (target.shape[0], target.shape[1])
+        return KSpaceSample.full(kspace, target, shape, f"{head.subject} {head.contrast}", index)
 
     def _n_coils(self, index: int) -> int:
         return _LEAST_COILS + derived_seed(self.seed, index, 2) % (_MOST_COILS - _LEAST_COILS + 1)

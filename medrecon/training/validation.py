@@ -41,21 +41,26 @@ def validate(network: nn.Module, loss: Loss, samples: TrainingSet, accelerator: 
 
     The network is used as it is, without the wrapping that synchronizes gradients, so that processes may have unequal shares.
     """
-    mine = []
     trained = network.training
     network.eval()
-    with torch.no_grad():
-        for index in share(len(samples), accelerator.process_index, accelerator.num_processes):
-            sample = collate([samples.read(index, 0)]).to(accelerator.device)
-            autocast: AbstractContextManager[object] = accelerator.autocast()
-            with autocast:
-                x = network(sample.problem.y, sample.problem.A)
-            image = sample.problem.display_image(x).float()
-            value, data_range = loss(image, sample.target, sample.data_range), float(sample.data_range[0])
-            quality = (metric(image[0], sample.target[0], data_range=data_range) for metric in (psnr, ssim))
-            mine.append(_SampleScores(index, sample.names[0], float(value), *(float(figure) for figure in quality)))
-    network.train(trained)
+    try:
+        with torch.no_grad():
+            shared = share(len(samples), accelerator.process_index, accelerator.num_processes)
+            mine = [_score(network, loss, samples, index, accelerator) for index in shared]
+    finally:
+        network.train(trained)
     return _summary(sorted(gather_object(mine), key=lambda sample: sample.index))
+
+
+def _score(network: nn.Module, loss: Loss, samples: TrainingSet, index: int, accelerator: Accelerator) -> _SampleScores:
+    sample = collate([samples.read(index, 0)]).to(accelerator.device)
+    autocast: AbstractContextManager[object] = accelerator.autocast()
+    with autocast:
+        x = network(sample.problem.y, sample.problem.A)
+    image = sample.problem.display_image(x).float()
+    value, data_range = loss(image, sample.target, sample.data_range), float(sample.data_range[0])
+    quality = (metric(image[0], sample.target[0], data_range=data_range) for metric in (psnr, ssim))
+    return _SampleScores(index, sample.names[0], float(value), *(float(figure) for figure in quality))
 
 
 def _summary(samples: Sequence[_SampleScores]) -> Scores:

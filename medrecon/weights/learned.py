@@ -171,7 +171,7 @@ def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> 
     """
     execution = weights.execution
     if execution.precision is PrecisionName.FP16 and torch.device(device).type == "cpu":
-        raise InputError("--precision fp16: takes a GPU, and this is the CPU; take bf16 or fp32")
+        raise InputError("precision fp16: takes a GPU, and this is the CPU; take bf16 or fp32")
     network, _ = load_network(weights.path)
     network.to(device)
     if execution.channels_last:
@@ -182,7 +182,7 @@ def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> 
         except ValueError as error:
             kind = weights.settings.network.kind
             raise InputError(
-                f"--compile: compiles U-Nets, and the {kind} network of the weights {weights.name} has none; leave it out"
+                f"compile: compiles U-Nets, and the {kind} network of the weights {weights.name} has none; leave it out"
             ) from error
     return LearnedReconstructor(network, build_normalization(weights.settings.data.normalization), weights)
 
@@ -203,7 +203,7 @@ def weights_of(settings: LearnedSettings, modality: Modality) -> Weights:
     if settings.weights is None and shipped_weights(name) is None:
         raise InputError(
             f"--method {settings.kind}: the weights {name} do not come with this copy of medrecon; make them by `medrecon train "
-            f"configs/{name}.yaml` and give --weights runs/{name}/best.safetensors, or take other weights"
+            f"{name}` and give --weights runs/{name}/best.safetensors, or take other weights"
         )
     weights = _read(name)
     network = weights.settings.network.kind
@@ -255,7 +255,7 @@ def _run_as(execution: Execution, device: torch.device) -> Iterator[None]:
     """Autocast where it is asked for, and words for a machine that cannot compile."""
     half = _HALVES.get(execution.precision)
     with (
-        explain_compiler_error("--compile", "leave it out"),
+        explain_compiler_error("compile", "leave it out"),
         nullcontext() if half is None else torch.autocast(device.type, half),
     ):
         yield

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from medrecon.config.reconstruction import ReconstructionSettings
+from medrecon.data.writing import ReconstructionOutput, write_reconstruction
 from medrecon.device import require_device
 from medrecon.errors import InputError
 from medrecon.evaluation import Score
 from medrecon.progress import Progress, silent
 from medrecon.reconstructor import parameters_of
-from medrecon.results import Reconstruction, Report, SliceResult
+from medrecon.results import Facts, Reconstruction, Report, SliceResult
 from medrecon.scans import Posed, Scan, open_scan
 from medrecon.weights.learned import LearnedReconstructor
-from medrecon.workflows.output import Output, open_output
 from medrecon.workflows.trust import Settled, settle
 
 __all__ = ["Watch", "reconstruct_file"]
@@ -51,7 +52,8 @@ def reconstruct_file(
     device = require_device(settings.device)
     opened = open_scan(source, settings.acquisition)
     indices = settings.slices.of(len(opened), str(source))
-    with torch.no_grad(), open_output(output, overwrite=overwrite) as written:
+    file = nullcontext() if output is None else write_reconstruction(output, overwrite=overwrite)
+    with torch.no_grad(), file as written:
         scan = opened.checked(indices, progress)
         middle = indices[len(indices) // 2]
         settled = settle(settings, opened, middle, device, scan.photons)
@@ -60,26 +62,38 @@ def reconstruct_file(
             loop.take(posed)
             progress(f"{source.name}: {settled.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
             del posed  # before the next is read
-        for name in scan.links():
-            written.link(name)
         report = loop.report(settings, output, indices)
-        written.describe(report.attributes())
+        if written is not None:
+            for name in scan.links():
+                written.link(name)
+            written.describe(report.attributes())
     return Reconstruction(report, loop.shown, scan.display)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """How the middle image was measured."""
+
+    measured: str
+    sampling: str
+    facts: Facts
 
 
 @dataclass
 class _Loop:
-    """One pass over the problems of a scan, and what it has gathered so far."""
+    """One pass over the problems of a scan, and what it has gathered so far; `shown` is the middle image, told of by `told`."""
 
     scan: Scan
     settled: Settled
-    output: Output
+    output: ReconstructionOutput | None
     watch: Watch | None
     middle: int
     score: Score | None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     weights_notes: tuple[str, ...] = ()
+    shown: SliceResult = field(init=False)
+    told: _Told = field(init=False)
 
     def take(self, posed: Posed) -> None:
         start = time.perf_counter()
@@ -87,7 +101,8 @@ class _Loop:
         self.seconds += posed.seconds + time.perf_counter() - start
         self.notes += posed.problem.notes
         for result in self.scan.results(posed, x, images, residuals=self.watch is not None):
-            self.output.append(self.scan.written(result.image))
+            if self.output is not None:
+                self.output.append(self.scan.written(result.image))
             if self.watch is not None:
                 self.watch(result)
             if self.score is not None and result.target is not None:
@@ -97,7 +112,7 @@ class _Loop:
 
     def _tell_of(self, posed: Posed, result: SliceResult) -> None:
         """Keep of the middle image what is told of the whole, and nothing large besides."""
-        self.shown, self.sentence, self.sampling, self.facts = result, posed.sentence, posed.sampling, posed.facts
+        self.shown, self.told = result, _Told(posed.sentence, posed.sampling, posed.facts)
         if isinstance(self.settled.reconstruct, LearnedReconstructor):
             self.weights_notes = tuple(self.scan.unlike_training(self.settled.reconstruct, posed))
 
@@ -110,9 +125,9 @@ class _Loop:
             output="" if output is None else str(output),
             method=self.settled.kind,
             parameters=parameters_of(reconstruct),
-            measured=self.sentence,
-            sampling=self.sampling,
-            facts=self.facts,
+            measured=self.told.measured,
+            sampling=self.told.sampling,
+            facts=self.told.facts,
             slices=len(indices),
             first_slice=indices[0],
             shape=(rows_columns[0], rows_columns[1]),
@@ -122,7 +137,7 @@ class _Loop:
             threads=torch.get_num_threads(),
             seconds=self.seconds,
             metrics=metrics,
-            data_range=getattr(self.score, "data_range", None),
+            data_range=None if self.score is None else self.score.data_range,
             trust=self.settled.trust,
         )
         if isinstance(reconstruct, LearnedReconstructor):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import tee
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from medrecon.config import MRIPhantomName, MRISimulationSettings
@@ -50,5 +49,4 @@ def _told(slices: Iterable[Tensor], progress: Progress, name: str, count: int) -
 
 
 def _full_image(kspace: Tensor, matrix: tuple[int, int]) -> Tensor:
-    lines = torch.ones(kspace.shape[-1], dtype=torch.bool)
-    return full_reconstruction(KSpaceSample(kspace, lines, None, matrix, "", 0, None, 2.0, (0, kspace.shape[-1])))
+    return full_reconstruction(KSpaceSample.full(kspace, None, matrix, ""))

@@ -135,7 +135,7 @@ def test_a_lesion_is_pointed_at(tmp_path: Path, shown: list[ViewerReport]) -> No
     assert case.methods[0].facts["lesion contrast kept"] == f"{done.rows[0].lesion_contrast:.0f} % of the target's"
 
 
-def test_what_failed_is_a_remark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[ViewerReport]) -> None:
+def test_what_failed_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[ViewerReport]) -> None:
     class Unsteady:
         """A method that works once an image."""
 

@@ -13,7 +13,8 @@ from torch import nn
 
 import medrecon
 import medrecon.functionals
-from medrecon.config import LearnedSettings
+from medrecon.config import METHODS, LearnedSettings, Method
+from medrecon.config.benchmark import CustomMethodSettings
 from medrecon.errors import InputError
 from medrecon.functionals import LeastSquares
 from medrecon.networks import SensitivityNetwork
@@ -123,3 +124,13 @@ def test_every_kind_of_learned_method_has_a_line() -> None:
     lines = of(Modality.MRI) | of(Modality.CT)
     for method in {method for method, _ in every_method() if issubclass(method, LearnedSettings)}:
         assert set(method.networks) & lines, f"no line in tests/reconstructors/cases.py for {method.__name__}"
+
+
+def test_every_method_that_is_declared_is_in_the_union() -> None:
+    """A settings class that is forgotten in `MethodSettings` would be no method, and nobody would be told."""
+    declared = {
+        kind for kind in classes("config", "Method") if issubclass(kind, Method) and "kind" in kind.__annotations__
+    }
+    assert declared - {Method, CustomMethodSettings} == set(METHODS.values()), (
+        "MethodSettings lacks a method, or has one twice"
+    )

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from medrecon.config import (
-    LearnedSettings,
+from medrecon.config import LearnedSettings
+from medrecon.config.methods import (
     MoDLMethodSettings,
     PrimalDualMethodSettings,
     UNetMethodSettings,

@@ -74,6 +74,24 @@ class KSpaceSample:
         lines = self.sampled[..., self.padding[0] : self.padding[1]]
         return bool(lines.all() if lines.ndim == 1 else lines[lines.any(dim=1)].all())
 
+    @classmethod
+    def full(
+        cls, kspace: torch.Tensor, target: torch.Tensor | None, matrix: tuple[int, int], name: str, index: int = 0
+    ) -> "KSpaceSample":
+        """A fully sampled slice, its readout oversampled as far as k-space exceeds the matrix."""
+        ky, kx = kspace.shape[-2:]
+        return cls(
+            kspace=kspace,
+            sampled=torch.ones(kx, dtype=torch.bool),
+            target=target,
+            matrix=matrix,
+            name=name,
+            slice_index=index,
+            maximum=None,
+            oversampling=ky / matrix[0],
+            padding=(0, kx),
+        )
+
     def __repr__(self) -> str:
         coils, ky, kx = self.kspace.shape
         return (
