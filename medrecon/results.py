@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -13,7 +13,7 @@ from medrecon._version import __version__
 from medrecon.evaluation import Metrics
 from medrecon.reconstructor import Parameters
 
-__all__ = ["Display", "Facts", "Reconstruction", "Report", "SliceResult", "Window"]
+__all__ = ["Display", "Facts", "Reconstruction", "Report", "SliceResult", "Trust", "Window"]
 
 #: How a scan was measured, by name, in plain values: those of its mask or its geometry, its dose, its coil maps.
 Facts = Mapping[str, str | int | float | Mapping[str, str | int | float] | None]
@@ -90,6 +90,43 @@ class SliceResult:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """What a fifth of the measurements of the middle slice, held back, says of the method; see `medrecon.held_out`.
+
+    Parameters
+    ----------
+    held_out
+        the error of the method: 0 for what it predicts without error, 1 for no better than a black image; None where nothing can
+        be held back, or the image is none of which measurements can be predicted.
+    others
+        the errors of methods that were tried beside it, by name.
+    weights
+        the weights that were tried, and the error at each.
+    instead
+        a method that predicts better.
+    """
+
+    held_out: float | None
+    others: Mapping[str, float] = field(default_factory=dict)
+    weights: tuple[tuple[float, float], ...] = ()
+    instead: str | None = None
+
+    def notes(self, method: str) -> tuple[str, ...]:
+        """What a user must know of an image by the method."""
+        if self.held_out is None:
+            return ()
+        take = "take another method or weight" if self.instead is None else f"take --method {self.instead}"
+        error = f"{method} predicts measurements that it was not shown with an error of {self.held_out:.3g}"
+        if self.instead is not None:
+            return (
+                f"do not trust this image: {error}, and {self.instead} with {self.others[self.instead]:.3g}; {take}",
+            )
+        if self.held_out > 1:
+            return (f"do not trust this image: {error}, where a black image has 1; {take}",)
+        return ()
+
+
+@dataclass(frozen=True)
 class Report:
     """What was done to a file, in plain values.
 
@@ -113,6 +150,8 @@ class Report:
         by each protocol, the first being that of tables; the range, where it is one for all slices.
     notes
         what a user should know.
+    trust
+        what measurements that were held back say of the method, where that was asked or a network made the images.
     """
 
     modality: str
@@ -137,6 +176,7 @@ class Report:
     version: str = __version__
     weights: str | None = None
     execution: str | None = None
+    trust: Trust | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return what `json.dumps` takes; `metrics` only where there is a target, and null for an infinite PSNR.
@@ -153,6 +193,8 @@ class Report:
         values["remarks"] = values["notes"]
         if self.data_range is None:
             del values["data_range"]
+        if self.trust is None:
+            del values["trust"]
         if not self.metrics:
             return values
         values["metrics"] = {name: v for m, end in self._endings() for name, v in m.as_json(end).items()}

@@ -32,6 +32,8 @@ __all__ = ["CommandOptions", "given", "known_method", "parse_size", "reject_opti
 
 _LOG = logging.getLogger(__name__)
 _DEFAULT_METHODS = {Modality.MRI: "wavelet", Modality.CT: "fbp"}
+_AUTO = "auto"
+_CANDIDATES = {Modality.MRI: ("wavelet", "tv", "varnet"), Modality.CT: ("fbp", "tv-poisson", "primal-dual")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,8 @@ class CommandOptions:
         str | None,
         typer.Option(
             metavar="METHOD",
-            help="See `medrecon methods`; wavelet for MRI and fbp for CT, or that of --weights, unless given.",
+            help="See `medrecon methods`; wavelet for MRI and fbp for CT, or that of --weights, unless given; auto: that which "
+            "predicts best what is held back of the scan.",
         ),
     ] = None
     weights: Annotated[
@@ -52,7 +55,13 @@ class CommandOptions:
             help="Trained weights, of `medrecon weights list` or a .safetensors file; else the method's.",
         ),
     ] = None
-    weight: Annotated[float | None, typer.Option(help="Of the regularization; else the method's own.")] = None
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|auto",
+            help="Of the regularization; auto: that which predicts best what is held back of the scan; else the method's own.",
+        ),
+    ] = None
     iterations: Annotated[int | None, typer.Option(help="At most; else the method's own.")] = None
     changes: Annotated[
         list[str] | None,
@@ -69,6 +78,13 @@ class CommandOptions:
         int | None, typer.Option(help="Of the mask, or the added noise; made of the file's name unless given.")
     ] = None
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = DeviceName.CPU
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="See how well the method predicts measurements that are held back; a network is held against a classical method.",
+        ),
+    ] = False
     mask: Annotated[
         MaskName | None, typer.Option(help="MRI: undersample a full scan; without it data are taken as they are.")
     ] = None
@@ -118,6 +134,8 @@ class CommandOptions:
             "acquisition": {"modality": modality.value, **self._acquisition(name, modality)},
             "slices": SliceSettings() if self.slices is None else SliceSettings.parse(self.slices),
             "device": self.device,
+            "check": self.check,
+            "candidates": [{"kind": kind} for kind in _CANDIDATES[modality][1:]] if self.method == _AUTO else [],
         }
         by_set = {change.partition("=")[0].strip() for change in self.changes or ()}
         settings = settings_from(ReconstructionSettings, fields, by_set=by_set)
@@ -131,6 +149,15 @@ class CommandOptions:
 
     def _method(self, name: str, modality: Modality) -> str:
         known = methods_of(modality)
+        if self.method == _AUTO:
+            of_one = {
+                "weights": self.weights,
+                "weight": self.weight,
+                "iterations": self.iterations,
+                "set": self.changes,
+            }
+            reject_options(of_one, "an option of one method, and --method auto tries several")
+            return _CANDIDATES[modality][0]
         if self.method is None and self.weights is not None:
             from medrecon.weights.learned import method_of
 

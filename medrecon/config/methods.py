@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer
 
 from medrecon.config.settings import Settings
 from medrecon.modality import Modality
@@ -46,7 +46,12 @@ _MRI, _CT = Modality.MRI, Modality.CT
 _CALIBRATION = "calibration lines, where there are several coils"
 _WEIGHTS = "trained weights (medrecon weights list, or --weights)"
 
-_Weight = Annotated[float | None, Field(ge=0, allow_inf_nan=False, description="of the regularization")]
+_Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Weight = Annotated[
+    Annotated[_Number | None, Tag("weight")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(lambda value: "auto" if value == "auto" else "weight"),
+    Field(description="of the regularization; auto for the one that predicts best what is held back of the scan"),
+]
 _Iterations = Annotated[int | None, Field(ge=1, description="at most")]
 _Tolerance = Annotated[
     float | None, Field(ge=0, allow_inf_nan=False, description="relative change at which it stops; 0 for never")

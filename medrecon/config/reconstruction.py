@@ -24,12 +24,18 @@ SIMULATIONS: dict[Modality, type[MRISimulationSettings | CTSimulationSettings]] 
 
 
 class ReconstructionSettings(Settings):
-    """How the measurements of a file become images: by which method, and how they are taken."""
+    """How the measurements of a file become images: by which method, and how they are taken.
+
+    Of `method` and `candidates` that is taken which predicts best what is held back of the middle slice: `method` where nothing can
+    be. With `check` the method must predict these measurements, a network about as well as a classical method.
+    """
 
     method: MethodSettings
     acquisition: Acquisition
     slices: SliceSettings = SliceSettings()
     device: DeviceName = DeviceName.CPU
+    check: bool = False
+    candidates: tuple[MethodSettings, ...] = ()
 
     @model_validator(mode="after")
     def _require_modality(self) -> Self:

@@ -80,6 +80,14 @@ class LinearOperator(ABC):
         """How many trailing axes of the tensors in the fields are no batch, or None where these tensors hold none (see `stack`)."""
         return None
 
+    def _separable(self) -> Tensor | None:
+        """Which measurements may be left out, each alone: bool `(..., n)`, or None where none can (see `restricted`)."""
+        return None
+
+    def _restricted(self, y: Tensor, kept: Tensor) -> tuple[Tensor, LinearOperator]:
+        """Of `y` and this operator the measurements that are `kept`, bool as `_separable`."""
+        raise NotImplementedError
+
     # The algebra.
 
     @final
@@ -111,6 +119,25 @@ class LinearOperator(ABC):
     def norm_bound(self) -> float | None:
         """An upper bound of the operator norm where the factors know theirs, else None (see `operator_norm`)."""
         return self._norm_bound()
+
+    @final
+    @cached_property
+    def separable(self) -> Tensor | None:
+        """Which measurements may be left out of a scan: bool `(..., n)`, lines, points or views; None where none can."""
+        return self._separable()
+
+    @final
+    def restricted(self, y: Tensor, kept: Tensor) -> tuple[Tensor, LinearOperator]:
+        """The scan `y = A x` as if only what is `kept` had been measured, bool as `separable`: its measurements and operator.
+
+        Raises
+        ------
+        ValueError
+            if nothing can be left out.
+        """
+        if self.separable is None:
+            raise ValueError(f"{self} measures nothing that can be left out; take one that ends in a Mask or a Radon")
+        return self._restricted(y, kept)
 
     @final
     def __matmul__(self, inner: LinearOperator) -> LinearOperator:
@@ -312,6 +339,13 @@ class Composition(LinearOperator):
 
     def _parts(self) -> tuple[LinearOperator, ...]:
         return self._program
+
+    def _separable(self) -> Tensor | None:
+        return self.factors[0].separable
+
+    def _restricted(self, y: Tensor, kept: Tensor) -> tuple[Tensor, LinearOperator]:
+        less, outer = self.factors[0].restricted(y, kept)
+        return less, compose(outer, *self.factors[1:])
 
     def _norm_bound(self) -> float | None:
         bound = 1.0

@@ -73,6 +73,14 @@ class Radon(LinearOperator):
         )
         return x.reshape(*self.range.batch_shape(y), *self.domain.shape)
 
+    def _separable(self) -> Tensor | None:
+        return torch.ones(self.geometry.shape[0], dtype=torch.bool)
+
+    def _restricted(self, y: Tensor, kept: Tensor) -> tuple[Tensor, LinearOperator]:
+        views = kept.nonzero()[:, 0]
+        geometry = self.geometry[views.tolist()]
+        return y.index_select(self.range.dim("angle"), views.to(y.device)), Radon(self.grid, geometry)
+
     def _norm_bound(self) -> float | None:
         return _bound(self)
 

@@ -15,6 +15,8 @@ from medrecon.spaces import Space
 
 __all__ = ["Mask"]
 
+_CENTER = 4  # at most one in so many along an axis is of the calibration area
+
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,8 +98,40 @@ class Mask(LinearOperator):
     def _parts(self) -> tuple[LinearOperator, ...]:
         return (Diagonal(self._weights, self.space),)
 
+    @property
+    def _units(self) -> Tensor:
+        """What is measured at once, as `(..., ky, kx)`: the pattern, or lines along ky of a full one."""
+        ndim = len(self._spatial_shape)
+        is_full = all(size == 1 for size in self.pattern.shape[-ndim:])
+        lines = (*self.pattern.shape[:-1], self.space.shape[-1])
+        return self.pattern.expand(lines) if is_full else self.pattern
+
+    def _separable(self) -> Tensor | None:
+        ndim = len(self._spatial_shape)
+        pattern = self._units
+        scans = pattern.reshape(-1, *pattern.shape[-ndim:])
+        outside = torch.stack([scan & ~_calibration_area(scan) for scan in scans])
+        return outside.reshape(*pattern.shape[:-ndim], -1)
+
+    def _restricted(self, y: Tensor, kept: Tensor) -> tuple[Tensor, LinearOperator]:
+        pattern = self._units
+        A = Mask(pattern & kept.reshape(pattern.shape), self.space)
+        return A(y), A
+
     def _tensor_ndim(self) -> int | None:
         return len(self._spatial_shape)
 
     def _norm_bound(self) -> float | None:
         return 1.0
+
+
+def _calibration_area(sampled: Tensor) -> Tensor:
+    """The largest block of whole samples around the center of `(ky, kx)`, as broad along one axis as along the others."""
+    area = torch.zeros_like(sampled)
+    for width in range(1, max(sampled.shape) // _CENTER + 1):
+        sides = [1 if n == 1 else min(width, n // _CENTER) for n in sampled.shape]
+        block = tuple(slice(n // 2 - w // 2, n // 2 - w // 2 + w) for n, w in zip(sampled.shape, sides, strict=True))
+        if not bool(sampled[block].all()):
+            break
+        area[block] = True
+    return area

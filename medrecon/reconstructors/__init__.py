@@ -4,6 +4,7 @@ from medrecon.reconstructors.direct import RootSumOfSquares, ZeroFilled
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
+from medrecon.reconstructors.predicted import AutomaticWeight
 from medrecon.reconstructors.ramp import Window
 from medrecon.reconstructors.sense import Sense
 from medrecon.reconstructors.sirt import Sirt
@@ -12,6 +13,7 @@ from medrecon.reconstructors.total_variation import TotalVariation
 from medrecon.reconstructors.wavelet import WaveletSparsity
 
 __all__ = [
+    "AutomaticWeight",
     "FilteredBackprojection",
     "NonnegativeTotalVariation",
     "PoissonTotalVariation",

@@ -18,7 +18,7 @@ from medrecon.config.methods import METHODS, InferenceSettings, LearnedSettings,
 from medrecon.config.training import TrainingSettings
 from medrecon.errors import InputError
 from medrecon.modality import Modality
-from medrecon.networks import compile_unets
+from medrecon.networks import MeasuredRootSumOfSquares, compile_unets
 from medrecon.networks.data_normalization import DataNormalization
 from medrecon.networks.execution import explain_compiler_error
 from medrecon.operators import LinearOperator
@@ -116,6 +116,14 @@ class LearnedReconstructor:
             "weights": weights.name,
             **({} if weights.execution == Execution() else {"run": str(weights.execution)}),
         }
+
+    @property
+    def predictor(self) -> LearnedReconstructor:
+        """The same network without the measurements that its end puts back in the image: of the domain of `A`."""
+        network = self.network
+        if not isinstance(network, MeasuredRootSumOfSquares) or not isinstance(network.reconstruct, nn.Module):
+            return self
+        return replace(self, network=network.reconstruct)
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         A.range.require(y, type(self).__name__)

@@ -22,6 +22,7 @@ from medrecon.config.methods import (
 from medrecon.modality import Modality
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import (
+    AutomaticWeight,
     FilteredBackprojection,
     NonnegativeTotalVariation,
     PoissonTotalVariation,
@@ -59,6 +60,9 @@ def build_reconstructor(
     InputError
         If the method takes trained weights that are not there, or do not fit.
     """
+    if getattr(settings, "weight", None) == "auto":
+        own = build_reconstructor(settings.model_copy(update={"weight": None}), modality, photons=photons)
+        return AutomaticWeight(own)
     match settings:
         case ZeroFilledSettings():
             return ZeroFilled()

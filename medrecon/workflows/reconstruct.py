@@ -17,11 +17,11 @@ from medrecon.device import require_device
 from medrecon.errors import InputError
 from medrecon.evaluation import Score
 from medrecon.progress import Progress, silent
-from medrecon.reconstructor import Reconstructor, parameters_of
+from medrecon.reconstructor import parameters_of
 from medrecon.results import Facts, Reconstruction, Report, SliceResult
 from medrecon.scans import Posed, Scan, open_scan
 from medrecon.weights.learned import LearnedReconstructor
-from medrecon.workflows.methods import build_reconstructor
+from medrecon.workflows.trust import Settled, settle
 
 __all__ = ["Watch", "reconstruct_file"]
 
@@ -55,11 +55,12 @@ def reconstruct_file(
     file = nullcontext() if output is None else write_reconstruction(output, overwrite=overwrite)
     with torch.no_grad(), file as written:
         scan = opened.checked(indices, progress)
-        reconstruct = build_reconstructor(settings.method, scan.modality, photons=scan.photons, device=device)
-        loop = _Loop(scan, reconstruct, written, watch, indices[len(indices) // 2], score=scan.score())
-        for posed in scan.problems(reconstruct, device):
+        middle = indices[len(indices) // 2]
+        settled = settle(settings, opened, middle, device, scan.photons)
+        loop = _Loop(scan, settled, written, watch, middle, score=scan.score(), seconds=settled.seconds)
+        for posed in scan.problems(settled.reconstruct, device):
             loop.take(posed)
-            progress(f"{source.name}: {settings.method.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
+            progress(f"{source.name}: {settled.kind}", posed.indices[-1] - indices[0] + 1, len(indices))
             del posed  # before the next is read
         report = loop.report(settings, output, indices)
         if written is not None:
@@ -83,7 +84,7 @@ class _Loop:
     """One pass over the problems of a scan, and what it has gathered so far; `shown` is the middle image, told of by `told`."""
 
     scan: Scan
-    reconstruct: Reconstructor
+    settled: Settled
     output: ReconstructionOutput | None
     watch: Watch | None
     middle: int
@@ -112,17 +113,17 @@ class _Loop:
     def _tell_of(self, posed: Posed, result: SliceResult) -> None:
         """Keep of the middle image what is told of the whole, and nothing large besides."""
         self.shown, self.told = result, _Told(posed.sentence, posed.sampling, posed.facts)
-        if isinstance(self.reconstruct, LearnedReconstructor):
-            self.weights_notes = tuple(self.scan.unlike_training(self.reconstruct, posed))
+        if isinstance(self.settled.reconstruct, LearnedReconstructor):
+            self.weights_notes = tuple(self.scan.unlike_training(self.settled.reconstruct, posed))
 
     def report(self, settings: ReconstructionSettings, output: Path | None, indices: range) -> Report:
-        scan, reconstruct, rows_columns = self.scan, self.reconstruct, self.scan.written(self.shown.image).shape
+        scan, reconstruct, rows_columns = self.scan, self.settled.reconstruct, self.scan.written(self.shown.image).shape
         score_notes, metrics = ((), ()) if self.score is None else (self.score.notes, self.score.metrics)
         report = Report(
             modality=scan.modality.value,
             input=str(scan.source),
             output="" if output is None else str(output),
-            method=settings.method.kind,
+            method=self.settled.kind,
             parameters=parameters_of(reconstruct),
             measured=self.told.measured,
             sampling=self.told.sampling,
@@ -137,11 +138,14 @@ class _Loop:
             seconds=self.seconds,
             metrics=metrics,
             data_range=None if self.score is None else self.score.data_range,
+            trust=self.settled.trust,
         )
         if isinstance(reconstruct, LearnedReconstructor):
             weights = reconstruct.weights
             report = replace(report, weights=weights.name, execution=str(weights.execution))
-        notes = (*scan.notes, *self.notes, *score_notes, *self.weights_notes)
+        trust = self.settled.trust
+        trusted = () if trust is None else trust.notes(self.settled.kind)
+        notes = (*trusted, *scan.notes, *self.notes, *score_notes, *self.weights_notes)
         return replace(report, notes=tuple(dict.fromkeys(notes)))
 
     def _images(self, posed: Posed) -> tuple[Tensor, Tensor]:
@@ -149,7 +153,7 @@ class _Loop:
         first, last = posed.indices[0], posed.indices[-1]
         place = f"{self.scan.source}: slice {first}" + (f" to {last}" if last > first else "")
         try:
-            x = self.reconstruct(posed.problem.y, posed.problem.A)
+            x = self.settled.reconstruct(posed.problem.y, posed.problem.A)
             return x, self.scan.images(posed, x)
         except ArithmeticError as error:
             raise InputError(f"{place}: {error}; choose another weight or method") from error

@@ -19,6 +19,7 @@ from medrecon.config.methods import (
 )
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import (
+    AutomaticWeight,
     FilteredBackprojection,
     NonnegativeTotalVariation,
     PoissonTotalVariation,
@@ -101,6 +102,10 @@ RECONSTRUCTORS: dict[str, Case] = {
     "total variation": Case(build=partial(TotalVariation, iterations=8), scan=MRI),
     "total variation, of line integrals": Case(
         build=partial(TotalVariation, iterations=8), scan=FAN, exempt=_CONDITION
+    ),
+    "total variation, automatic weight": Case(build=lambda: AutomaticWeight(TotalVariation(iterations=8)), scan=MRI),
+    "nonnegative total variation, automatic weight": Case(
+        build=lambda: AutomaticWeight(NonnegativeTotalVariation()), scan=FAN
     ),
     "filtered backprojection": Case(
         build=FilteredBackprojection,

@@ -1,0 +1,126 @@
+"""The weight that predicts best what is held back of a scan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medrecon.held_out import HeldOut, hold_out
+from medrecon.operators import LinearOperator
+from medrecon.reconstructor import Parameters, Reconstructor, parameters_of
+
+__all__ = ["AutomaticWeight", "Curve", "WeightChoice"]
+
+_RATIO, _TRIALS = 4.0, 6
+_FLAT = 0.2  # of what the best predicts, or of what it does not: by so much an error may lie above the least
+
+#: Weights and the held-out errors at them, in order of the weights.
+Curve = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WeightChoice:
+    """A method at the weight that was chosen, and the errors at those that were tried; of none where nothing is held back."""
+
+    reconstruct: Reconstructor
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class AutomaticWeight:
+    """A method at the weight by which it predicts best what is held back of the scan: of each image its own.
+
+    Weights are tried about the method's own in steps of four, by half of the iterations, until the errors rise on both sides. What
+    is held back is missing in these trials, which therefore ask for too much regularization, and where noise rules it the curve is
+    flat. So the method's own weight is left only as far as need be: for the nearest whose error lies above the least one, `m`, by
+    at most a fifth of `min(m, 1 - m)`, interpolated between two weights by the logarithms. Where nothing can be held back the
+    method keeps its own.
+
+    Raises
+    ------
+    ValueError
+        if the method has no weight above 0, or no iterations.
+    """
+
+    reconstruct: Reconstructor
+
+    def __post_init__(self) -> None:
+        settings = parameters_of(self.reconstruct)
+        if not float(settings.get("weight", 0)) > 0 or "iterations" not in settings:
+            raise ValueError(
+                f"AutomaticWeight takes a method with a weight above 0 and iterations, got {self.reconstruct}"
+            )
+
+    @property
+    def stated_parameters(self) -> Parameters:
+        """Those of the method, its weight not chosen yet."""
+        return {**parameters_of(self.reconstruct), "weight": "auto"}
+
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        split = hold_out(y, A)
+        if split is None:
+            return self.reconstruct(y, A)
+        errors = cache(lambda weight: self._errors(weight, split))
+        count = len(errors(self._start))
+        curves = [self._search(lambda weight, k=k: errors(weight)[k]) for k in range(count)]  # type: ignore[misc]
+        weights = [_chosen(curve, self._start) for curve in curves]
+        images = {weight: _with(self.reconstruct, weight=weight)(y, A) for weight in set(weights)}
+        shape = next(iter(images.values())).shape
+        flat = {weight: x.reshape(-1, *A.domain.shape) for weight, x in images.items()}
+        return torch.stack([flat[weight][k] for k, weight in enumerate(weights)]).reshape(shape)
+
+    def choose(self, y: Tensor, A: LinearOperator) -> WeightChoice:
+        """Choose the weight for `y`: of a batch one for all, by their mean error."""
+        split = hold_out(y, A)
+        if split is None:
+            return WeightChoice(self.reconstruct, ())
+        curve = self._search(lambda weight: fmean(self._errors(weight, split)))
+        return WeightChoice(_with(self.reconstruct, weight=_chosen(curve, self._start)), curve)
+
+    @property
+    def _start(self) -> float:
+        return float(parameters_of(self.reconstruct)["weight"])
+
+    def _errors(self, weight: float, split: HeldOut) -> list[float]:
+        """Of a trial, one an image."""
+        iterations = max(1, int(parameters_of(self.reconstruct)["iterations"]) // 2)
+        x = _with(self.reconstruct, weight=weight, iterations=iterations)(split.y, split.A)
+        found: list[float] = torch.nan_to_num(split.error(x), nan=math.inf).flatten().tolist()
+        return found
+
+    def _search(self, error: Callable[[float], float]) -> Curve:
+        errors = {weight: error(weight) for weight in (self._start, self._start * _RATIO)}
+        while len(errors) < _TRIALS:
+            best = min(errors, key=lambda weight: errors[weight])
+            if best not in (min(errors), max(errors)):
+                break
+            beyond = best * _RATIO if best == max(errors) else best / _RATIO
+            errors[beyond] = error(beyond)
+        return tuple(sorted(errors.items()))
+
+
+def _chosen(curve: Curve, start: float) -> float:
+    """The weight nearest to `start`, one of the curve, whose error is as good as the least."""
+    best, least = min(curve, key=lambda point: point[1])
+    level = least + _FLAT * max(min(least, 1 - least), 0.0)
+    way = [point for point in curve if min(start, best) <= point[0] <= max(start, best)]
+    way = way if start < best else way[::-1]
+    place = next(k for k, (_, error) in enumerate(way) if error <= level)
+    weight, error = way[place]
+    if place == 0 or error <= 0 or not math.isfinite(way[place - 1][1]):
+        return weight
+    before, above = way[place - 1]
+    return float(weight * (before / weight) ** (math.log(level / error) / math.log(above / error)))
+
+
+def _with(reconstruct: Reconstructor, **settings: Any) -> Reconstructor:
+    value: Any = reconstruct  # a dataclass
+    changed: Reconstructor = replace(value, **settings)
+    return changed

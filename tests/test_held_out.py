@@ -1,0 +1,132 @@
+"""What is held back of a scan: disjoint, covering, outside the calibration area, and the error that it gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from medrecon.geometry import Arc, Grid, ParallelBeam
+from medrecon.held_out import HeldOut, hold_out
+from medrecon.operators import Identity, LinearOperator, Mask, Radon, sense, stack
+from medrecon.spaces import image_space, kspace_space
+
+
+def lines(n: int = 64, center: int = 6, seed: int = 0) -> Tensor:
+    sampled = torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.5
+    sampled[n // 2 - center // 2 : n // 2 + center // 2] = True
+    return sampled
+
+
+def points(seed: int = 0) -> Tensor:
+    sampled = torch.rand(24, 32, generator=torch.Generator().manual_seed(seed)) < 0.4
+    sampled[10:14, 14:18] = True
+    return sampled
+
+
+def mri(sampled: Tensor) -> tuple[Tensor, LinearOperator]:
+    shape = (24, sampled.shape[-1])
+    generator = torch.Generator().manual_seed(1)
+    maps = torch.randn(3, *shape, dtype=torch.complex128, generator=generator)
+    A = sense(sampled, maps)
+    return A(torch.randn(shape, dtype=torch.complex128, generator=generator)), A
+
+
+def ct(views: int = 23) -> tuple[Tensor, LinearOperator]:
+    A = Radon(Grid((8, 8), 1.0), ParallelBeam(Arc.half_turn(views), 12, 1.0))
+    return A(torch.rand(8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))), A
+
+
+SCANS = {"lines": mri(lines()), "points": mri(points()), "full": mri(torch.ones(64, dtype=torch.bool)), "views": ct()}
+
+
+def held(y: Tensor, A: LinearOperator, seed: int = 0) -> HeldOut:
+    found = hold_out(y, A, seed=seed)
+    assert found is not None
+    return found
+
+
+def matrix(A: LinearOperator) -> Tensor:
+    """The dense matrix of an operator, its columns the images of unit vectors."""
+    dtype = torch.complex128 if A.domain.is_complex else torch.float64
+    units = torch.eye(A.domain.shape[0] * A.domain.shape[1], dtype=dtype).reshape(-1, *A.domain.shape)
+    return A(units).flatten(1).mT
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_the_rest_and_what_is_held_back_are_the_scan_and_share_nothing(name: str) -> None:
+    y, A = SCANS[name]
+    split = held(y, A)
+    total = sum(torch.linalg.vector_norm(part).square() for part in (split.y, split.held_y))
+    assert torch.allclose(total, torch.linalg.vector_norm(y).square())
+    torch.testing.assert_close(matrix(split.A).mH @ matrix(split.A) + matrix(split.held_A).mH @ matrix(split.held_A),
+                               matrix(A).mH @ matrix(A))  # fmt: skip
+    n = A.separable
+    assert n is not None
+    share = torch.linalg.matrix_norm(matrix(split.held_A)).square() / torch.linalg.matrix_norm(matrix(A)).square()
+    assert 0.08 < share < 0.21
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_the_error_is_that_of_the_dense_matrix(name: str) -> None:
+    y, A = SCANS[name]
+    split = held(y, A)
+    x = A.H(y) * 0.3
+    predicted = matrix(split.held_A) @ x.flatten()
+    wrong = (predicted - split.held_y.flatten()).abs().square().sum()
+    torch.testing.assert_close(split.error(x), wrong / split.held_y.abs().square().sum())
+    torch.testing.assert_close(split.error(torch.zeros_like(x)), torch.ones((), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("sampled", [lines(), points()], ids=["lines", "points"])
+def test_the_calibration_area_stays(sampled: Tensor) -> None:
+    y, A = mri(sampled)
+    mask = held(y, A).A.factors[0]
+    assert isinstance(mask, Mask)
+    kept = mask.pattern.expand(24, -1)
+    assert bool(kept[10:14, kept.shape[1] // 2 - 2 : kept.shape[1] // 2 + 2].all())
+
+
+def test_one_view_in_five_is_held_back_and_the_seed_chooses_which() -> None:
+    y, A = ct(25)
+    first, second = held(y, A), held(y, A, seed=1)
+    assert (first.y.shape, first.held_y.shape) == ((20, 12), (5, 12))
+    assert torch.equal(held(y, A).held_y, first.held_y)
+    assert not torch.equal(first.held_y, second.held_y)
+
+
+def test_a_batch_is_split_as_each_of_it() -> None:
+    scans = [mri(points(seed)) for seed in (3, 4)]
+    y, A = torch.stack([y for y, _ in scans]), stack([A for _, A in scans])
+    split, x = held(y, A), torch.stack([A.H(y) for y, A in scans])
+    for k, (one_y, one_A) in enumerate(scans):
+        one = held(one_y, one_A)
+        assert torch.equal(split.y[k], one.y)
+        assert torch.equal(split.held_y[k], one.held_y)
+        torch.testing.assert_close(split.error(x)[k], one.error(x[k]))
+
+
+def test_images_that_share_an_operator_are_held_back_alike() -> None:
+    y, A = ct()
+    split = held(torch.stack([y, 2 * y]), A)
+    assert torch.equal(split.held_y[0], held(y, A).held_y)
+    assert split.error(torch.zeros(2, 8, 8, dtype=torch.float64)).shape == (2,)
+
+
+def test_too_little_or_what_cannot_be_left_out_holds_nothing_back() -> None:
+    y, A = ct(4)
+    assert hold_out(y, A) is None
+    identity = Identity(image_space((4, 4)))
+    assert hold_out(torch.ones(4, 4) + 0j, identity) is None
+    with pytest.raises(ValueError, match="nothing that can be left out"):
+        identity.restricted(torch.ones(4, 4) + 0j, torch.ones(4, dtype=torch.bool))
+
+
+def test_measurements_of_another_scan_are_refused() -> None:
+    with pytest.raises(ValueError, match="hold_out takes"):
+        hold_out(torch.zeros(3, 3), Mask(lines(), kspace_space(2, (4, 64))))
+
+
+def test_zeros_are_predicted() -> None:
+    y, A = ct()
+    assert held(0 * y, A).error(torch.zeros(8, 8, dtype=torch.float64)) == 0
