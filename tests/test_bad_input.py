@@ -113,7 +113,10 @@ def test_no_calibration_lines(scan: Path, tmp_path: Path, method: str) -> None:
     done = medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", method, *mask)
     assert done.status == 2
     assert "scan.h5, slice 0: the fully sampled center of k-space is" in done.complaint
-    assert "sample more central lines, use a method without coil maps (rss), or give maps of a calibration measured apart" in done.complaint
+    assert (
+        "sample more central lines, use a method without coil maps (rss), or give maps of a calibration measured apart"
+        in done.complaint
+    )
     assert not (tmp_path / "o.h5").exists()
     assert medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--method", "rss", *mask).status == 0
 
