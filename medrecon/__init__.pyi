@@ -73,6 +73,7 @@ from .operators import Wavelet as Wavelet
 from .operators import operator_norm as operator_norm
 from .operators import sense as sense
 from .reconstructor import Reconstructor as Reconstructor
+from .reconstructors import AutomaticWeight as AutomaticWeight
 from .reconstructors import FilteredBackprojection as FilteredBackprojection
 from .reconstructors import NonnegativeTotalVariation as NonnegativeTotalVariation
 from .reconstructors import PoissonTotalVariation as PoissonTotalVariation

@@ -134,7 +134,7 @@ def test_what_is_timed_is_the_method_alone(tmp_path: Path, monkeypatch: pytest.M
             return A.H(y)
 
     method = Compiles()
-    monkeypatch.setattr("medrecon.workflows.reconstruct.build_reconstructor", lambda *_, **__: method)
+    monkeypatch.setattr("medrecon.workflows.trust.build_reconstructor", lambda *_, **__: method)
     monkeypatch.setattr("medrecon.workflows.reconstruct.time.perf_counter", lambda: now[0])
     path = write_scan(tmp_path / "s.h5", SCAN, slices=9)
     assert reconstruct_file(path, tmp_path / "o.h5", ct()).report.seconds == 2.0
