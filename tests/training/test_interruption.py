@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,11 @@ def test_a_process_that_is_stopped_before_its_first_step_can_be_resumed(
     config, run = written(tmp_path / "c.yaml"), tmp_path / "run"
     command = [sys.executable, "-m", "medrecon", "train", str(config), "-o", str(run), "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background lets its children ignore SIGINT.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    child = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listening
+    )
     assert child.stdout is not None
     while not child.stdout.readline().startswith("measuring"):
         assert child.poll() is None
