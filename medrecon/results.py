@@ -151,7 +151,7 @@ class Report:
     notes
         what a user should know.
     trust
-        what measurements that were held back say of the method, where that was asked or a network made the images.
+        what measurements that were held back say of the method, where that was asked.
     """
 
     modality: str

@@ -16,7 +16,8 @@ from medrecon.data.ct.photons import LODOPAB_PHOTONS
 from medrecon.data.ct.sinogram_files import SinogramFile, Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import open_hdf5
-from medrecon.data.mri.fastmri import COMPLEX_FIELDS, FastMRIFile, require_no_dangling_link
+from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.kspace_dataset import COMPLEX_FIELDS, require_no_dangling_link
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid

@@ -34,7 +34,7 @@ from medrecon.reconstructors import RootSumOfSquares
 from medrecon.results import Display, SliceResult
 from medrecon.scans.learned_notes import mri_notes
 from medrecon.scans.masks import build_mask, mask_facts
-from medrecon.scans.mri_checks import NOTHING, Mending, check_scan, energy_of, partition_findings
+from medrecon.scans.mri_checks import NOTHING, Mending, check_scan, energy_of, may_be_slab, partition_findings
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
@@ -107,9 +107,11 @@ class KSpaceScan:
     def checked(self, indices: range, progress: Progress) -> KSpaceScan:
         found = check_scan(self.file, indices)
         told = require_accepted(found.findings, self.acquisition.accept, str(self.source))
+        is_slab = len(indices) == len(self) and may_be_slab(self.file)
         mask, peak, varies, last, energies = None, None, False, None, []
         for place, sample in enumerate(sound_slices(self.file, indices)):
-            energies.append(energy_of(sample))
+            if is_slab:
+                energies.append(energy_of(sample))
             sample = found.mending(sample)
             target = sample.target
             if self.acquisition.mask is not None:
@@ -123,7 +125,7 @@ class KSpaceScan:
             pattern = sample.sampled.numpy().tobytes()
             varies, last = varies or last not in (None, pattern), pattern
             progress(f"{self.source.name}: read", place + 1, len(indices))
-        if len(indices) == len(self):
+        if is_slab:
             slab = partition_findings(energies, self.file)
             told += require_accepted(slab, self.acquisition.accept, str(self.source))
         notes = [*self.file.notes, *told]

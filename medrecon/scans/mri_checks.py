@@ -17,7 +17,16 @@ from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import InputError
 from medrecon.findings import Finding, Severity
 
-__all__ = ["NOTHING", "Checked", "Mending", "check_kspace", "check_scan", "energy_of", "partition_findings"]
+__all__ = [
+    "NOTHING",
+    "Checked",
+    "Mending",
+    "check_kspace",
+    "check_scan",
+    "energy_of",
+    "may_be_slab",
+    "partition_findings",
+]
 
 LEAST_SIZE = 16  # samples along an axis, below which nothing is said of it
 NEAR = 1  # lines by which the peak of sound k-space may lie off the middle
@@ -117,12 +126,17 @@ def energy_of(sample: KSpaceSample) -> float:
     return float((sample.kspace.abs().double() / peak).square().sum()) * peak**2
 
 
+def may_be_slab(file: KSpaceFile) -> bool:
+    """Whether the header counts as many partitions as there are slices, four at least."""
+    n = len(file)
+    return n >= 4 and n in (file.header.encoded_matrix[2], file.header.recon_matrix[2])
+
+
 def partition_findings(energies: Sequence[float], file: KSpaceFile) -> Iterator[Finding]:
     """Tell whether the slices of a slab, all of them with their energies, are planes of kz."""
     n = len(energies)
     values = torch.tensor(energies, dtype=torch.float64)
-    stated = file.header.encoded_matrix[2], file.header.recon_matrix[2]
-    if n < 4 or n not in stated or _spread(values) > max(KZ_PEAK * n, 1.5) or abs(int(values.argmax()) - n // 2) > 1:
+    if not may_be_slab(file) or _spread(values) > max(KZ_PEAK * n, 1.5) or abs(int(values.argmax()) - n // 2) > 1:
         return
     share = 100 * float(values.max() / values.sum())
     yield Finding(

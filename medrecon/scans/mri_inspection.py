@@ -12,7 +12,7 @@ from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.findings import Finding, Severity, require_accepted
-from medrecon.scans.mri_checks import check_scan, energy_of, partition_findings
+from medrecon.scans.mri_checks import check_scan, partition_findings
 from medrecon.words import counted, listed
 
 __all__ = ["Inspection", "Sampling", "SliceReport", "inspect_kspace", "kspace_lines"]
@@ -168,7 +168,7 @@ def _inspect_slice(sample: KSpaceSample) -> SliceReport:
     noise = _noise(kspace / peak, sample.sampled) * peak
     return SliceReport(
         index=sample.slice_index,
-        energy=energy_of(sample),
+        energy=float(energies.sum()) * peak**2,
         peak=float(kspace.abs().max()),
         noise=noise,
         dead_coils=tuple(dead.tolist()),

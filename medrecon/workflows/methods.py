@@ -61,7 +61,9 @@ def build_reconstructor(
         If the method takes trained weights that are not there, or do not fit.
     """
     if getattr(settings, "weight", None) == "auto":
-        own = build_reconstructor(settings.model_copy(update={"weight": None}), modality, photons=photons)
+        own = build_reconstructor(
+            settings.model_copy(update={"weight": None}), modality, photons=photons, device=device
+        )
         return AutomaticWeight(own)
     match settings:
         case ZeroFilledSettings():

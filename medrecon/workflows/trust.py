@@ -29,9 +29,7 @@ _RIVALS: dict[Modality, MethodSettings] = {
     Modality.MRI: WaveletSettings(),
     Modality.CT: PoissonTotalVariationSettings(),
 }
-_SLACK = (
-    1.2  # times the error of another method, above which one predicts worse: networks within their training reach 1.13
-)
+_SLACK = 1.2  # times the error of another method, above which one predicts worse
 
 
 @dataclass(frozen=True, eq=False)
