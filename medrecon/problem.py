@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from medrecon.calibration import estimate_maps
+from medrecon.calibration import Whitening, estimate_maps
 from medrecon.data.ct.photons import count_photons
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.mri.fastmri import KSpaceSample
@@ -57,6 +57,9 @@ class Problem:
         what a user should know of how the problem was made.
     maps_origin
         where the coil maps come from: "espirit", "low-resolution", "given", "uniform" (a single coil) or "none".
+    gain
+        real `(y, x)`, by which images are multiplied where they are shown, as coils that were weighted by their noise see
+        the object less bright (`Whitening.gain`); None for 1.
     """
 
     y: Tensor
@@ -65,11 +68,15 @@ class Problem:
     target: Tensor | None = None
     notes: tuple[str, ...] = ()
     maps_origin: str = "none"
+    gain: Tensor | None = None
 
     def display_image(self, x: Tensor) -> Tensor:
         """The image `(..., y, x)`, of a complex one its magnitude, its center cut out to `shape`."""
         space = image_space(tuple(x.shape[-2:]))
-        return Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
+        image = Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
+        if self.gain is None:
+            return image
+        return image * Crop(image_space(tuple(self.gain.shape)), self.shape)._forward(self.gain.to(image))
 
     def show(
         self, x: Tensor, *, index: int = 0, title: str = "", window: tuple[float, float] | None = None
@@ -203,27 +210,50 @@ def full_reconstruction(sample: KSpaceSample) -> Tensor:
     return problem.display_image(root_sum_of_squares(problem.A.H(problem.y), -3))
 
 
-def coil_problem(sample: KSpaceSample, *, device: torch.device | str = "cpu") -> Problem:
-    """`y = Mask Fourier x` for the images `x` of all coils, `(coil, y, x)`; needs no coil maps."""
-    sample = remove_oversampling(sample)
+def coil_problem(
+    sample: KSpaceSample, *, noise_covariance: Tensor | None = None, device: torch.device | str = "cpu"
+) -> Problem:
+    """`y = Mask Fourier x` for the images `x` of all coils, `(coil, y, x)`; needs no coil maps.
+
+    With the covariance of the coils' noise, `(coil, coil)`, `y` is whitened by it, and `display_image` gives brightness back.
+
+    Raises
+    ------
+    ValueError
+        if that is not a covariance of these coils.
+    """
+    sample, gain = _whitened(remove_oversampling(sample), noise_covariance)
     n_coils, *shape = sample.kspace.shape
     image = image_space(tuple(shape))
     fourier = Fourier(replace(image, axes=("coil", *image.axes), shape=(n_coils, *shape)))
     A = Mask(sample.sampled, fourier.range) @ fourier
-    return Problem(sample.kspace.to(device), A.to(device), sample.matrix, sample.target)
+    return Problem(sample.kspace.to(device), A.to(device), sample.matrix, sample.target, gain=gain)
 
 
-def sense_problem(sample: KSpaceSample, *, maps: Tensor | None = None, device: torch.device | str = "cpu") -> Problem:
+def sense_problem(
+    sample: KSpaceSample,
+    *,
+    maps: Tensor | None = None,
+    noise_covariance: Tensor | None = None,
+    device: torch.device | str = "cpu",
+) -> Problem:
     """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`.
 
     Without `maps`, complex `(coil, y, x)`, they are estimated from the calibration lines; a single coil sees every pixel alike.
+    With the covariance of the coils' noise, `(coil, coil)`, `y` and maps are whitened by it, so that every method weighs
+    measurements by their noise. `x` is then seen by whitened coils, unless maps are given, and `display_image` gives
+    brightness back.
 
     Raises
     ------
     InputError
         if there are no calibration lines to estimate the maps from.
+    ValueError
+        if `noise_covariance` is not a covariance of these coils.
     """
-    sample = remove_oversampling(sample)
+    sample, gain = _whitened(remove_oversampling(sample), noise_covariance)
+    if maps is not None and noise_covariance is not None:
+        maps, gain = Whitening.of(noise_covariance)(maps), None
     kspace = sample.kspace.to(device)
     notes: tuple[str, ...] = ()
     origin = "given"
@@ -237,7 +267,16 @@ def sense_problem(sample: KSpaceSample, *, maps: Tensor | None = None, device: t
         maps, origin = estimate.maps, estimate.method
         notes = () if estimate.message is None else (estimate.message,)
     A = sense(sample.sampled.to(device), maps.to(device))
-    return Problem(kspace, A, sample.matrix, sample.target, notes, origin)
+    return Problem(kspace, A, sample.matrix, sample.target, notes, origin, gain)
+
+
+def _whitened(sample: KSpaceSample, covariance: Tensor | None) -> tuple[KSpaceSample, Tensor | None]:
+    """The sample with coils whitened, and by what its images are darker for it."""
+    if covariance is None:
+        return sample, None
+    whitening = Whitening.of(covariance)
+    kspace = whitening(sample.kspace)
+    return replace(sample, kspace=kspace), whitening.gain(kspace, sample.sampled)
 
 
 def subsample_views(sample: SinogramSample, count: int) -> SinogramSample:

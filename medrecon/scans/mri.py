@@ -61,9 +61,9 @@ class KSpaceScan:
     ----------
     file, acquisition
         what is reconstructed, and how it is taken.
-    indices, mask, peak, notes, mending
+    indices, mask, peak, notes, mending, noise_covariance
         of the slices that `checked` looked through: the mask that was drawn, the maximum of their target (None where nothing can be
-        scored), what a user should know, and what is done to each before all else.
+        scored), what a user should know, what is done to each before all else, and the noise by which coils are weighted, if they are.
     """
 
     file: KSpaceFile
@@ -73,6 +73,7 @@ class KSpaceScan:
     peak: float | None = None
     notes: tuple[str, ...] = ()
     mending: Mending = NOTHING
+    noise_covariance: Tensor | None = None
 
     modality = Modality.MRI
     display = DISPLAY
@@ -134,7 +135,15 @@ class KSpaceScan:
         if peak is not None and (fault := self._not_scored(peak)):
             peak = None
             notes.append(f"{fault}: nothing is scored")
-        return replace(self, indices=indices, mask=mask, peak=peak, notes=tuple(notes), mending=found.mending)
+        return replace(
+            self,
+            indices=indices,
+            mask=mask,
+            peak=peak,
+            notes=tuple(notes),
+            mending=found.mending,
+            noise_covariance=found.noise_covariance,
+        )
 
     def _not_scored(self, peak: float) -> str:
         if peak == 0:
@@ -149,7 +158,7 @@ class KSpaceScan:
         sample, target = self._read(index, reconstruct)
         start = time.perf_counter()
         less, scale = scaled(sample)
-        problem = pose(less, reconstruct, device)
+        problem = pose(less, reconstruct, device, self.noise_covariance)
         problem = replace(problem, target=None if target is None else target / scale)
         seconds = time.perf_counter() - start
         asked = self.acquisition.mask
@@ -215,8 +224,15 @@ class KSpaceScan:
         return sample, None if self.peak is None else target
 
 
-def pose(sample: KSpaceSample, reconstruct: Reconstructor, device: torch.device | str = "cpu") -> Problem:
+def pose(
+    sample: KSpaceSample,
+    reconstruct: Reconstructor,
+    device: torch.device | str = "cpu",
+    noise_covariance: Tensor | None = None,
+) -> Problem:
     """The problem of a slice that the method solves: of coil images, or of one image seen through coil maps.
+
+    Coils are weighted by `noise_covariance`, `(coil, coil)`, if there is one.
 
     Raises
     ------
@@ -224,10 +240,10 @@ def pose(sample: KSpaceSample, reconstruct: Reconstructor, device: torch.device 
         If it takes coil maps and there are no calibration lines to estimate them from.
     """
     if isinstance(reconstruct, LearnedReconstructor):
-        return _pose_as_trained(sample, reconstruct.weights, device)
+        return _pose_as_trained(sample, reconstruct.weights, device, noise_covariance)
     if isinstance(reconstruct, RootSumOfSquares):
-        return coil_problem(sample, device=device)
-    return sense_problem(sample, device=device)
+        return coil_problem(sample, noise_covariance=noise_covariance, device=device)
+    return sense_problem(sample, noise_covariance=noise_covariance, device=device)
 
 
 def scaled(sample: KSpaceSample) -> tuple[KSpaceSample, float]:
@@ -251,13 +267,16 @@ def sampling_words(sample: KSpaceSample, kind: str) -> str:
     return f"{kind}: {count}, true acceleration {sample.true_acceleration:.2f}"
 
 
-def _pose_as_trained(sample: KSpaceSample, weights: Weights, device: torch.device | str) -> Problem:
+def _pose_as_trained(
+    sample: KSpaceSample, weights: Weights, device: torch.device | str, noise_covariance: Tensor | None
+) -> Problem:
     if weights.family == "sense":
-        return sense_problem(sample, device=device)
+        return sense_problem(sample, noise_covariance=noise_covariance, device=device)
     taken = sample
     if weights.inference.keep_oversampling:
         taken = replace(sample, matrix=(sample.kspace.shape[-2], sample.matrix[1]))
-    problem = replace(coil_problem(taken, device=device), shape=sample.matrix)
+    problem = coil_problem(taken, noise_covariance=noise_covariance, device=device)
+    problem = replace(problem, shape=sample.matrix)
     if not weights.inference.crop_first:
         return problem
     center = Crop(problem.A.domain, (sample.kspace.shape[-3], *sample.matrix))

@@ -16,6 +16,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import InputError
 from medrecon.findings import Finding, Severity
+from medrecon.scans.mri_noise_checks import check_noise
 
 __all__ = [
     "NOTHING",
@@ -85,12 +86,13 @@ class Mending:
 NOTHING = Mending()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checked:
-    """What was found in a scan, and what is done about it."""
+    """What was found in a scan, and what is done about it; with a covariance of the noise, coils are weighted by that."""
 
     findings: tuple[Finding, ...] = ()
     mending: Mending = NOTHING
+    noise_covariance: Tensor | None = None
 
 
 def check_scan(file: KSpaceFile, indices: range) -> Checked:
@@ -117,7 +119,8 @@ def check_kspace(sample: KSpaceSample) -> Checked:
         findings.append(_told_cut(cut, sure))
         mending = replace(mending, alternate=cut if sure else ())
     mended = mending(sample)
-    return Checked((*findings, *_odd_lines(mended), *_missing(mended)), mending)
+    noisy, covariance = check_noise(mended)
+    return Checked((*findings, *_odd_lines(mended), *_missing(mended), *noisy), mending, covariance)
 
 
 def energy_of(sample: KSpaceSample) -> float:

@@ -1,0 +1,188 @@
+"""The noise of each coil, and k-space weighted by it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from medrecon.calibration.noise import noise_level
+from medrecon.calibration.region import calibration_region, center
+
+__all__ = ["Whitening", "coil_noise_ratios", "noise_covariance"]
+
+_OUTERMOST = 0.1  # the share of the acquired samples, those of highest frequency, that is taken for noise
+_SAMPLES = 8192  # which are enough
+_FEW = 256  # samples, fewer of which are a larger share, of up to a quarter
+_ROUNDING = 1e-6  # of the largest sample: less is rounding, not noise
+_SECTORS = 8  # of directions in k-space
+_PER_SECTOR = 32  # samples, of which a median says something
+_LEAST = 0.1  # of the median level: a coil of less noise counts as one of so much
+_PER_COIL = 20  # samples, with fewer of which there are levels and no correlations
+_ROUNDS = 5  # of leaving out the half of the samples that fits least
+_ENOUGH = 32  # samples of an axis that show how bright coils are
+_BLUR = 1 / 8  # of the field: the standard deviation over which brightness is compared
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """Coils combined so that their noise is independent, and alike in all: `y = W k` with `W = m C^(-1/2)`.
+
+    `C` is the covariance of the noise, and `m` the median level of the coils, so that coils of usual noise stay about as they are.
+    Least squares of `y` then weigh every measurement by its noise.
+    Pruessmann et al., Magn Reson Med 46:638 (2001); Kellman & McVeigh, Magn Reson Med 54:1439 (2005).
+
+    Parameters
+    ----------
+    matrix
+        `W`, complex `(coil, coil)`.
+    """
+
+    matrix: Tensor
+
+    @classmethod
+    def of(cls, covariance: Tensor) -> Self:
+        """The whitening of noise of this covariance, `(coil, coil)` in any unit, as `noise_covariance` or a scan of noise gives it.
+
+        Raises
+        ------
+        ValueError
+            If it is not a Hermitian positive definite matrix.
+        """
+        takes = "Whitening takes a Hermitian positive definite covariance (coil, coil) of the noise, got"
+        if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or covariance.shape[0] == 0:
+            raise ValueError(f"{takes} {tuple(covariance.shape)}")
+        C = covariance.to(torch.complex128)
+        levels = C.diagonal().real
+        if not torch.allclose(C, C.mH, rtol=0, atol=1e-6 * float(levels.abs().max())):
+            raise ValueError(f"{takes} one that is not Hermitian, or not finite")
+        values, vectors = torch.linalg.eigh(C)
+        if not float(values[0]) > 0:
+            raise ValueError(f"{takes} one of least eigenvalue {float(values[0]):.3g}: leave out coils without noise")
+        return cls(vectors * (levels.median() / values).sqrt() @ vectors.mH)
+
+    def __call__(self, kspace: Tensor) -> Tensor:
+        """`W k` of k-space `(..., coil, ky, kx)`, or `W S` of coil maps `(..., coil, y, x)`, in their dtype."""
+        n_coils = len(self.matrix)
+        if kspace.shape[-3] != n_coils:
+            raise ValueError(f"Whitening takes {n_coils} coils, those of the noise, got {tuple(kspace.shape)}")
+        return (self.matrix.to(kspace) @ kspace.flatten(-2)).reshape(kspace.shape)
+
+    def gain(self, kspace: Tensor, sampled: Tensor) -> Tensor | None:
+        """By how much images of coils as they were are brighter than those of `kspace`, whitened `(coil, ky, kx)`.
+
+        The root of the energy of the coils over that of the whitened ones, `(y, x)`: of the calibration region, less what noise adds,
+        and smooth over an eighth of the field, as noise would be brightened where there is no signal. None without such a region.
+        """
+        size = calibration_region(kspace, sampled)
+        if 0 in size:
+            return None
+        size = min(size[0], _ENOUGH), min(size[1], _ENOUGH)
+        window = _hann(size[0])[:, None] * _hann(size[1])
+        block = center(kspace, size).to(torch.complex128) * window.to(kspace.device)
+        images = torch.fft.fftshift(torch.fft.ifft2(block, norm="ortho"), dim=(-2, -1))
+        inverse = torch.linalg.inv(self.matrix).to(images)
+        noise = noise_level(kspace, sampled).double().square() * window.square().mean().to(kspace.device)
+        before = (inverse @ images.flatten(-2)).abs().square().sum(0).reshape(size)
+        before = before - noise * inverse.abs().square().sum()
+        after = images.abs().square().sum(0) - noise * len(inverse)
+        blur = [_gaussian(n, m).to(kspace.device) for n, m in zip(kspace.shape[-2:], size, strict=True)]
+        before, after = (blur[0] @ energy @ blur[1].mT for energy in (before, after))
+        bounds = torch.linalg.svdvals(inverse)
+        ratio = (before / after.clamp_min(torch.finfo(after.dtype).tiny)).clamp(min=0).sqrt()
+        gain: Tensor = ratio.clamp(bounds[-1], bounds[0]).to(kspace.real.dtype)
+        return gain
+
+
+def coil_noise_ratios(kspace: Tensor, sampled: Tensor) -> Tensor:
+    """How much noisier each coil of `(coil, ky, kx)` is than the median one, `(coil)`: at least so much, in every direction.
+
+    The levels are those of the medians of the samples farthest from the center, in eighths of their directions; the least ratio
+    counts, as signal that reaches there does so in some directions. Ones where there are too few samples. `sampled` is bool `(kx,)`
+    or `(ky, kx)`.
+    """
+    samples = _outer_samples(kspace, sampled)
+    n_sectors = min(_SECTORS, samples.shape[1] // _PER_SECTOR)
+    ratios = kspace.real.new_ones(kspace.shape[0], dtype=torch.float64)
+    if n_sectors == 0:
+        return ratios
+    levels = torch.stack([_levels(sector) for sector in samples.tensor_split(n_sectors, dim=1)])
+    usual = torch.where(levels > 0, levels, torch.nan).nanmedian(1, keepdim=True).values
+    return torch.nan_to_num(levels / usual, nan=1.0).amin(0)
+
+
+def noise_covariance(kspace: Tensor, sampled: Tensor) -> Tensor:
+    """Estimate the covariance of the complex noise of the coils of `(coil, ky, kx)`: complex128 `(coil, coil)`, positive definite.
+
+    From the samples farthest from the center: the levels by the median of each coil; the correlations, where there are 20 samples
+    a coil, of the half of the samples that fits best (Rousseeuw's minimum covariance determinant, by concentration steps), so that
+    neither is of the signal which reaches there. Levels below a tenth of the median one, of silent coils, count as so much.
+
+    Rousseeuw & Van Driessen, Technometrics 41:212 (1999).
+
+    Raises
+    ------
+    ValueError
+        If no coil has noise.
+    """
+    samples = _outer_samples(kspace, sampled)
+    levels = _levels(samples)
+    if not bool((levels > 0).any()):
+        raise ValueError("noise_covariance takes k-space with noise at its edge, got zeros alone")
+    levels = levels.clamp_min(_LEAST * float(levels[levels > 0].median()))
+    peak = torch.view_as_real(kspace).abs().max().double()
+    scales = (levels * peak).to(torch.complex128)
+    return scales[:, None] * _correlation(samples / levels[:, None]) * scales
+
+
+def _outer_samples(kspace: Tensor, sampled: Tensor) -> Tensor:
+    """The samples farthest out, over the largest of all, in order of their direction: complex128 `(coil, sample)`."""
+    peak = torch.view_as_real(kspace).abs().max()
+    scaled = kspace / peak
+    ky, kx = kspace.shape[-2:]
+    acquired = sampled.to(kspace.device) & (scaled.abs().amax(0) > _ROUNDING)
+    places = acquired.flatten().nonzero()[:, 0]
+    y, x = (places // kx - ky // 2) / ky, (places % kx - kx // 2) / kx
+    count = max(int(_OUTERMOST * len(places)), min(_FEW, len(places) // 4))
+    outer = (y.square() + x.square()).topk(count).indices
+    outer = outer[torch.atan2(y[outer], x[outer]).argsort(stable=True)]
+    outer = outer[:: max(1, -(-count // _SAMPLES))]
+    return scaled.flatten(-2)[:, places[outer]].to(torch.complex128)
+
+
+def _levels(samples: Tensor) -> Tensor:
+    """`sqrt(E|n|^2)` of each coil, by the median of the squared magnitude, which is `sigma^2 log 2`; 0 for silent ones."""
+    energy = samples.abs().square()
+    if samples.shape[1] == 0:
+        return energy.new_zeros(len(energy))
+    return (energy.median(1).values / math.log(2)).sqrt()
+
+
+def _correlation(samples: Tensor) -> Tensor:
+    """The correlations of the half of the samples that fits best."""
+    n_coils, count = samples.shape
+    correlation = torch.eye(n_coils, dtype=samples.dtype, device=samples.device)
+    if count < 2 * _PER_COIL * n_coils:
+        return correlation
+    for _ in range(_ROUNDS):
+        distance = (samples.conj() * torch.linalg.solve(correlation, samples)).sum(0).real
+        kept = samples[:, distance.topk(count // 2, largest=False).indices]
+        covariance = kept @ kept.mH / kept.shape[1]
+        # A coil without signal or noise correlates with none.
+        covariance = covariance + 1e-6 * torch.diag(covariance.diagonal().real.mean() + 0 * covariance.diagonal())
+        deviations = covariance.diagonal().real.sqrt().to(samples.dtype)
+        correlation = covariance / deviations / deviations[:, None]
+    return correlation
+
+
+def _hann(n: int) -> Tensor:
+    return torch.cos(math.pi * (torch.arange(n, dtype=torch.float64) - n // 2) / (n + 1)).square()
+
+
+def _gaussian(n: int, m: int) -> Tensor:
+    """Weights `(n, m)` of `m` nodes of the field at each of its `n` pixels."""
+    pixels, nodes = ((torch.arange(size, dtype=torch.float64) - size // 2) / size for size in (n, m))
+    return torch.exp(-0.5 * ((pixels[:, None] - nodes) / _BLUR).square())
