@@ -15,7 +15,7 @@ from torch import Tensor
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import InputError
-from medrecon.findings import Finding, Severity
+from medrecon.findings import Finding, FindingName, Severity
 
 __all__ = [
     "NOTHING",
@@ -140,7 +140,7 @@ def partition_findings(energies: Sequence[float], file: KSpaceFile) -> Iterator[
         return
     share = 100 * float(values.max() / values.sum())
     yield Finding(
-        "untransformed-partitions",
+        FindingName.UNTRANSFORMED_PARTITIONS,
         Severity.PROBLEM,
         f"the header says {n} partitions of a slab, and slice {int(values.argmax())} of {n} holds {share:.0f} % of the "
         "energy: the slices are planes of kz, each an image of no slice; transform k-space along its first axis by a centered "
@@ -170,7 +170,7 @@ def _swapped(magnitude: Tensor) -> Iterator[Finding]:
         profile = energy.sum((0, -2 if axis == -1 else -1))
         if _spread(profile) > FLAT * size:
             yield Finding(
-                "axes-swapped",
+                FindingName.AXES_SWAPPED,
                 Severity.PROBLEM,
                 f"k-space says {coils} coils of {ky} x {kx}, but its energy peaks in the middle of the coils, not along the axis "
                 f"of {size}: it seems to be {order}, and (slice, coil, ky, kx) is wanted; "
@@ -201,7 +201,7 @@ def _transformed(sample: KSpaceSample, magnitude: Tensor) -> Iterator[Finding]:
         peak = int(profile.argmax())
         if here > CLEARER * _spread(profile) and min(peak, n - peak) <= 2:
             yield Finding(
-                "transformed-already",
+                FindingName.TRANSFORMED_ALREADY,
                 Severity.PROBLEM,
                 f"k-space has no peak along its {name}: {here:.0f} of {n} lines hold the energy, as rows of an image do, and a "
                 f"transform gathers it in {_spread(profile):.0f}; the image would be wrong along this axis: transform it back by a "
@@ -244,7 +244,7 @@ def _odd_lines(sample: KSpaceSample) -> Iterator[Finding]:
     cause = f"odd lines are shifted by {shift:.2f} samples of the readout against the even ones, and turned by {phase:.2f} rad"
     cure = "correct them by a reference scan, or by these numbers (or half a turn more)"
     text = f"{cause}: a ghost of the object, half a field away, lies over the image; {cure}, and write k-space again"
-    yield Finding("odd-even-lines", Severity.PROBLEM, text)
+    yield Finding(FindingName.ODD_EVEN_LINES, Severity.PROBLEM, text)
 
 
 def _middle_of(block: Tensor, most: int) -> Tensor:
@@ -291,7 +291,7 @@ def _missing(sample: KSpaceSample) -> Iterator[Finding]:
     cure = "tv and wavelet fill it in better than sense and the root sum of squares, which blur"
     if share < ONE_SIDED:
         text = f"partial Fourier: lines {left} to {right - 1} of {kx} were acquired, {8 * share:.1f} of 8 parts; {cure}"
-        yield Finding("partial-fourier", Severity.NOTE, text)
+        yield Finding(FindingName.PARTIAL_FOURIER, Severity.NOTE, text)
     if sample.sampled.ndim == 1:
         return
     rows, lines = sample.sampled.any(dim=1), sample.sampled.any(dim=0)
@@ -301,7 +301,7 @@ def _missing(sample: KSpaceSample) -> Iterator[Finding]:
     share = (stop - first) / (2 * max(ky // 2 - first, stop - ky // 2))
     if bool(rows[first:stop].all()) and share < ONE_SIDED:
         text = f"asymmetric echo: samples {first} to {stop - 1} of the {ky} of a readout are there, the others are zero; {cure}"
-        yield Finding("asymmetric-echo", Severity.NOTE, text)
+        yield Finding(FindingName.ASYMMETRIC_ECHO, Severity.NOTE, text)
 
 
 def _told_shift(shift: tuple[int, int], size: Sequence[int]) -> Iterator[Finding]:
@@ -314,7 +314,7 @@ def _told_shift(shift: tuple[int, int], size: Sequence[int]) -> Iterator[Finding
         else "off the middle"
     )
     yield Finding(
-        "peak-off-center",
+        FindingName.PEAK_OFF_CENTER,
         Severity.MENDED,
         f"the peak of k-space lies at (ky, kx) = {peak}, {where} {size[0] // 2, size[1] // 2}, where masks and coil maps look for "
         f"it: k-space is rolled by {shift}",
@@ -331,12 +331,12 @@ def _told_cut(cut: tuple[int, ...], sure: bool) -> Finding:
     seen = f"the object lies at both edges of the image along {along}, and its middle is empty: k-space alternates in sign, as an "
     if sure:
         return Finding(
-            "object-in-corners",
+            FindingName.OBJECT_IN_CORNERS,
             Severity.MENDED,
             f"{seen}uncentered FFT leaves it; the image is moved by half its field",
         )
     return Finding(
-        "object-in-corners",
+        FindingName.OBJECT_IN_CORNERS,
         Severity.PROBLEM,
         f"{seen}uncentered FFT leaves it, and the crop and networks look in the middle; multiply k-space by (-1)^k{along}, "
         "and write it again",

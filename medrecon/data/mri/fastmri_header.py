@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 __all__ = [
+    "SAME_MATRIX",
     "EncodingLimits",
     "FastMRIHeader",
     "ScanGeometry",
+    "finer_pixels",
     "make_header",
     "parse_header",
     "scan_geometry",
@@ -212,11 +214,27 @@ def _fitting_matrix(kspace: tuple[int, int], header: FastMRIHeader, notes: list[
     """Return the header's matrix; where it is on another grid than k-space, what the fields of view leave of k-space."""
     sizes = [_kept(header, axis, kspace[axis]) for axis in (0, 1)]
     matrix = sizes[0], sizes[1]
-    if matrix != header.recon_matrix[:2]:
+    is_finer = any(finer_pixels(header, axis, kspace[axis]) for axis in (0, 1))
+    if matrix != header.recon_matrix[:2] and not is_finer:
         larger = any(wanted > size for wanted, size in zip(header.recon_matrix, kspace, strict=False))
         reason = f"is larger than k-space {kspace}" if larger else "has other pixels than its fields of view"
         notes.append(f"the header's matrix {header.recon_matrix[:2]} {reason}: {matrix} is taken")
     return matrix
+
+
+def finer_pixels(header: FastMRIHeader, axis: int, available: int) -> int | None:
+    """How many pixels the header asks for along an axis, where they are finer than those of so many samples of k-space, else None.
+
+    They cover the reconstructed field, as far as it lies within the encoded one. K-space that is not of the encoded matrix is not
+    what the header speaks of.
+    """
+    if header.encoded_matrix[axis] != available:
+        return None
+    if not (header.encoded_fov and header.recon_fov) or min(header.encoded_fov[axis], header.recon_fov[axis]) <= 0:
+        return None
+    encoded, recon, matrix = header.encoded_fov[axis], header.recon_fov[axis], header.recon_matrix[axis]
+    is_finer = recon / matrix < (1 - SAME_MATRIX) * encoded / available
+    return round(matrix * min(1.0, encoded / recon)) if is_finer else None
 
 
 def _kept(header: FastMRIHeader, axis: int, available: int) -> int:
