@@ -26,7 +26,7 @@ SAME_MATRIX = 0.05  # by which the fields of view may differ from the matrix: k-
 
 @dataclass(frozen=True)
 class EncodingLimits:
-    """The phase-encoding lines the scanner counted: first, last, and the one at the center of k-space."""
+    """The lines, or samples of a readout, that the scanner counted: first, last, and the one at the center of k-space."""
 
     minimum: int
     maximum: int
@@ -35,7 +35,7 @@ class EncodingLimits:
 
 @dataclass(frozen=True)
 class FastMRIHeader:
-    """The part of an ISMRMRD header that a reconstruction needs.
+    """The part of an ISMRMRD header that a reconstruction needs; `limits` are those of the phase encoding.
 
     Triples run (readout, phase, partition), which is (y, x, z) of the image; lengths are in millimeters, the field
     strength in tesla.
@@ -49,6 +49,7 @@ class FastMRIHeader:
     acquisition: str = ""
     patient_id: str = ""
     field_strength: float | None = None
+    readout_limits: EncodingLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> Fas
         recon_matrix=recon,
         encoded_fov=_triple(root, "encodedSpace", "fieldOfView_mm"),
         recon_fov=_triple(root, "reconSpace", "fieldOfView_mm"),
-        limits=_limits(root),
+        limits=_limits(root, 1),
+        readout_limits=_limits(root, 0),
         acquisition=_text(root, "measurementInformation", "protocolName"),
         patient_id=_text(root, "subjectInformation", "patientID"),
         field_strength=_number(_text(root, "acquisitionSystemInformation", "systemFieldStrength_T")),
@@ -161,9 +163,9 @@ def write_header(header: FastMRIHeader) -> str:
             put(size, "encoding", space, "matrixSize", axis)
         for axis, length in zip("xyz", fov or (), strict=fov is not None):
             put(length, "encoding", space, "fieldOfView_mm", axis)
-    if header.limits is not None:
-        for name in ("minimum", "maximum", "center"):
-            put(getattr(header.limits, name), "encoding", "encodingLimits", "kspace_encoding_step_1", name)
+    for step, limits in enumerate((header.readout_limits, header.limits)):
+        for name in ("minimum", "maximum", "center") if limits else ():
+            put(getattr(limits, name), "encoding", "encodingLimits", f"kspace_encoding_step_{step}", name)
     put("cartesian", "encoding", "trajectory")
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
 
@@ -315,10 +317,10 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _limits(root: ElementTree.Element) -> EncodingLimits | None:
-    texts = [_text(root, "encoding", "encodingLimits", "kspace_encoding_step_1", n) for n in ("maximum", "center")]
-    minimum = _text(root, "encoding", "encodingLimits", "kspace_encoding_step_1", "minimum")
+def _limits(root: ElementTree.Element, step: int) -> EncodingLimits | None:
+    place = "encoding", "encodingLimits", f"kspace_encoding_step_{step}"
+    minimum, maximum, center = (_text(root, *place, name) for name in ("minimum", "maximum", "center"))
     try:
-        return EncodingLimits(int(minimum or 0), int(texts[0]), int(texts[1]))
+        return EncodingLimits(int(minimum or 0), int(maximum), int(center))
     except ValueError:
         return None
