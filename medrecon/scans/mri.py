@@ -33,8 +33,10 @@ from medrecon.reconstructors import RootSumOfSquares
 from medrecon.results import Display, SliceResult
 from medrecon.scans.learned_notes import mri_notes
 from medrecon.scans.masks import build_mask, mask_facts
-from medrecon.scans.mri_checks import NOTHING, Mending, check_scan, energy_of, may_be_slab, partition_findings
+from medrecon.scans.mri_checks import NOTHING, MendedFile, Mending, check_scan
+from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_grid import ImageGrid, image_grid
+from medrecon.scans.mri_layout_checks import may_be_slab, partition_findings
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
@@ -117,10 +119,10 @@ class KSpaceScan:
         told = require_accepted(found.findings, self.acquisition.accept, str(self.source))
         is_slab = len(indices) == len(self) and may_be_slab(self.file)
         mask, peak, varies, last, energies = None, None, False, None, []
-        for place, sample in enumerate(sound_slices(self.file, indices)):
+        for place, sample in enumerate(sound_slices(MendedFile(self.file, found), indices)):
             if is_slab:
                 energies.append(energy_of(sample))
-            sample = self._taken(found.mending(sample))
+            sample = self._taken(sample)
             target = sample.target if self._takes_target else None
             if self.acquisition.mask is not None:
                 _require_full(sample, self.file)

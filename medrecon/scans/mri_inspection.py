@@ -13,8 +13,9 @@ from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.findings import Finding, Severity, require_accepted
-from medrecon.scans.mri_checks import check_scan, partition_findings
+from medrecon.scans.mri_checks import MendedFile, check_scan
 from medrecon.scans.mri_grid import image_grid
+from medrecon.scans.mri_layout_checks import partition_findings
 from medrecon.words import counted, listed
 
 __all__ = ["Inspection", "Sampling", "SliceReport", "inspect_kspace", "kspace_lines"]
@@ -90,10 +91,11 @@ def inspect_kspace(file: KSpaceFile) -> Inspection:
     """Read a file of raw k-space slice by slice and report what it holds, the faults of single slices included."""
     slices, coils, ky, kx = file.shape
     checked = check_scan(file, range(slices))
+    mended = MendedFile(file, checked)
     reports, patterns, first = [], set(), None
     for index in range(slices):
         try:
-            sample = checked.mending(file[index])
+            sample = mended[index]
         except InputError as error:
             reports.append(SliceReport(index, problem=str(error).removeprefix(f"{file.path}: ")))
             continue
