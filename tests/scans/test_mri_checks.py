@@ -256,3 +256,23 @@ def test_odd_lines_that_differ_are_measured(shape: tuple[int, int], n_coils: int
     sign = 1 if (shape[1] // 2) % 2 == 0 else -1  # which lines are odd is told from the middle
     assert [sign * value for value in found[:1]] == pytest.approx([shift], abs=0.1)
     assert sign * found[1] == pytest.approx(phase, abs=0.12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("n_coils", [4, 16])
+@pytest.mark.parametrize("snr", [10.0, None])
+@pytest.mark.parametrize("shift", [0, 1, -3])
+def test_readouts_that_were_read_backwards_are_named(
+    shape: tuple[int, int], n_coils: int, snr: float | None, shift: int
+) -> None:
+    kspace = sound(shape, n_coils, snr).kspace.clone()
+    kspace[..., 1::2] = kspace[..., 1::2].flip(-2).roll(shift, -2)
+    [finding] = check_kspace(sample(kspace)).findings
+    assert (finding.name, finding.severity) == ("reversed-readouts", Severity.PROBLEM)
+    assert (f"shifted by {-shift:.2f} samples" in finding.text) == (shift != 0)  # once they are reversed
+
+
+def test_backward_readouts_of_one_coil_and_a_symmetric_head_are_no_sound_scan() -> None:
+    kspace = sound((96, 80), 1).kspace.clone()
+    kspace[..., 1::2] = kspace[..., 1::2].flip(-2)
+    assert names(sample(kspace)) == ["odd-even-lines"]
