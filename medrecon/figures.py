@@ -56,14 +56,14 @@ class NotebookFigure(Figure):
 
 @dataclass(frozen=True)
 class Layout:
-    """A grid of panels of `(y, x)` pixels, each under a line of text, below a heading; lengths in inches.
+    """A grid of panels with sides as `(y, x)`, each under a line of text, below a heading; lengths in inches.
 
     `right` is the margin there, `below` the space under each row, for bars.
     """
 
     rows: int
     columns: int
-    shape: tuple[int, int]
+    shape: tuple[float, float]
     right: float = MARGIN
     below: float = 0.0
 

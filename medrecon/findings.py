@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from medrecon.errors import InputError
 
-__all__ = ["Finding", "Severity", "require_accepted"]
+__all__ = ["Finding", "FindingName", "Severity", "require_accepted"]
 
 
 class Severity(StrEnum):
@@ -19,6 +19,41 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+class FindingName(StrEnum):
+    """The kinds of findings, by the names that `--accept` takes."""
+
+    # MRI
+    ASYMMETRIC_ECHO = "asymmetric-echo"
+    AXES_SWAPPED = "axes-swapped"
+    COILS_AS_SLICES = "coils-as-slices"
+    HEADER_CENTER = "header-center"
+    NOISY_COIL = "noisy-coil"
+    OBJECT_IN_CORNERS = "object-in-corners"
+    ODD_EVEN_LINES = "odd-even-lines"
+    PARTIAL_FOURIER = "partial-fourier"
+    PEAK_OFF_CENTER = "peak-off-center"
+    REVERSED_READOUTS = "reversed-readouts"
+    TRANSFORMED_ALREADY = "transformed-already"
+    UNTRANSFORMED_PARTITIONS = "untransformed-partitions"
+    # CT
+    ANGLES = "angles"
+    ANGLE_SIGN = "angle-sign"
+    DEAD_BINS = "dead-bins"
+    DETECTOR_DISTANCE = "detector-distance"
+    FLIPPED_DETECTOR = "flipped-detector"
+    LIMITED_ARC = "limited-arc"
+    MISSING_VIEWS = "missing-views"
+    NEGATIVE = "negative"
+    OFF_AXIS = "off-axis"
+    OPAQUE = "opaque"
+    RAYS_DISAGREE = "rays-disagree"
+    SWAPPED_AXES = "swapped-axes"
+    TRANSMISSION = "transmission"
+    TRUNCATED = "truncated"
+    UNEVEN_BINS = "uneven-bins"
+    VIEW_SUMS = "view-sums"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was found in the data of a scan.
@@ -26,19 +61,19 @@ class Finding:
     Parameters
     ----------
     name
-        of the kind, in lower case with hyphens, such as `peak-off-center`: what `--accept` takes.
+        of the kind.
     severity
         whether it is refused, was mended, or is only told.
     text
         what was seen, with its number; what it does to the image; how to mend it. One line.
     """
 
-    name: str
+    name: FindingName
     severity: Severity
     text: str
 
 
-def require_accepted(findings: Iterable[Finding], accepted: Collection[str], place: str) -> list[str]:
+def require_accepted(findings: Iterable[Finding], accepted: Collection[FindingName], place: str) -> list[str]:
     """Return what is to be told of findings, as notes.
 
     Raises

@@ -18,7 +18,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.geometry import Geometry, Grid
-from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, sense
+from medrecon.operators import Crop, Fourier, Interpolation, LinearOperator, Mask, Radon, sense
 from medrecon.spaces import image_space, kspace_space, root_sum_of_squares
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Problem:
         the operator of the scan.
     shape
         `(y, x)` of the image that is shown: the center of what a reconstructor gives.
+    step
+        `(y, x)` from pixel to pixel of the image that is shown, in pixels of what a reconstructor gives (see `Interpolation`).
     target
         real `(..., *shape)`, or None.
     notes
@@ -69,14 +71,18 @@ class Problem:
     notes: tuple[str, ...] = ()
     maps_origin: str = "none"
     gain: Tensor | None = None
+    step: tuple[float, float] = (1.0, 1.0)
 
     def display_image(self, x: Tensor) -> Tensor:
-        """The image `(..., y, x)`, of a complex one its magnitude, its center cut out to `shape`."""
+        """The image `(..., y, x)`, of a complex one its magnitude, its center cut out or interpolated to `shape`."""
         space = image_space(tuple(x.shape[-2:]))
-        image = Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
-        if self.gain is None:
-            return image
-        return image * Crop(image_space(tuple(self.gain.shape)), self.shape)._forward(self.gain.to(image))
+        if self.gain is not None:
+            gain = self.gain.to(x.device, x.real.dtype)
+            x = x * Crop(image_space(tuple(gain.shape)), tuple(x.shape[-2:]))._forward(gain)
+        if self.step != (1.0, 1.0):
+            finer = Interpolation(space, self.shape, self.step)
+            return finer(x if x.is_complex() else x.to(x.dtype.to_complex())).abs()
+        return Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
 
     def show(
         self, x: Tensor, *, index: int = 0, title: str = "", window: tuple[float, float] | None = None

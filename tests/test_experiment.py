@@ -128,7 +128,7 @@ def test_removing_the_oversampling_changes_no_image(tmp_path: Path) -> None:
 def test_points_drawn_after_the_oversampling_are_all_that_is_used(tmp_path: Path) -> None:
     file = FastMRIFile(simulate(tmp_path / "s.h5"))
     acquisition = MRIAcquisition(mask=RadialMaskSettings())
-    scan = KSpaceScan(file, acquisition).checked(range(1), silent)
+    scan = KSpaceScan.of(file, acquisition).checked(range(1), silent)
     (posed,) = scan.problems(ZeroFilled(), torch.device("cpu"))
     sample, target = posed.samples[0], posed.targets[0]
     assert scan.mask is not None

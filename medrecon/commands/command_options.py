@@ -28,7 +28,7 @@ from medrecon.device import DeviceName
 from medrecon.errors import InputError
 from medrecon.modality import Modality
 
-__all__ = ["CommandOptions", "given", "known_method", "parse_size", "reject_options"]
+__all__ = ["CommandOptions", "given", "known_method", "parse_field", "parse_size", "reject_options"]
 
 _LOG = logging.getLogger(__name__)
 _DEFAULT_METHODS = {Modality.MRI: "wavelet", Modality.CT: "fbp"}
@@ -99,7 +99,13 @@ class CommandOptions:
     views: Annotated[int | None, typer.Option(help="CT: keep so many evenly spaced views; else all.")] = None
     photons: Annotated[float | None, typer.Option(help="CT: add the noise of so many photons per ray.")] = None
     size: Annotated[
-        str | None, typer.Option(metavar="N or YxX", help="CT: pixels of the image, such as 512 or 320x400.")
+        str | None,
+        typer.Option(
+            metavar="N or YxX", help="Pixels of the image, such as 512 or 320x400; of MRI over the same field of view."
+        ),
+    ] = None
+    field_of_view: Annotated[
+        str | None, typer.Option(metavar="MM or YxX", help="MRI: the part of the field that is shown, such as 192.")
     ] = None
     pixel: Annotated[float | None, typer.Option(help="CT: width of a pixel in mm.")] = None
     hu: Annotated[bool, typer.Option("--hu", help="CT: write images in Hounsfield units.")] = False
@@ -190,15 +196,23 @@ class CommandOptions:
         return given({**old, "compile": self.compiled or None})
 
     def _acquisition(self, name: str, modality: Modality) -> dict[str, object]:
-        of_ct = {"geometry": self.geometry, "views": self.views, "photons": self.photons, "size": self.size}
+        of_ct: dict[str, object] = {"geometry": self.geometry, "views": self.views, "photons": self.photons}
         of_ct |= {"pixel": self.pixel, "hu": self.hu or None, "offset": self.offset}
-        of_mri = {"mask": self.mask, "acceleration": self.acceleration, "center_fraction": self.center_fraction}
+        of_mri: dict[str, object] = {
+            "mask": self.mask,
+            "acceleration": self.acceleration,
+            "center_fraction": self.center_fraction,
+        }
+        size = None if self.size is None else parse_size(self.size)
+        accept = tuple(self.accept or ())
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
-            return {"mask": self._mask(of_mri), "accept": tuple(self.accept or ())}
+            field = None if self.field_of_view is None else parse_field(self.field_of_view)
+            return {"mask": self._mask(of_mri), **given({"size": size, "field_of_view": field}), "accept": accept}
         reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
-        size = None if self.size is None else parse_size(self.size)
-        return given({**of_ct, "size": size, "seed": self.seed, "accept": tuple(self.accept or ())})
+        reason = f"an option of MRI, and {name} holds {modality.holds}; --size and --pixel make the grid of those"
+        reject_options({"field_of_view": self.field_of_view}, reason)
+        return given({**of_ct, "size": size, "seed": self.seed, "accept": accept})
 
     def _mask(self, options: Mapping[str, object]) -> dict[str, object] | None:
         fields = given({**options, "seed": self.seed})
@@ -263,3 +277,17 @@ def parse_size(text: str) -> tuple[int, int]:
     if match is None:
         raise InputError(f"--size takes N or YxX, such as 256 or 320x368; got '{text}'")
     return int(match[1]), int(match[2] or match[1])
+
+
+def parse_field(text: str) -> tuple[float, float]:
+    """Read millimeters: a side, or `YxX`.
+
+    Raises
+    ------
+    InputError
+        If the text is neither.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:x(\d+(?:\.\d+)?))?", text.strip().lower(), re.ASCII)
+    if match is None:
+        raise InputError(f"--field-of-view takes MM or YxX in millimeters, such as 192 or 220x180.5; got '{text}'")
+    return float(match[1]), float(match[2] or match[1])

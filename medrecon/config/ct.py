@@ -6,13 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medrecon.config.settings import Settings, Size
+from medrecon.config.settings import Length, Pixels, Settings, Size
+from medrecon.findings import FindingName
 from medrecon.modality import Modality
 
 __all__ = ["CTAcquisition", "CTPhantomName", "CTSimulationSettings", "Length", "Photons", "Seed"]
 
-Pixels = Annotated[int, Field(ge=1, le=16384)]
-Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Photons = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -42,7 +41,7 @@ class CTAcquisition(Settings):
     pixel: Length | None = None
     hu: bool = False
     offset: Annotated[float, Field(allow_inf_nan=False)] | Literal["auto"] | None = None
-    accept: tuple[str, ...] = ()
+    accept: tuple[FindingName, ...] = ()
 
 
 class CTSimulationSettings(Settings):

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medrecon.config.settings import Settings, Size
+from medrecon.config.settings import Length, Pixels, Settings, Size
+from medrecon.findings import FindingName
 from medrecon.modality import Modality
 
 __all__ = [
@@ -107,12 +108,16 @@ MaskSettings = Annotated[
 class MRIAcquisition(Settings):
     """How k-space of a file is taken: without a mask the data are as they are, with one a full scan is undersampled.
 
+    `size` is the matrix `(y, x)` of the images that are written, over `field_of_view` `(y, x)` in millimeters; what is None is as
+    the scanner's header, or a target in the file, says.
     `accept` names problems that are found in the data and are not to stop it.
     """
 
     modality: Literal[Modality.MRI] = Modality.MRI
     mask: MaskSettings | None = None
-    accept: tuple[str, ...] = ()
+    size: tuple[Pixels, Pixels] | None = None
+    field_of_view: tuple[Length, Length] | None = None
+    accept: tuple[FindingName, ...] = ()
 
 
 class MRISimulationSettings(Settings):

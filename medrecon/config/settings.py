@@ -9,10 +9,14 @@ from pydantic_core import InitErrorDetails
 
 from medrecon.errors import InputError
 
-__all__ = ["Settings", "Size", "SliceSettings", "settings_from"]
+__all__ = ["Length", "Pixels", "Settings", "Size", "SliceSettings", "settings_from"]
 
 T = TypeVar("T", bound=BaseModel)
 
+#: Pixels along an axis of an image that is made.
+Pixels = Annotated[int, Field(ge=1, le=16384)]
+#: In millimeters.
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 #: Pixels along an axis of a simulated image.
 Size = Annotated[int, Field(ge=8, le=4096)]
 

@@ -5,6 +5,7 @@ from medrecon.operators.diagonal import Diagonal
 from medrecon.operators.differences import Crop, Gradient, Roll
 from medrecon.operators.filtering import DetectorFilter
 from medrecon.operators.fourier import Convolution, Fourier
+from medrecon.operators.interpolation import Interpolation
 from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Scaled, Sum, factor_of
 from medrecon.operators.norm import operator_norm
 from medrecon.operators.radon import Backprojection, Radon
@@ -24,6 +25,7 @@ __all__ = [
     "Fourier",
     "Gradient",
     "Identity",
+    "Interpolation",
     "LinearOperator",
     "Mask",
     "Radon",

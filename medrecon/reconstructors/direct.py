@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from torch import Tensor
 
@@ -37,4 +38,9 @@ class RootSumOfSquares:
         if "coil" not in fourier.domain.axes:
             raise ValueError(f"RootSumOfSquares takes multi-coil k-space, got {A.range}")
         images = fourier.H(y)
+        inner = A.factors[A.factors.index(fourier) + 1 :]
+        for factor in takewhile(
+            lambda factor: "coil" in factor.domain.axes, inner
+        ):  # such as a finer grid of coil images
+            images = factor.H(images)
         return root_sum_of_squares(images, fourier.domain.dim("coil"))

@@ -47,7 +47,8 @@ def preview(path: Path, done: Reconstruction) -> None:
         panels.append(_error_panel((image - target).abs(), high, display))
     has_bars = not display.is_magnitude
     shape = (image.shape[0], image.shape[1])
-    layout = Layout(1, len(panels) + 1, shape, below=_BELOW if has_bars else 0.0)
+    height, width = done.report.pixel or (1.0, 1.0)
+    layout = Layout(1, len(panels) + 1, (shape[0] * height, shape[1] * width), below=_BELOW if has_bars else 0.0)
     figure = layout.figure(_heading(done))
     for column, (title, picture, black, white, cmap) in enumerate(panels):
         axes = layout.axes(figure, 0, column, title)

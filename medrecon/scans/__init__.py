@@ -24,6 +24,6 @@ def open_scan(source: Path, acquisition: MRIAcquisition | CTAcquisition) -> Scan
     """
     match acquisition:
         case MRIAcquisition():
-            return KSpaceScan(open_kspace(source), acquisition)
+            return KSpaceScan.of(open_kspace(source), acquisition)
         case CTAcquisition():
             return SinogramScan.of(open_sinograms(source, acquisition.geometry), acquisition)

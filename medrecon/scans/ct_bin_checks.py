@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrecon.findings import Finding, Severity
+from medrecon.findings import Finding, FindingName, Severity
 from medrecon.words import listed
 
 __all__ = ["DEAD", "bin_findings", "dead_bins", "dead_words"]
 
-DEAD = "dead-bins"
+DEAD = FindingName.DEAD_BINS
 
 _LEAST_VIEWS, _MOST_VIEWS = 20, 240
 _PARTS = 8  # of the views, which must show the same deviation
@@ -36,7 +36,7 @@ def bin_findings(y: NDArray[np.float64]) -> Iterator[Finding]:
     if off:
         named = [f"{k} ({size:+.3g})" for k, size in off.items()]
         yield Finding(
-            "uneven-bins",
+            FindingName.UNEVEN_BINS,
             Severity.NOTE,
             f"bins that read too much or too little in all views: {listed(named)}; they draw rings, subtract that from them or "
             "calibrate the detector",

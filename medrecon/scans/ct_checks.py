@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medrecon.coverage import angular_cells, coverage, truncation
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import truncation_words
-from medrecon.findings import Finding, Severity
+from medrecon.findings import Finding, FindingName, Severity
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import bin_findings
 from medrecon.scans.ct_geometry_checks import contradictions
@@ -29,9 +29,9 @@ def geometry_findings(geometry: Geometry) -> Iterator[Finding]:
     """What views are missing."""
     covered = coverage(geometry)
     if not covered.complete:
-        yield Finding("limited-arc", Severity.NOTE, covered.words)
+        yield Finding(FindingName.LIMITED_ARC, Severity.NOTE, covered.words)
     elif len(angular_cells(geometry).bridged):
-        yield Finding("missing-views", Severity.NOTE, covered.words)
+        yield Finding(FindingName.MISSING_VIEWS, Severity.NOTE, covered.words)
 
 
 def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
     against = tuple(contradictions(sample, cut))
     yield from against
     if cut.truncated and all(finding.severity is Severity.NOTE for finding in against):
-        yield Finding("truncated", Severity.NOTE, truncation_words(cut.worst, sample.geometry))
+        yield Finding(FindingName.TRUNCATED, Severity.NOTE, truncation_words(cut.worst, sample.geometry))
 
 
 def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
@@ -54,20 +54,20 @@ def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
     air, is_air = _air(y)
     if is_air and 0.5 < air < 2 and low < _SHADOW * air and high < (1 + 2 * _LEVEL) * air:
         return Finding(
-            "transmission",
+            FindingName.TRANSMISSION,
             Severity.PROBLEM,
             f"no line integrals: in all views values are highest and level beside the object ({air:.3g}) and fall to {low:.3g} "
             "within it, as transmission I / I0 does; the image would be negative; give -log(I / I0)",
         )
     if y.max() > OPAQUE:
         return Finding(
-            "opaque",
+            FindingName.OPAQUE,
             Severity.PROBLEM,
             f"line integrals up to {y.max():.4g}, of which no photon passes: are these counts? they should be -log(I / I0)",
         )
     if low < -max(5 * high, 0.2):
         return Finding(
-            "negative",
+            FindingName.NEGATIVE,
             Severity.PROBLEM,
             f"line integrals are negative, down to {low:.3g}, and at most {high:.3g}: has log(I / I0) lost its sign? the image "
             "would be negative; give -log(I / I0)",
@@ -95,7 +95,7 @@ def _swapped_axes(y: NDArray[np.float64]) -> Finding | None:
         return None
     spread, other = (100 * float(np.std(sums) / abs(np.mean(sums))) for sums in (y.sum(1), y.sum(0)))
     return Finding(
-        "swapped-axes",
+        FindingName.SWAPPED_AXES,
         Severity.PROBLEM,
         f"the axes may be swapped: the first and last views see nothing, and sums of the views differ by {spread:.0f} %, those "
         f"along the other axis by {other:.2g} %; a sinogram is (angle, detector): transpose it",

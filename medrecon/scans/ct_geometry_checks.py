@@ -21,13 +21,13 @@ from medrecon.calibration.sinogram_noise import scan_noise
 from medrecon.coverage import Truncation, truncation
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
-from medrecon.findings import Finding, Severity
+from medrecon.findings import Finding, FindingName, Severity
 from medrecon.geometry import FanBeam, Geometry, ParallelBeam
 
 __all__ = ["FLIPPED", "contradictions", "measured_offset", "offset_words"]
 
 #: The finding that is mended by reversing the bins.
-FLIPPED = "flipped-detector"
+FLIPPED = FindingName.FLIPPED_DETECTOR
 
 _OFF_AXIS = 0.3  # bins
 _SIGNIFICANT = 3.0  # standard deviations
@@ -82,7 +82,7 @@ def offset_words(offset: float, geometry: Geometry) -> str:
 
 def _off_axis(offset: float, geometry: Geometry, seen: str) -> Finding:
     return Finding(
-        "off-axis",
+        FindingName.OFF_AXIS,
         Severity.PROBLEM,
         f"{offset_words(offset, geometry)} ({seen}): edges would be doubled; write `offset: {offset:.4g}` into the geometry, or "
         "give --offset auto",
@@ -95,7 +95,7 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
     found = offset_by_rays(y, geometry)
     offset, least = (geometry.offset, math.inf) if found is None else found
     others = {name: ray_disagreement(one, stated) for name, one, stated in _changed(y, geometry)}
-    name = min(others, key=lambda one: others[one] if others[one] > 0 else math.inf, default="")
+    name = min(others, key=lambda one: others[one] if others[one] > 0 else math.inf, default=None)
     if name and others[name] < min(_BETTER * disagreement, least):
         severity = Severity.MENDED if name == FLIPPED else Severity.PROBLEM
         yield Finding(name, severity, f"{_WORDS[name]} ({seen.format(100 * others[name])})")
@@ -103,7 +103,7 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
         yield _off_axis(offset, geometry, seen.format(100 * least))
     elif disagreement > max(_CLEARLY, _SIGNIFICANT * change):
         yield Finding(
-            "rays-disagree",
+            FindingName.RAYS_DISAGREE,
             Severity.PROBLEM,
             f"rays measured twice differ by {100 * disagreement:.0f} %, and no other offset or direction of the detector mends "
             "that: the image would be blurred; check distances, angles and their order, and whether the object moved",
@@ -113,22 +113,22 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
 _WORDS = {
     FLIPPED: "the detector's bins count the other way round, or the angles have the other sign: bins are reversed; if it is the "
     "angles, the image is mirrored: change their sign in the geometry instead",
-    "angle-sign": "the angles have the other sign: the image would be blurred; change it in the geometry",
-    "detector-distance": "`detector_distance` is that from the source: the image would be blurred; give that from the center of "
-    "rotation, less by `source_distance`",
+    FindingName.ANGLE_SIGN: "the angles have the other sign: the image would be blurred; change it in the geometry",
+    FindingName.DETECTOR_DISTANCE: "`detector_distance` is that from the source: the image would be blurred; give that "
+    "from the center of rotation, less by `source_distance`",
 }
 
 
-def _changed(y: NDArray[np.float64], geometry: Geometry) -> Iterator[tuple[str, NDArray[np.float64], Geometry]]:
+def _changed(y: NDArray[np.float64], geometry: Geometry) -> Iterator[tuple[FindingName, NDArray[np.float64], Geometry]]:
     """Other ways to read a sinogram that differ from its own, by the name of the fault."""
     flipped = np.ascontiguousarray(y[:, ::-1])
     if isinstance(geometry, FanBeam) or geometry.offset:
         yield FLIPPED, flipped, geometry
     if geometry.offset:
-        yield "angle-sign", flipped, replace(geometry, offset=-geometry.offset)
+        yield FindingName.ANGLE_SIGN, flipped, replace(geometry, offset=-geometry.offset)
     if isinstance(geometry, FanBeam) and geometry.detector_distance > geometry.source_distance:
         shorter = geometry.detector_distance - geometry.source_distance
-        yield "detector-distance", y, replace(geometry, detector_distance=shorter)
+        yield FindingName.DETECTOR_DISTANCE, y, replace(geometry, detector_distance=shorter)
 
 
 def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]:
@@ -138,14 +138,14 @@ def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]
         return
     if found.spread > _WHOLE:
         yield Finding(
-            "view-sums",
+            FindingName.VIEW_SUMS,
             Severity.NOTE,
             f"sums of the views differ by {100 * found.spread:.0f} %, and parallel views of one object agree: check that beams are "
             "parallel and the blank scan is that of each view",
         )
     elif found.unexplained > 0.5 and found.residual > max(geometry.spacing, _ASTRAY * _noise_of_moments(y, geometry)):
         yield Finding(
-            "angles",
+            FindingName.ANGLES,
             Severity.PROBLEM,
             f"centers of mass of the views lie {found.residual / geometry.spacing:.1f} bins off a sinusoid: the image would be "
             "smeared; check the angles and their order",

@@ -23,7 +23,6 @@ from medrecon.operators import Crop
 from medrecon.problem import (
     Problem,
     coil_problem,
-    full_reconstruction,
     remove_oversampling,
     sense_problem,
     undersample,
@@ -34,7 +33,10 @@ from medrecon.reconstructors import RootSumOfSquares
 from medrecon.results import Display, SliceResult
 from medrecon.scans.learned_notes import mri_notes
 from medrecon.scans.masks import build_mask, mask_facts
-from medrecon.scans.mri_checks import NOTHING, Mending, check_scan, energy_of, may_be_slab, partition_findings
+from medrecon.scans.mri_checks import NOTHING, MendedFile, Mending, check_scan
+from medrecon.scans.mri_energy import energy_of
+from medrecon.scans.mri_grid import ImageGrid, image_grid
+from medrecon.scans.mri_layout_checks import may_be_slab, partition_findings
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
@@ -61,6 +63,8 @@ class KSpaceScan:
     ----------
     file, acquisition
         what is reconstructed, and how it is taken.
+    grid
+        of the images.
     indices, mask, peak, notes, mending, noise_covariance
         of the slices that `checked` looked through: the mask that was drawn, the maximum of their target (None where nothing can be
         scored), what a user should know, what is done to each before all else, and the noise by which coils are weighted, if they are.
@@ -68,6 +72,7 @@ class KSpaceScan:
 
     file: KSpaceFile
     acquisition: MRIAcquisition
+    grid: ImageGrid
     indices: range = range(0)
     mask: SamplingMask | None = None
     peak: float | None = None
@@ -80,27 +85,32 @@ class KSpaceScan:
     unit = DISPLAY.unit
     photons = None
 
+    @classmethod
+    def of(cls, file: KSpaceFile, acquisition: MRIAcquisition) -> KSpaceScan:
+        """Settle the grid of the images.
+
+        Raises
+        ------
+        InputError
+            If the file does not cover what is asked.
+        """
+        return cls(file, acquisition, image_grid(file, acquisition))
+
     @property
     def source(self) -> Path:
         return self.file.path
 
     @property
     def pixel(self) -> tuple[float, float] | None:
-        """As the header says: images lie on the grid of k-space, of which the scanner's matrix is cut out."""
-        header = self.file.header
-        fields = (header.encoded_fov, self.file.shape[-2:]), (header.recon_fov, header.recon_matrix[:2])
-        for field, (rows, columns) in fields:
-            if field is not None and field[0] > 0 and field[1] > 0:
-                return field[0] / rows, field[1] / columns
-        return None
+        return self.grid.pixel
 
     @property
     def sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        return self.file.matrix, self.file.matrix
+        return self.grid.shape, self.grid.shape
 
     @property
     def has_target(self) -> bool:
-        return self.acquisition.mask is not None or self.file.target_name is not None
+        return self.acquisition.mask is not None or self._takes_target
 
     def __len__(self) -> int:
         return len(self.file)
@@ -110,15 +120,15 @@ class KSpaceScan:
         told = require_accepted(found.findings, self.acquisition.accept, str(self.source))
         is_slab = len(indices) == len(self) and may_be_slab(self.file)
         mask, peak, varies, last, energies = None, None, False, None, []
-        for place, sample in enumerate(sound_slices(self.file, indices)):
+        for place, sample in enumerate(sound_slices(MendedFile(self.file, found), indices)):
             if is_slab:
                 energies.append(energy_of(sample))
-            sample = found.mending(sample)
-            target = sample.target
+            sample = self._taken(sample)
+            target = sample.target if self._takes_target else None
             if self.acquisition.mask is not None:
                 _require_full(sample, self.file)
                 sample = remove_oversampling(sample)
-                target = _target(sample)
+                target = self._full_image(sample)
                 ky, kx = sample.kspace.shape[-2:]
                 mask = mask or build_mask(self.acquisition.mask, (ky, kx), self.source.name)
             if target is not None:
@@ -129,12 +139,16 @@ class KSpaceScan:
         if is_slab:
             slab = partition_findings(energies, self.file)
             told += require_accepted(slab, self.acquisition.accept, str(self.source))
-        notes = [*self.file.notes, *told]
+        notes = [*self.file.notes, *self.grid.notes, *told]
         if varies:
             notes.append("the sampling differs between slices; that of the middle one is told")
         if peak is not None and (fault := self._not_scored(peak)):
             peak = None
             notes.append(f"{fault}: nothing is scored")
+        if self.file.target_name is not None and not (self.has_target or self._takes_target):
+            notes.append(
+                "the target of the file lies on another grid than --size and --field-of-view make: nothing is scored"
+            )
         return replace(
             self,
             indices=indices,
@@ -149,7 +163,7 @@ class KSpaceScan:
         if peak == 0:
             return "the target is zero everywhere"
         few = f"the image has less than {LEAST_SCORED} pixels a side"
-        return few if min(self.file.matrix) < LEAST_SCORED else ""
+        return few if min(self.grid.shape) < LEAST_SCORED else ""
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         return (self._posed(index, reconstruct, device) for index in self.indices)
@@ -159,6 +173,8 @@ class KSpaceScan:
         start = time.perf_counter()
         less, scale = scaled(sample)
         problem = pose(less, reconstruct, device, self.noise_covariance)
+        is_of_coils = isinstance(reconstruct, RootSumOfSquares)
+        problem = self.grid.shown_coils(problem) if is_of_coils else self.grid.shown(problem)
         problem = replace(problem, target=None if target is None else target / scale)
         seconds = time.perf_counter() - start
         asked = self.acquisition.mask
@@ -210,13 +226,27 @@ class KSpaceScan:
     def unlike_training(self, reconstruct: LearnedReconstructor, posed: Posed) -> Iterator[str]:
         return mri_notes(reconstruct, posed.samples[0].true_acceleration)
 
+    @property
+    def _takes_target(self) -> bool:
+        """Whether the file holds a target that lies on the grid of the images."""
+        return self.file.target_name is not None and self.grid.is_of(self.file.matrix)
+
+    def _taken(self, sample: KSpaceSample) -> KSpaceSample:
+        return replace(sample, matrix=self.grid.matrix)
+
+    def _full_image(self, sample: KSpaceSample) -> Tensor:
+        """The root-sum-of-squares image of all that was measured, on the grid of the images."""
+        less, scale = scaled(sample)
+        problem = self.grid.shown_coils(coil_problem(less))
+        return problem.display_image(RootSumOfSquares()(problem.y, problem.A)) * scale
+
     def _read(self, index: int, reconstruct: Reconstructor) -> tuple[KSpaceSample, Tensor | None]:
         """A slice and its target; its oversampled readout is kept for weights that were trained so, but for masks of points."""
-        whole = self.mending(self.file[index])
+        whole = self._taken(self.mending(self.file[index]))
         sample = remove_oversampling(whole)
         target = sample.target
         if self.mask is not None:
-            target = _target(sample) if self.peak is not None else None
+            target = self._full_image(sample) if self.peak is not None else None
             sample = undersample(sample, self.mask)
         oversampled = isinstance(reconstruct, LearnedReconstructor) and reconstruct.weights.inference.keep_oversampling
         if oversampled and sample.sampled.ndim == 1:
@@ -289,11 +319,6 @@ def _residual(posed: Posed, x: Tensor) -> Tensor | None:
     if not x.is_complex() or tuple(x.shape) != A.domain.shape or x.ndim != 2:
         return None
     return problem.display_image(A.H(problem.y - A(x))).to(torch.float32).cpu() * posed.scale
-
-
-def _target(sample: KSpaceSample) -> Tensor:
-    less, scale = scaled(sample)
-    return full_reconstruction(less) * scale
 
 
 def _require_full(sample: KSpaceSample, file: KSpaceFile) -> None:

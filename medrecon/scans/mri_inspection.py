@@ -7,12 +7,15 @@ from statistics import median
 import torch
 
 from medrecon.calibration import noise_level
+from medrecon.config.mri import MRIAcquisition
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.findings import Finding, Severity, require_accepted
-from medrecon.scans.mri_checks import check_scan, partition_findings
+from medrecon.scans.mri_checks import MendedFile, check_scan
+from medrecon.scans.mri_grid import image_grid
+from medrecon.scans.mri_layout_checks import partition_findings
 from medrecon.words import counted, listed
 
 __all__ = ["Inspection", "Sampling", "SliceReport", "inspect_kspace", "kspace_lines"]
@@ -54,7 +57,8 @@ class Sampling:
 class Inspection:
     """What a file holds, plain values only: `dataclasses.asdict` gives what `json.dumps` takes.
 
-    Pairs are (y, x), lengths millimeters, `noise` the standard deviation of the real or imaginary part of one sample;
+    Pairs are (y, x), lengths millimeters, `noise` the standard deviation of the real or imaginary part of one sample; `matrix` is
+    the crop of k-space's own grid, and `image` the size that is written, in steps of `pixel`;
     `problems` says what is wrong and what to do, `notes` what was assumed, both with the `findings` of the data.
     """
 
@@ -66,6 +70,9 @@ class Inspection:
     matrix: tuple[int, int]
     oversampling: float
     field_of_view: tuple[float, float] | None
+    encoded_field_of_view: tuple[float, float] | None
+    image: tuple[int, int]
+    pixel: tuple[float, float] | None
     acquisition: str
     has_header: bool
     has_mask: bool
@@ -84,10 +91,11 @@ def inspect_kspace(file: KSpaceFile) -> Inspection:
     """Read a file of raw k-space slice by slice and report what it holds, the faults of single slices included."""
     slices, coils, ky, kx = file.shape
     checked = check_scan(file, range(slices))
+    mended = MendedFile(file, checked)
     reports, patterns, first = [], set(), None
     for index in range(slices):
         try:
-            sample = checked.mending(file[index])
+            sample = mended[index]
         except InputError as error:
             reports.append(SliceReport(index, problem=str(error).removeprefix(f"{file.path}: ")))
             continue
@@ -99,7 +107,7 @@ def inspect_kspace(file: KSpaceFile) -> Inspection:
     if sampling is not None and len(patterns) > 1:
         sampling = replace(sampling, varies=True)
     noises = [report.noise for report in reports if report.noise is not None]
-    fov = file.header.recon_fov
+    grid = image_grid(file, MRIAcquisition())
     energies = [report.energy for report in reports if not report.problem]
     findings = (*checked.findings, *(partition_findings(energies, file) if len(energies) == slices else ()))
     wrong = tuple(finding.text for finding in findings if finding.severity is Severity.PROBLEM)
@@ -114,7 +122,10 @@ def inspect_kspace(file: KSpaceFile) -> Inspection:
         dtype=str(file.dtype),
         matrix=file.matrix,
         oversampling=file.oversampling,
-        field_of_view=fov and (fov[0], fov[1]),
+        field_of_view=_pair(file.header.recon_fov),
+        encoded_field_of_view=_pair(file.header.encoded_fov),
+        image=grid.shape,
+        pixel=grid.pixel,
         acquisition=file.header.acquisition,
         has_header=file.has_header,
         has_mask=file.has_mask,
@@ -125,7 +136,7 @@ def inspect_kspace(file: KSpaceFile) -> Inspection:
         peak=max(report.peak for report in reports),
         reports=tuple(reports),
         problems=(*wrong, *_problems(reports, coils)),
-        notes=(*file.notes, *told),
+        notes=(*file.notes, *grid.notes, *told),
         findings=findings,
     )
 
@@ -137,10 +148,14 @@ def kspace_lines(inspection: Inspection) -> list[str]:
     text = [
         i.path,
         f"{counted(i.slices, 'slice')}, {counted(i.coils, 'coil')}, k-space {ky} x {kx} (ky, kx), {i.dtype}",
-        f"image {i.matrix[0]} x {i.matrix[1]} (y, x) after the crop; readout oversampled {i.oversampling:g}x",
+        f"image {i.image[0]} x {i.image[1]} (y, x) after the {'crop' if i.image == i.matrix else 'zero-filling'}; "
+        f"readout oversampled {i.oversampling:g}x",
     ]
     if i.field_of_view is not None:
-        text.append(f"field of view {i.field_of_view[0]:g} x {i.field_of_view[1]:g} mm")
+        encoded, pixel = i.encoded_field_of_view, i.pixel
+        of_encoded = "" if encoded is None else f" of {encoded[0]:g} x {encoded[1]:g} mm encoded"
+        of_pixels = "" if pixel is None else f", pixels of {pixel[0]:.4g} x {pixel[1]:.4g} mm"
+        text.append(f"field of view {i.field_of_view[0]:g} x {i.field_of_view[1]:g} mm{of_encoded}{of_pixels}")
     if i.acquisition:
         text.append(f"acquisition {i.acquisition}")
     edges = [f"{first} to {stop - 1}" for first, stop in ((0, left), (right, kx)) if first < stop]
@@ -157,6 +172,10 @@ def kspace_lines(inspection: Inspection) -> list[str]:
     text.extend(f"note: {note}" for note in i.notes)
     text.extend(f"PROBLEM: {problem}" for problem in i.problems)
     return text if i.problems else [*text, "nothing wrong was found"]
+
+
+def _pair(field: tuple[float, float, float] | None) -> tuple[float, float] | None:
+    return field and (field[0], field[1])
 
 
 def _inspect_slice(sample: KSpaceSample) -> SliceReport:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from medrecon.calibration import coil_noise_ratios, noise_covariance
 from medrecon.data.mri.fastmri import KSpaceSample
-from medrecon.findings import Finding, Severity
+from medrecon.findings import Finding, FindingName, Severity
 from medrecon.words import listed
 
 __all__ = ["check_noise"]
@@ -26,4 +26,4 @@ def check_noise(sample: KSpaceSample) -> tuple[tuple[Finding, ...], Tensor | Non
         f"{times} as the median coil, which would spread over the image: coils are weighted by their noise, and the image keeps its "
         "brightness; look at the cables"
     )
-    return (Finding("noisy-coil", Severity.MENDED, text),), covariance
+    return (Finding(FindingName.NOISY_COIL, Severity.MENDED, text),), covariance

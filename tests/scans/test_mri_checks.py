@@ -165,7 +165,7 @@ def test_inspect_and_reconstruct_say_the_same(tmp_path: Path) -> None:
     assert [finding.name for finding in inspection.findings] == ["peak-off-center"]
     assert json.loads(json.dumps(dataclasses.asdict(inspection)))["findings"][0]["severity"] == "mended"
     mask = WholeLineMaskSettings(kind=MaskName.EQUISPACED, seed=0)
-    scan = KSpaceScan(open_kspace(tmp_path / "a.h5"), MRIAcquisition(mask=mask)).checked(range(2), silent)
+    scan = KSpaceScan.of(open_kspace(tmp_path / "a.h5"), MRIAcquisition(mask=mask)).checked(range(2), silent)
     assert scan.notes == inspection.notes
     read, _ = scan._read(1, RootSumOfSquares())
     assert scan.mask is not None
@@ -177,10 +177,10 @@ def test_a_problem_is_refused_unless_it_is_accepted(tmp_path: Path) -> None:
     write_fastmri(tmp_path / "a.h5", [kspace] * 2, header=make_header((48, 5), (48, 5)))
     inspection = inspect_kspace(open_kspace(tmp_path / "a.h5"))
     assert any("moveaxis" in problem for problem in inspection.problems)
-    scan = KSpaceScan(open_kspace(tmp_path / "a.h5"), MRIAcquisition())
+    scan = KSpaceScan.of(open_kspace(tmp_path / "a.h5"), MRIAcquisition())
     with pytest.raises(InputError, match=r"moveaxis.*--accept axes-swapped"):
         scan.checked(range(2), silent)
-    accepted = KSpaceScan(scan.file, MRIAcquisition(accept=("axes-swapped",))).checked(range(2), silent)
+    accepted = KSpaceScan.of(scan.file, MRIAcquisition(accept=("axes-swapped",))).checked(range(2), silent)
     assert any("moveaxis" in note for note in accepted.notes)
 
 
@@ -197,7 +197,7 @@ def test_partitions_of_a_slab_are_transformed_or_refused(tmp_path: Path, n: int,
     write_fastmri(tmp_path / "a.h5", planes, header=header)
     inspection = inspect_kspace(open_kspace(tmp_path / "a.h5"))
     assert [finding.name for finding in inspection.findings] == [] if transformed else ["untransformed-partitions"]
-    scan = KSpaceScan(open_kspace(tmp_path / "a.h5"), MRIAcquisition())
+    scan = KSpaceScan.of(open_kspace(tmp_path / "a.h5"), MRIAcquisition())
     if transformed:
         assert scan.checked(range(n), silent).notes == ()
     else:
@@ -256,3 +256,23 @@ def test_odd_lines_that_differ_are_measured(shape: tuple[int, int], n_coils: int
     sign = 1 if (shape[1] // 2) % 2 == 0 else -1  # which lines are odd is told from the middle
     assert [sign * value for value in found[:1]] == pytest.approx([shift], abs=0.1)
     assert sign * found[1] == pytest.approx(phase, abs=0.12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("n_coils", [4, 16])
+@pytest.mark.parametrize("snr", [10.0, None])
+@pytest.mark.parametrize("shift", [0, 1, -3])
+def test_readouts_that_were_read_backwards_are_named(
+    shape: tuple[int, int], n_coils: int, snr: float | None, shift: int
+) -> None:
+    kspace = sound(shape, n_coils, snr).kspace.clone()
+    kspace[..., 1::2] = kspace[..., 1::2].flip(-2).roll(shift, -2)
+    [finding] = check_kspace(sample(kspace)).findings
+    assert (finding.name, finding.severity) == ("reversed-readouts", Severity.PROBLEM)
+    assert (f"shifted by {-shift:.2f} samples" in finding.text) == (shift != 0)  # once they are reversed
+
+
+def test_backward_readouts_of_one_coil_and_a_symmetric_head_are_no_sound_scan() -> None:
+    kspace = sound((96, 80), 1).kspace.clone()
+    kspace[..., 1::2] = kspace[..., 1::2].flip(-2)
+    assert names(sample(kspace)) == ["odd-even-lines"]

@@ -16,6 +16,7 @@ import torch
 from medrecon.data.hdf5 import open_hdf5
 from medrecon.data.mri.fastmri_header import OVERSAMPLED_SHAPE, FastMRIHeader, parse_header, scan_geometry
 from medrecon.data.mri.kspace_dataset import complex64, is_readout_oversampled, middle_slice, require_kspace
+from medrecon.data.mri.placement import is_partial, placement_of
 from medrecon.errors import InputError
 
 __all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
@@ -122,13 +123,17 @@ class FastMRIFile:
         with open_hdf5(self.path, _WANTED) as file:
             kspace = require_kspace(self.path, file)
             self.rank, self.dtype = len(kspace.shape), kspace.dtype
-            slices, coils, ky, kx = kspace.shape if self.rank == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
+            slices, coils, *stored = kspace.shape if self.rank == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
+            self.stored: tuple[int, int] = (stored[0], stored[1])
+            self.has_header = "ismrmrd_header" in file
+            header = self._read_header(file) if self.has_header else None
+            middle = middle_slice(kspace) if is_partial(self.stored, header) else None
+            self.placement, notes = placement_of(self.stored, header, middle)
+            ky, kx = self.placement.shape
             self.shape: tuple[int, int, int, int] = (slices, coils, ky, kx)
             self.target_name = next((name for name in TARGETS[self.rank] if name in file), None)
             target = None if self.target_name is None else self._require_target(file[self.target_name])
             self.mask_shape = self._require_mask(file["mask"]) if "mask" in file else None
-            self.has_header = "ismrmrd_header" in file
-            header = self._read_header(file) if self.has_header else None
             attributes = dict(file.attrs)
             is_oversampled = False
             if header is None and target is None and ky > OVERSAMPLED_SHAPE * kx:
@@ -142,7 +147,9 @@ class FastMRIFile:
         )
         self.maximum, self.norm = (_number(attributes.get(name)) for name in ("max", "norm"))
         self.matrix, self.oversampling, self.padding = geometry.matrix, geometry.oversampling, geometry.padding
-        self.notes = geometry.notes
+        if kx != self.stored[1]:
+            self.padding = self.placement.first[1], self.placement.first[1] + self.stored[1]
+        self.notes = notes + geometry.notes
 
     def __repr__(self) -> str:
         slices, coils, ky, kx = self.shape
@@ -218,7 +225,11 @@ class FastMRIFile:
         if target is not None and target.shape != self.matrix:
             top, start = ((n - m) // 2 for n, m in zip(target.shape, self.matrix, strict=True))
             target = target[top : top + self.matrix[0], start : start + self.matrix[1]].contiguous()
-        return torch.from_numpy(kspace.reshape(self.shape[1:])), mask, target
+        coils = torch.from_numpy(kspace.reshape(self.shape[1], *self.stored))
+        return self.placement(coils), None if mask is None else self._placed_mask(mask), target
+
+    def _placed_mask(self, mask: torch.Tensor) -> torch.Tensor:
+        return self.placement(mask) if mask.ndim == 2 else self.placement(mask.expand(self.stored))[self.shape[2] // 2]
 
     def _require_index(self, index: int) -> int:
         index = operator.index(index)
@@ -240,7 +251,7 @@ class FastMRIFile:
 
     def _require_mask(self, mask: h5py.Dataset) -> tuple[int, ...]:
         """Return the shape to read a mask in: (kx,) or (ky, kx), after a -1 where each slice has its own."""
-        slices, _, ky, kx = self.shape
+        slices, (ky, kx) = self.shape[0], self.stored
 
         def are(wanted: tuple[int, ...]) -> bool:
             return [n for n in mask.shape if n != 1] == [n for n in wanted if n != 1]
@@ -257,7 +268,7 @@ class FastMRIFile:
 
     def _read_header(self, file: h5py.File) -> FastMRIHeader:
         try:
-            return parse_header(_text(file["ismrmrd_header"][()]), self.shape[-2:])
+            return parse_header(_text(file["ismrmrd_header"][()]), self.stored)
         except (ValueError, TypeError, OSError) as error:
             message = f"`ismrmrd_header` cannot be read: {error}; mend it, or remove it to let the sizes be guessed"
             raise InputError(f"{self.path}: {message}") from error

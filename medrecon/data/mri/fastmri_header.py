@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 __all__ = [
+    "SAME_MATRIX",
     "EncodingLimits",
     "FastMRIHeader",
     "ScanGeometry",
+    "finer_pixels",
     "make_header",
     "parse_header",
     "scan_geometry",
@@ -24,7 +26,7 @@ SAME_MATRIX = 0.05  # by which the fields of view may differ from the matrix: k-
 
 @dataclass(frozen=True)
 class EncodingLimits:
-    """The phase-encoding lines the scanner counted: first, last, and the one at the center of k-space."""
+    """The lines, or samples of a readout, that the scanner counted: first, last, and the one at the center of k-space."""
 
     minimum: int
     maximum: int
@@ -33,7 +35,7 @@ class EncodingLimits:
 
 @dataclass(frozen=True)
 class FastMRIHeader:
-    """The part of an ISMRMRD header that a reconstruction needs.
+    """The part of an ISMRMRD header that a reconstruction needs; `limits` are those of the phase encoding.
 
     Triples run (readout, phase, partition), which is (y, x, z) of the image; lengths are in millimeters, the field
     strength in tesla.
@@ -47,6 +49,7 @@ class FastMRIHeader:
     acquisition: str = ""
     patient_id: str = ""
     field_strength: float | None = None
+    readout_limits: EncodingLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,8 @@ def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> Fas
         recon_matrix=recon,
         encoded_fov=_triple(root, "encodedSpace", "fieldOfView_mm"),
         recon_fov=_triple(root, "reconSpace", "fieldOfView_mm"),
-        limits=_limits(root),
+        limits=_limits(root, 1),
+        readout_limits=_limits(root, 0),
         acquisition=_text(root, "measurementInformation", "protocolName"),
         patient_id=_text(root, "subjectInformation", "patientID"),
         field_strength=_number(_text(root, "acquisitionSystemInformation", "systemFieldStrength_T")),
@@ -159,9 +163,9 @@ def write_header(header: FastMRIHeader) -> str:
             put(size, "encoding", space, "matrixSize", axis)
         for axis, length in zip("xyz", fov or (), strict=fov is not None):
             put(length, "encoding", space, "fieldOfView_mm", axis)
-    if header.limits is not None:
-        for name in ("minimum", "maximum", "center"):
-            put(getattr(header.limits, name), "encoding", "encodingLimits", "kspace_encoding_step_1", name)
+    for step, limits in enumerate((header.readout_limits, header.limits)):
+        for name in ("minimum", "maximum", "center") if limits else ():
+            put(getattr(limits, name), "encoding", "encodingLimits", f"kspace_encoding_step_{step}", name)
     put("cartesian", "encoding", "trajectory")
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
 
@@ -212,11 +216,27 @@ def _fitting_matrix(kspace: tuple[int, int], header: FastMRIHeader, notes: list[
     """Return the header's matrix; where it is on another grid than k-space, what the fields of view leave of k-space."""
     sizes = [_kept(header, axis, kspace[axis]) for axis in (0, 1)]
     matrix = sizes[0], sizes[1]
-    if matrix != header.recon_matrix[:2]:
+    is_finer = any(finer_pixels(header, axis, kspace[axis]) for axis in (0, 1))
+    if matrix != header.recon_matrix[:2] and not is_finer:
         larger = any(wanted > size for wanted, size in zip(header.recon_matrix, kspace, strict=False))
         reason = f"is larger than k-space {kspace}" if larger else "has other pixels than its fields of view"
         notes.append(f"the header's matrix {header.recon_matrix[:2]} {reason}: {matrix} is taken")
     return matrix
+
+
+def finer_pixels(header: FastMRIHeader, axis: int, available: int) -> int | None:
+    """How many pixels the header asks for along an axis, where they are finer than those of so many samples of k-space, else None.
+
+    They cover the reconstructed field, as far as it lies within the encoded one. K-space that is not of the encoded matrix is not
+    what the header speaks of.
+    """
+    if header.encoded_matrix[axis] != available:
+        return None
+    if not (header.encoded_fov and header.recon_fov) or min(header.encoded_fov[axis], header.recon_fov[axis]) <= 0:
+        return None
+    encoded, recon, matrix = header.encoded_fov[axis], header.recon_fov[axis], header.recon_matrix[axis]
+    is_finer = recon / matrix < (1 - SAME_MATRIX) * encoded / available
+    return round(matrix * min(1.0, encoded / recon)) if is_finer else None
 
 
 def _kept(header: FastMRIHeader, axis: int, available: int) -> int:
@@ -297,10 +317,10 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _limits(root: ElementTree.Element) -> EncodingLimits | None:
-    texts = [_text(root, "encoding", "encodingLimits", "kspace_encoding_step_1", n) for n in ("maximum", "center")]
-    minimum = _text(root, "encoding", "encodingLimits", "kspace_encoding_step_1", "minimum")
+def _limits(root: ElementTree.Element, step: int) -> EncodingLimits | None:
+    place = "encoding", "encodingLimits", f"kspace_encoding_step_{step}"
+    minimum, maximum, center = (_text(root, *place, name) for name in ("minimum", "maximum", "center"))
     try:
-        return EncodingLimits(int(minimum or 0), int(texts[0]), int(texts[1]))
+        return EncodingLimits(int(minimum or 0), int(maximum), int(center))
     except ValueError:
         return None

@@ -1,0 +1,81 @@
+"""Where the samples of a file lie in k-space: files may hold what was acquired alone, without zeros around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medrecon.data.mri.fastmri_header import FastMRIHeader
+
+__all__ = ["Placement", "is_partial", "placement_of"]
+
+NEAR = 1  # samples that the center may lie off the middle, as conventions differ
+_NAMES = "sample of the readout", "line"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The size `(ky, kx)` of k-space with its center at `n // 2`, and where the first sample of a file lies in it."""
+
+    shape: tuple[int, int]
+    first: tuple[int, int] = (0, 0)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Put `(..., ky, kx)` of a file among zeros; the same object where it is all of k-space."""
+        if tuple(values.shape[-2:]) == self.shape:
+            return values
+        placed = values.new_zeros((*values.shape[:-2], *self.shape))
+        (y, x), (ky, kx) = self.first, values.shape[-2:]
+        placed[..., y : y + ky, x : x + kx] = values
+        return placed
+
+
+def placement_of(
+    stored: tuple[int, int], header: FastMRIHeader | None, middle: Tensor | None
+) -> tuple[Placement, tuple[str, ...]]:
+    """Settle where samples of shape `stored` (ky, kx) lie: as the header says, unless the energy of the middle slice differs.
+
+    A header speaks of the file's samples themselves where it counts as many as there are, and of another center than their middle.
+    The second value says what was contradicted.
+    """
+    shape, first, notes = list(stored), [0, 0], []
+    for axis, name in enumerate(_NAMES):
+        center = None if header is None else _stated_center(header, axis, stored[axis])
+        if header is None or center is None:
+            continue
+        peak = None if middle is None else _peak(middle, axis - 2)
+        if peak is not None and abs(peak - center) > abs(peak - stored[axis] // 2):
+            notes.append(
+                f"the header says that the center of k-space is {name} {center} of {stored[axis]}, and the energy peaks at {peak}: "
+                "its center is not used"
+            )
+            continue
+        n = header.encoded_matrix[axis]
+        if not 0 <= n // 2 - center <= n - stored[axis]:
+            n = 2 * max(center, stored[axis] - center)
+        shape[axis], first[axis] = n, n // 2 - center
+    return Placement((shape[0], shape[1]), (first[0], first[1])), tuple(notes)
+
+
+def is_partial(stored: tuple[int, int], header: FastMRIHeader | None) -> bool:
+    """Whether a header says of samples of this shape that their center is not their middle."""
+    return header is not None and any(_stated_center(header, axis, stored[axis]) is not None for axis in (0, 1))
+
+
+def _stated_center(header: FastMRIHeader, axis: int, available: int) -> int | None:
+    limits = header.readout_limits if axis == 0 else header.limits
+    if limits is None or limits.maximum - limits.minimum + 1 != available:
+        return None
+    center = limits.center - limits.minimum
+    return center if 0 <= center < available and abs(center - available // 2) > NEAR else None
+
+
+def _peak(kspace: Tensor, axis: int) -> int | None:
+    """Where the energy of `(..., ky, kx)` peaks along an axis; None for a slice that says nothing."""
+    if not bool(kspace.isfinite().all()) or not bool(kspace.any()):
+        return None
+    energy = torch.view_as_real(kspace / kspace.abs().max()).square().sum(-1)
+    profile = energy.reshape(-1, *kspace.shape[-2:]).sum(0).sum(-1 if axis == -2 else -2)
+    return int(profile.argmax())
