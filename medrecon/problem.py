@@ -18,7 +18,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.geometry import Geometry, Grid
-from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, sense
+from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, sense, soft_sense
 from medrecon.spaces import image_space, kspace_space, root_sum_of_squares
 
 if TYPE_CHECKING:
@@ -67,7 +67,13 @@ class Problem:
     maps_origin: str = "none"
 
     def display_image(self, x: Tensor) -> Tensor:
-        """The image `(..., y, x)`, of a complex one its magnitude, its center cut out to `shape`."""
+        """The image `(..., y, x)`, its center cut out to `shape`: of a complex one the magnitude.
+
+        Of images of several sets of coil maps the root sum of squares, which is that of their coil images: sets are orthogonal.
+        """
+        domain = self.A.domain
+        if "set" in domain.axes and domain.contains(x):
+            x = root_sum_of_squares(x, domain.dim("set"))
         space = image_space(tuple(x.shape[-2:]))
         return Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
 
@@ -214,9 +220,10 @@ def coil_problem(sample: KSpaceSample, *, device: torch.device | str = "cpu") ->
 
 
 def sense_problem(sample: KSpaceSample, *, maps: Tensor | None = None, device: torch.device | str = "cpu") -> Problem:
-    """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`.
+    """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`, or for one a set of maps, `(set, y, x)`.
 
-    Without `maps`, complex `(coil, y, x)`, they are estimated from the calibration lines; a single coil sees every pixel alike.
+    Without `maps`, complex `(coil, y, x)` or `(set, coil, y, x)`, they are estimated from the calibration lines, a second set where
+    an object that is wider than its field asks for it; a single coil sees every pixel alike.
 
     Raises
     ------
@@ -234,9 +241,10 @@ def sense_problem(sample: KSpaceSample, *, maps: Tensor | None = None, device: t
             estimate = estimate_maps(kspace, sample.sampled.to(device))
         except InputError as error:
             raise InputError(f"{sample.name}, slice {sample.slice_index}: {error}") from None
-        maps, origin = estimate.maps, estimate.method
+        maps, origin = (estimate.maps if estimate.sets is None else estimate.sets), estimate.method
         notes = () if estimate.message is None else (estimate.message,)
-    A = sense(sample.sampled.to(device), maps.to(device))
+    pose = sense if maps.ndim == kspace.ndim else soft_sense
+    A = pose(sample.sampled.to(device), maps.to(device))
     return Problem(kspace, A, sample.matrix, sample.target, notes, origin)
 
 

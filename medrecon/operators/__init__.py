@@ -6,6 +6,7 @@ from medrecon.operators.differences import Crop, Gradient, Roll
 from medrecon.operators.filtering import DetectorFilter
 from medrecon.operators.fourier import Convolution, Fourier
 from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Scaled, Sum, factor_of
+from medrecon.operators.map_sets import CoilMapSets, soft_sense
 from medrecon.operators.norm import operator_norm
 from medrecon.operators.radon import Backprojection, Radon
 from medrecon.operators.sampling import Mask
@@ -15,6 +16,7 @@ from medrecon.operators.wavelets import Wavelet
 __all__ = [
     "Adjoint",
     "Backprojection",
+    "CoilMapSets",
     "CoilMaps",
     "Composition",
     "Convolution",
@@ -34,5 +36,6 @@ __all__ = [
     "factor_of",
     "operator_norm",
     "sense",
+    "soft_sense",
     "stack",
 ]
