@@ -18,7 +18,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.geometry import Geometry, Grid
-from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, sense, soft_sense
+from medrecon.operators import Crop, Fourier, LinearOperator, Mask, Radon, coils_of, sense, soft_sense
 from medrecon.spaces import image_space, kspace_space, root_sum_of_squares
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class Problem:
     def display_image(self, x: Tensor) -> Tensor:
         """The image `(..., y, x)`, its center cut out to `shape`: of a complex one the magnitude.
 
-        Of images of several sets of coil maps the root sum of squares, which is that of their coil images: sets are orthogonal.
+        Of images of several sets of coil maps it is the root sum of squares of the coil images that they make together: an image
+        means nothing where its maps are zero.
         """
-        domain = self.A.domain
-        if "set" in domain.axes and domain.contains(x):
-            x = root_sum_of_squares(x, domain.dim("set"))
+        if "set" in self.A.domain.axes and self.A.domain.contains(x):
+            x = root_sum_of_squares(coils_of(self.A, "display_image")(x), -3)
         space = image_space(tuple(x.shape[-2:]))
         return Crop(space, self.shape)._forward(x.abs() if x.is_complex() else x)
 

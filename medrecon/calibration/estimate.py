@@ -23,15 +23,13 @@ _FOR_ANY = 4  # fewest samples along an axis for maps that vary along it
 class MapsEstimate:
     """Coil maps `(..., coil, y, x)`, the name of the method that made them, and a note where that was makeshift.
 
-    `second` is a second set of maps, for an object that lies twice in a pixel, or None where one set suffices; `two` the share of
-    the object that shows two.
+    `second` is a second set of maps, for an object that lies twice in a pixel, or None where one set suffices.
     """
 
     maps: Tensor
     method: str
     message: str | None
     second: Tensor | None = None
-    two: float = 0.0
 
     @property
     def sets(self) -> Tensor | None:
@@ -73,7 +71,7 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         )
         return MapsEstimate(low_resolution_maps(kspace, sampled), "low-resolution", message)
     kernel = min(_KERNEL, min(ky, kx) // 2)
-    maps, second, two = completed_maps(
+    maps, second = completed_maps(
         kspace,
         sampled,
         calibration=(min(ky, _LARGEST), min(kx, _LARGEST)),
@@ -84,4 +82,4 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         f"the fully sampled center of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
         f"ESPIRiT runs with a {kernel} x {kernel} kernel"
     )
-    return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None, second, float(two.max()))
+    return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None, second)

@@ -6,7 +6,7 @@ from medrecon.operators.differences import Crop, Gradient, Roll
 from medrecon.operators.filtering import DetectorFilter
 from medrecon.operators.fourier import Convolution, Fourier
 from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Scaled, Sum, factor_of
-from medrecon.operators.map_sets import CoilMapSets, soft_sense
+from medrecon.operators.map_sets import CoilMapSets, coils_of, soft_sense
 from medrecon.operators.norm import operator_norm
 from medrecon.operators.radon import Backprojection, Radon
 from medrecon.operators.sampling import Mask
@@ -33,6 +33,7 @@ __all__ = [
     "Scaled",
     "Sum",
     "Wavelet",
+    "coils_of",
     "factor_of",
     "operator_norm",
     "sense",

@@ -8,14 +8,14 @@ from typing import final
 import torch
 from torch import Tensor
 
-from medrecon.operators.coils import needs_graph
+from medrecon.operators.coils import CoilMaps, needs_graph
 from medrecon.operators.diagonal import Diagonal
 from medrecon.operators.fourier import Convolution, Fourier, convolve
-from medrecon.operators.linear import LinearOperator
+from medrecon.operators.linear import LinearOperator, factor_of
 from medrecon.operators.sampling import Mask
 from medrecon.spaces import Space, image_space
 
-__all__ = ["CoilMapSets", "CoilMapSetsGram", "soft_sense"]
+__all__ = ["CoilMapSets", "CoilMapSetsGram", "coils_of", "soft_sense"]
 
 _AXES = 4  # of the maps of one scan
 
@@ -150,3 +150,15 @@ def soft_sense(sampled: Tensor, maps: Tensor) -> LinearOperator:
     coils = CoilMapSets(maps)
     fourier = Fourier(coils.range)
     return Mask(sampled, fourier.range) @ fourier @ coils
+
+
+def coils_of(A: LinearOperator, who: str) -> CoilMaps | CoilMapSets:
+    """The coil maps in `A`, of one set or several, for a method that needs them.
+
+    Raises
+    ------
+    ValueError
+        if `A` has none or several.
+    """
+    has_sets = any(isinstance(factor, CoilMapSets) for factor in A.factors)
+    return factor_of(A, CoilMapSets, who) if has_sets else factor_of(A, CoilMaps, who)

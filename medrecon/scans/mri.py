@@ -267,7 +267,7 @@ def _pose_as_trained(sample: KSpaceSample, weights: Weights, device: torch.devic
 def _residual(posed: Posed, x: Tensor) -> Tensor | None:
     """`|A.H(y - A x)|`, `(y, x)`, as far as `x` is the complex image of the problem, and not made of one."""
     problem, A = posed.problem, posed.problem.A
-    if not x.is_complex() or tuple(x.shape) != A.domain.shape or x.ndim != 2:
+    if not x.is_complex() or tuple(x.shape) != A.domain.shape or "coil" in A.domain.axes:
         return None
     return problem.display_image(A.H(problem.y - A(x))).to(torch.float32).cpu() * posed.scale
 
