@@ -18,7 +18,17 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.geometry import Geometry, Grid
-from medrecon.operators import Crop, Fourier, Interpolation, LinearOperator, Mask, Radon, sense
+from medrecon.operators import (
+    Crop,
+    Fourier,
+    Interpolation,
+    LinearOperator,
+    Mask,
+    Radon,
+    coils_of,
+    sense,
+    soft_sense,
+)
 from medrecon.spaces import image_space, kspace_space, root_sum_of_squares
 
 if TYPE_CHECKING:
@@ -74,7 +84,16 @@ class Problem:
     step: tuple[float, float] = (1.0, 1.0)
 
     def display_image(self, x: Tensor) -> Tensor:
-        """The image `(..., y, x)`, of a complex one its magnitude, its center cut out or interpolated to `shape`."""
+        """The image `(..., y, x)`, its center cut out or interpolated to `shape`: of a complex one the magnitude.
+
+        Of images of several sets of coil maps it is the root sum of squares of the coil images that they make together: an image
+        means nothing where its maps are zero.
+        """
+        if "set" in self.A.domain.axes and self.A.domain.contains(x):
+            return root_sum_of_squares(self._shown(coils_of(self.A, "display_image")(x)), -3)
+        return self._shown(x)
+
+    def _shown(self, x: Tensor) -> Tensor:
         space = image_space(tuple(x.shape[-2:]))
         if self.gain is not None:
             gain = self.gain.to(x.device, x.real.dtype)
@@ -243,9 +262,10 @@ def sense_problem(
     noise_covariance: Tensor | None = None,
     device: torch.device | str = "cpu",
 ) -> Problem:
-    """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`.
+    """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`, or for one a set of maps, `(set, y, x)`.
 
-    Without `maps`, complex `(coil, y, x)`, they are estimated from the calibration lines; a single coil sees every pixel alike.
+    Without `maps`, complex `(coil, y, x)` or `(set, coil, y, x)`, they are estimated from the calibration lines, a second set where
+    an object that is wider than its field asks for it; a single coil sees every pixel alike.
     With the covariance of the coils' noise, `(coil, coil)`, `y` and maps are whitened by it, so that every method weighs
     measurements by their noise. `x` is then seen by whitened coils, unless maps are given, and `display_image` gives
     brightness back.
@@ -270,9 +290,10 @@ def sense_problem(
             estimate = estimate_maps(kspace, sample.sampled.to(device))
         except InputError as error:
             raise InputError(f"{sample.name}, slice {sample.slice_index}: {error}") from None
-        maps, origin = estimate.maps, estimate.method
+        maps, origin = (estimate.maps if estimate.sets is None else estimate.sets), estimate.method
         notes = () if estimate.message is None else (estimate.message,)
-    A = sense(sample.sampled.to(device), maps.to(device))
+    pose = sense if maps.ndim == kspace.ndim else soft_sense
+    A = pose(sample.sampled.to(device), maps.to(device))
     return Problem(kspace, A, sample.matrix, sample.target, notes, origin, gain)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 __all__ = ["Space", "image_space", "kspace_space", "root_sum_of_squares"]
 
+_NO_PLACES = ("coil", "set")
 _IMAGE_AXES = {2: ("y", "x"), 3: ("z", "y", "x")}
 
 
@@ -45,6 +46,11 @@ class Space:
     def dims(self) -> tuple[int, ...]:
         """The named axes as negative dimensions of a tensor."""
         return tuple(range(-self.ndim, 0))
+
+    @property
+    def spatial_dims(self) -> tuple[int, ...]:
+        """The dimensions along which neighbors are near each other: all but those of coils and of sets of coil maps."""
+        return tuple(dim for dim in self.dims if self.axes[dim] not in _NO_PLACES)
 
     def dim(self, axis: str) -> int:
         """The negative dimension of the axis of that name."""

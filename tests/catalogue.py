@@ -20,6 +20,7 @@ from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators import (
     Backprojection,
     CoilMaps,
+    CoilMapSets,
     Convolution,
     Crop,
     DetectorFilter,
@@ -34,6 +35,7 @@ from medrecon.operators import (
     Roll,
     Wavelet,
     sense,
+    soft_sense,
 )
 from medrecon.operators.differences import Laplacian
 from medrecon.spaces import Space, image_space, kspace_space
@@ -65,6 +67,13 @@ class Sizes:
 
     def kspace(self, *shape: int) -> Space:
         return kspace_space(2, self(*shape))
+
+    def map_sets(self, *shape: int, batch: tuple[int, ...] = ()) -> Tensor:
+        return self.complex_numbers(*shape, batch=(*batch, 3, 2))
+
+    def images_of_sets(self, *shape: int) -> Space:
+        image = self.image(*shape)
+        return Space(("set", *image.axes), (3, *image.shape), is_complex=True)
 
     def coil_images(self, *shape: int) -> Space:
         image = self.image(*shape)
@@ -135,12 +144,16 @@ OPERATORS: dict[str, Callable[[Sizes], LinearOperator]] = {
     "coil maps": lambda s: CoilMaps(s.maps(6, 5)),
     "coil maps, 3-D": lambda s: CoilMaps(s.maps(3, 4, 5), ndim=3),
     "coil maps, batch": lambda s: CoilMaps(s.maps(6, 5, batch=(3,))),
+    "coil map sets": lambda s: CoilMapSets(s.map_sets(6, 5)),
+    "coil map sets, batch": lambda s: CoilMapSets(s.map_sets(6, 5, batch=(3,))),
     "gradient": lambda s: Gradient(s.image(6, 5)),
     "gradient, real": lambda s: Gradient(s.real_image(6, 5)),
     "gradient, 3-D": lambda s: Gradient(s.image(3, 4, 5)),
+    "gradient, sets": lambda s: Gradient(s.images_of_sets(6, 5)),
     "gradient, one row": lambda s: Gradient(s.image(1, 5)),
     "laplacian": lambda s: Laplacian(s.image(6, 5)),
     "laplacian, real 3-D": lambda s: Laplacian(s.real_image(3, 4, 5)),
+    "laplacian, sets": lambda s: Laplacian(s.images_of_sets(6, 5)),
     "roll": lambda s: Roll(s.image(6, 5), (2, -1)),
     "crop, to even": lambda s: Crop(s.image(7, 6), s(4, 2)),
     "crop, to odd": lambda s: Crop(s.real_image(7, 6), s(3, 5)),
@@ -153,6 +166,7 @@ OPERATORS: dict[str, Callable[[Sizes], LinearOperator]] = {
     "wavelet, db4": lambda s: Wavelet(s.image(16, 8), "db4", 2),
     "wavelet, sym4, 3-D": lambda s: Wavelet(s.image(4, 4, 6), "sym4", 1),
     "wavelet, coif1, coils": lambda s: Wavelet(s.coil_images(4, 4), "coif1", 1),
+    "wavelet, haar, sets": lambda s: Wavelet(s.images_of_sets(4, 8), "haar", 2),
     "wavelet, taps beyond the size": lambda s: Wavelet(s.image(4, 8), "db10", 2),
     "wavelet, blocks that do not divide, y": lambda s: Wavelet(s.real_image(72, 2), "db4", 1),
     "wavelet, blocks that do not divide, x": lambda s: Wavelet(s.image(2, 74), "db3", 1),
@@ -166,6 +180,11 @@ OPERATORS: dict[str, Callable[[Sizes], LinearOperator]] = {
     "coil gram, 2-D": lambda s: sense(s.sampled(6, 5), s.maps(6, 5)).gram,
     "coil gram, 3-D": lambda s: sense(s.sampled(3, 4, 1), s.maps(3, 4, 5), ndim=3).gram,
     "coil gram, batch": lambda s: sense(s.sampled(1, 5, batch=(3,)), s.maps(6, 5, batch=(3,))).gram,
+    "coil map sets, gram of lines": lambda s: soft_sense(s.sampled(5), s.map_sets(6, 5)).gram,
+    "coil map sets, gram of points": lambda s: soft_sense(s.sampled(6, 5), s.map_sets(6, 5)).gram,
+    "coil map sets, gram of a batch": lambda s: (
+        soft_sense(s.sampled(1, 5, batch=(3,)), s.map_sets(6, 5, batch=(3,))).gram
+    ),
     **{f"radon, {name}": (lambda s, scan=scan: Radon(*scan(s))) for name, scan in SCANS.items()},
     **{f"backprojection, {name}": (lambda s, scan=scan: Backprojection(*scan(s))) for name, scan in SCANS.items()},
     "detector filter": lambda s: DetectorFilter(s.numbers(8), s.sinogram(3, 7)),
@@ -179,6 +198,14 @@ OPERATORS: dict[str, Callable[[Sizes], LinearOperator]] = {
     "sense, batch of maps": lambda s: sense(s.sampled(5), s.maps(6, 5, batch=(3,))),
     "sense, batch of masks": lambda s: sense(s.sampled(6, 5, batch=(3,)), s.maps(6, 5)),
     "sense, batch of both": lambda s: sense(s.sampled(1, 5, batch=(3,)), s.maps(6, 5, batch=(3,))),
+    "soft sense, lines": lambda s: soft_sense(s.sampled(5), s.map_sets(6, 5)),
+    "soft sense, all sampled": lambda s: soft_sense(s.sampled(5) | True, s.map_sets(6, 5)),
+    "soft sense, batch of maps": lambda s: soft_sense(s.sampled(5), s.map_sets(6, 5, batch=(3,))),
+    "soft sense, batch of masks": lambda s: soft_sense(s.sampled(6, 5, batch=(3,)), s.map_sets(6, 5)),
+    "soft sense, batch of both": lambda s: soft_sense(s.sampled(1, 5, batch=(3,)), s.map_sets(6, 5, batch=(3,))),
+    "soft sense of a crop": lambda s: (
+        soft_sense(s.sampled(5), s.map_sets(6, 5)) @ Crop(s.images_of_sets(8, 7), (3, *s(6, 5)))
+    ),
     "masked fourier": lambda s: Mask(s.sampled(6, 5), Fourier(s.image(6, 5)).range) @ Fourier(s.image(6, 5)),
     "masked fourier, y only": lambda s: (
         Mask(s.sampled(6, 5), Fourier(s.coil_images(6, 5), ("y",)).range) @ Fourier(s.coil_images(6, 5), ("y",))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
-from medrecon.operators import Fourier, LinearOperator, Mask, Radon, sense, stack
+from medrecon.operators import Fourier, LinearOperator, Mask, Radon, sense, soft_sense, stack
 from medrecon.reconstructor import Reconstructor
 from medrecon.spaces import Space
 
@@ -92,6 +92,16 @@ def mri(shape: tuple[int, int] = (20, 18), n: int = 1, *, seed: int = 0, noise: 
     truth = torch.polar(pictures, 0.3 * pictures)
     A = sense(sampled, maps(3, shape, 0.4 * seed))
     return _measured(truth, A, noise * sampled, seed)
+
+
+def map_sets(shape: tuple[int, int] = (20, 18), n: int = 1, *, seed: int = 0, noise: float = 0.0) -> Scan:
+    """Soft SENSE: the left third of each picture of `mri` is seen a second time, through maps that are orthogonal to the first."""
+    scan, sampled = mri(shape, n, seed=seed), lines(shape[1], first=seed % 2)
+    first, other = maps(6, shape, 0.4 * seed), maps(6, shape, 0.4 * seed + 1.0).flip(-1)
+    other = other - first * (first.conj() * other).sum(0)
+    second = other / torch.linalg.vector_norm(other, dim=0) * (torch.arange(shape[1]) < shape[1] // 3)
+    truth = torch.stack((scan.truth, 0.8 * scan.truth.flip(-1) * (torch.arange(shape[1]) < shape[1] // 3)), 1)
+    return _measured(truth, soft_sense(sampled, torch.stack((first, second))), noise * sampled, seed)
 
 
 def coil_images(shape: tuple[int, int] = (20, 18), n: int = 1, *, seed: int = 0, noise: float = 0.0) -> Scan:

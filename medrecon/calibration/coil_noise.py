@@ -74,8 +74,9 @@ class Whitening:
     def gain(self, kspace: Tensor, sampled: Tensor) -> Tensor | None:
         """By how much images of coils as they were are brighter than those of `kspace`, whitened `(coil, ky, kx)`.
 
-        The root of the energy of the coils over that of the whitened ones, `(y, x)`: of the calibration region, less what noise adds,
-        and smooth over an eighth of the field, as noise would be brightened where there is no signal. None without such a region.
+        The root of the energy of the coils over that of the whitened ones, `(y, x)`: of the calibration region, less what noise
+        adds, and smooth over an eighth of the field, as noise would be brightened where there is no signal. None without such a
+        region.
         """
         size = calibration_region(kspace, sampled)
         if 0 in size:

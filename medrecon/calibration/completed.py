@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medrecon.calibration.espirit import espirit
+from medrecon.calibration.espirit import espirit_sets
 from medrecon.calibration.low_resolution import low_resolution_maps
 from medrecon.calibration.region import turn
 from medrecon.spaces import root_sum_of_squares
@@ -18,16 +18,19 @@ _INSIDE, _RAMP = (
     0.05,
 )  # relative eigenvalue from which a pixel belongs to the object, and the width of the transition
 
+_SECOND, _SECOND_RAMP = 0.7, 0.2  # the same of the second
+
 
 def completed_maps(
     kspace: Tensor, sampled: Tensor, *, calibration: tuple[int, int], kernel: int, noise: Tensor | float
-) -> Tensor:
-    """Estimate coil maps `(..., coil, y, x)` of unit root-sum-of-squares everywhere.
+) -> tuple[Tensor, Tensor | None]:
+    """Estimate coil maps `(..., coil, y, x)` of unit root-sum-of-squares everywhere, and a second set where one does not suffice.
 
     ESPIRiT's largest eigenvalue tells how well one set of maps explains a pixel. Cropped maps make the background exactly zero, and
     lose faint tissue, or, where few calibration lines lower all eigenvalues, the object. Uncropped ones point anywhere in the
     background and let aliased signal be put there. Here the eigenvalue is compared with its mean over the object, weighted by
-    energy; where it falls short, the maps go over to those of the low-resolution images, which are tame.
+    energy; where it falls short, the maps go over to those of the low-resolution images, which are tame. The second set goes over
+    to zero, as its own eigenvalue falls short; it is None where no slice needs one (see `SecondSet`).
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ def completed_maps(
     calibration, kernel, noise
         as `espirit` takes them.
     """
-    maps = espirit(kspace, calibration=calibration, kernel=kernel, noise=noise, crop=_eigenvalue)
+    maps, second = espirit_sets(kspace, calibration=calibration, kernel=kernel, noise=noise, crop=_eigenvalue)
     coarse = low_resolution_maps(kspace, sampled)
     value = root_sum_of_squares(maps, -3, keepdim=True)
     energy = torch.fft.ifft2(kspace * sampled, norm="ortho").abs().square().sum(-3, keepdim=True)
@@ -48,7 +51,11 @@ def completed_maps(
     overlap = (maps.conj() * coarse).sum(-3, keepdim=True)
     blend = share * maps / value.clamp_min(1e-30) + (1 - share) * coarse * turn(overlap)
     unit: Tensor = blend / root_sum_of_squares(blend, -3, keepdim=True).clamp_min(1e-30)
-    return unit
+    if second is not None:
+        value = root_sum_of_squares(second, -3, keepdim=True)
+        share = ((value / mean.clamp_min(1e-30) - _SECOND) / _SECOND_RAMP).clamp(0, 1)
+        second = share * second / value.clamp_min(1e-30)
+    return unit, second
 
 
 def _eigenvalue(values: Tensor) -> Tensor:

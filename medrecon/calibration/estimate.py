@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from medrecon.calibration.completed import completed_maps
@@ -20,11 +21,20 @@ _FOR_ANY = 4  # fewest samples along an axis for maps that vary along it
 
 @dataclass(frozen=True)
 class MapsEstimate:
-    """Coil maps `(..., coil, y, x)`, the name of the method that made them, and a note where that was makeshift."""
+    """Coil maps `(..., coil, y, x)`, the name of the method that made them, and a note where that was makeshift.
+
+    `second` is a second set of maps, for an object that lies twice in a pixel, or None where one set suffices.
+    """
 
     maps: Tensor
     method: str
     message: str | None
+    second: Tensor | None = None
+
+    @property
+    def sets(self) -> Tensor | None:
+        """Both sets, `(..., set, coil, y, x)`, or None where one suffices."""
+        return None if self.second is None else torch.stack((self.maps, self.second), -4)
 
 
 def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
@@ -61,7 +71,7 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         )
         return MapsEstimate(low_resolution_maps(kspace, sampled), "low-resolution", message)
     kernel = min(_KERNEL, min(ky, kx) // 2)
-    maps = completed_maps(
+    maps, second = completed_maps(
         kspace,
         sampled,
         calibration=(min(ky, _LARGEST), min(kx, _LARGEST)),
@@ -72,4 +82,4 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         f"the fully sampled center of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
         f"ESPIRiT runs with a {kernel} x {kernel} kernel"
     )
-    return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None)
+    return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None, second)

@@ -6,7 +6,7 @@ from torch import Tensor
 from medrecon.calibration.region import calibration_region, center, principal_coil, require_multicoil, turn
 from medrecon.spaces import root_sum_of_squares
 
-__all__ = ["low_resolution_maps"]
+__all__ = ["low_resolution_maps", "zero_padded_images"]
 
 _ENOUGH = 32  # samples of an axis; more would carry noise and the edges of the object into the maps
 
@@ -46,14 +46,14 @@ def low_resolution_maps(kspace: Tensor, sampled: Tensor) -> Tensor:
         raise ValueError("low_resolution_maps takes k-space whose center was sampled, got a mask without the DC sample")
     block = center(kspace, (min(size[0], _ENOUGH), min(size[1], _ENOUGH)))
     block = block / block.abs().amax((-3, -2, -1), keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
-    images = _zero_padded_images(block, (kspace.shape[-2], kspace.shape[-1]))
+    images = zero_padded_images(block, (kspace.shape[-2], kspace.shape[-1]))
     rss = root_sum_of_squares(images, -3, keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
     reference = (images * principal_coil(block).conj()[..., None, None]).sum(-3, keepdim=True)
     maps: Tensor = images * (turn(reference) / rss)
     return maps
 
 
-def _zero_padded_images(block: Tensor, shape: tuple[int, int]) -> Tensor:
+def zero_padded_images(block: Tensor, shape: tuple[int, int]) -> Tensor:
     """Transform the Hann-windowed `(..., ky, kx)` around DC to images of `shape`, two small matrix products."""
     for axis, n in ((-1, shape[1]), (-2, shape[0])):
         w = block.shape[axis]

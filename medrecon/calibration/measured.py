@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medrecon.operators.coils import CoilMaps
 from medrecon.operators.fourier import Fourier
 from medrecon.operators.linear import LinearOperator, factor_of
+from medrecon.operators.map_sets import coils_of
 from medrecon.operators.sampling import Mask
 from medrecon.spaces import root_sum_of_squares
 
@@ -27,7 +27,7 @@ def measured_root_sum_of_squares(x: Tensor, y: Tensor, A: LinearOperator, noise:
     Parameters
     ----------
     x
-        complex `(..., y, x)`.
+        complex `(..., y, x)`, or `(..., set, y, x)` of several sets of maps.
     y
         multi-coil k-space of the range of `A`.
     noise
@@ -41,10 +41,10 @@ def measured_root_sum_of_squares(x: Tensor, y: Tensor, A: LinearOperator, noise:
     Raises
     ------
     ValueError
-        if `A` has not one `Mask`, one `Fourier` and one `CoilMaps`.
+        if `A` has not one `Mask`, one `Fourier` and one `CoilMaps` or `CoilMapSets`.
     """
     who = "measured_root_sum_of_squares"
-    mask, fourier, coils = factor_of(A, Mask, who), factor_of(A, Fourier, who), factor_of(A, CoilMaps, who)
+    mask, fourier, coils = factor_of(A, Mask, who), factor_of(A, Fourier, who), coils_of(A, who)
     images = coils(x) + (mask @ fourier).H(y - A(x))
     combined = root_sum_of_squares(images, coils.range.dim("coil"))
     if noise is None:
@@ -52,7 +52,7 @@ def measured_root_sum_of_squares(x: Tensor, y: Tensor, A: LinearOperator, noise:
     n_coils = coils.range.shape[coils.range.dim("coil")]
     floor = noise * (n_coils * _missing(mask).to(noise)).sqrt()
     floor = floor.clamp_min(torch.finfo(floor.dtype).tiny)  # of a black image the gradient is then zero, and not 0 / 0
-    return torch.hypot(combined, floor.reshape(floor.shape + (1,) * A.domain.ndim))
+    return torch.hypot(combined, floor.reshape(floor.shape + (1,) * (coils.range.ndim - 1)))
 
 
 def _missing(mask: Mask) -> Tensor:

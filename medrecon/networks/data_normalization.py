@@ -32,7 +32,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class AdjointMaximum:
-    """The brightest pixel of the zero-filled image `A.H y`, of coil images of their root sum of squares, becomes `level`.
+    """The brightest pixel of the zero-filled image `A.H y`, of images of coils or sets their root sum of squares, becomes `level`.
 
     Both are known without the target, so that the rule holds for new scans as well.
     """
@@ -41,7 +41,7 @@ class AdjointMaximum:
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         image = A.H(y)
-        if "coil" in A.domain.axes:
-            image = root_sum_of_squares(image, A.domain.dim("coil"))
+        for axis in {"coil", "set"} & set(A.domain.axes):
+            image = root_sum_of_squares(image, A.domain.dim(axis))
         largest = image.abs().amax(dim=(-2, -1))
         return torch.where(largest > 0, self.level / largest, 1.0)

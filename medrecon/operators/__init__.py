@@ -7,6 +7,7 @@ from medrecon.operators.filtering import DetectorFilter
 from medrecon.operators.fourier import Convolution, Fourier
 from medrecon.operators.interpolation import Interpolation
 from medrecon.operators.linear import Adjoint, Composition, Identity, LinearOperator, Scaled, Sum, factor_of
+from medrecon.operators.map_sets import CoilMapSets, coils_of, soft_sense
 from medrecon.operators.norm import operator_norm
 from medrecon.operators.radon import Backprojection, Radon
 from medrecon.operators.sampling import Mask
@@ -16,6 +17,7 @@ from medrecon.operators.wavelets import Wavelet
 __all__ = [
     "Adjoint",
     "Backprojection",
+    "CoilMapSets",
     "CoilMaps",
     "Composition",
     "Convolution",
@@ -33,8 +35,10 @@ __all__ = [
     "Scaled",
     "Sum",
     "Wavelet",
+    "coils_of",
     "factor_of",
     "operator_norm",
     "sense",
+    "soft_sense",
     "stack",
 ]

@@ -54,7 +54,7 @@ class CoilMaps(LinearOperator):
         return self.maps * x.unsqueeze(self._coil)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        if _needs_graph(y, self.maps) or y.device.type != "cpu":
+        if needs_graph(y, self.maps) or y.device.type != "cpu":
             return (self.maps.conj() * y).sum(self._coil)
         return combine(self.maps.detach().unbind(self._coil), (image.conj_physical() for image in y.unbind(self._coil)))
 
@@ -101,7 +101,7 @@ class CoilGram(LinearOperator):
 
     def _forward(self, x: Tensor) -> Tensor:
         coils, convolution = self.coils, self.convolution
-        if _needs_graph(x, coils.maps) or x.device.type != "cpu":
+        if needs_graph(x, coils.maps) or x.device.type != "cpu":
             return coils._adjoint(convolution._forward(coils._forward(x)))
         multiplier = convolution.multiplier_like(x).squeeze(coils._coil)
         maps = coils.maps.detach().unbind(coils._coil)
@@ -128,7 +128,7 @@ def combine(maps: tuple[Tensor, ...], conjugate_images: Iterator[Tensor]) -> Ten
     return total.conj_physical_()
 
 
-def _needs_graph(x: Tensor, maps: Tensor) -> bool:
+def needs_graph(x: Tensor, maps: Tensor) -> bool:
     return torch.is_grad_enabled() and (x.requires_grad or maps.requires_grad)
 
 

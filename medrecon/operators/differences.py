@@ -18,9 +18,9 @@ __all__ = ["Crop", "Gradient", "Laplacian", "Roll"]
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Gradient(LinearOperator):
-    """Forward differences along every axis: `(..., y, x)` to `(..., direction, y, x)`; zero across the last edge.
+    """Forward differences along every spatial axis: `(..., y, x)` to `(..., direction, y, x)`; zero across the last edge.
 
-    In units of the image per pixel. The norm is below `2 sqrt(ndim)`. Its adjoint is minus the divergence.
+    In units of the image per pixel; of `n` directions the norm is below `2 sqrt(n)`. Coils, and sets of maps, are no directions. Its adjoint is minus the divergence.
     Chambolle, J Math Imaging Vis 20:89 (2004).
     """
 
@@ -32,11 +32,12 @@ class Gradient(LinearOperator):
 
     @property
     def range(self) -> Space:
-        return Space(("direction", *self.space.axes), (self.space.ndim, *self.space.shape), self.space.is_complex)
+        directions = len(self.space.spatial_dims)
+        return Space(("direction", *self.space.axes), (directions, *self.space.shape), self.space.is_complex)
 
     def _forward(self, x: Tensor) -> Tensor:
         out = x.new_empty((*self.space.batch_shape(x), *self.range.shape))
-        for direction, dim in enumerate(self.space.dims):
+        for direction, dim in enumerate(self.space.spatial_dims):
             plane, n = out.select(-self.space.ndim - 1, direction), x.shape[dim]
             plane.narrow(dim, 0, n - 1).copy_(x.narrow(dim, 1, n - 1)).sub_(x.narrow(dim, 0, n - 1))
             plane.narrow(dim, n - 1, 1).zero_()
@@ -44,7 +45,7 @@ class Gradient(LinearOperator):
 
     def _adjoint(self, y: Tensor) -> Tensor:
         out = y.new_zeros((*self.range.batch_shape(y), *self.space.shape))
-        for direction, dim in enumerate(self.space.dims):
+        for direction, dim in enumerate(self.space.spatial_dims):
             n = y.shape[dim]
             flux = y.select(-self.space.ndim - 1, direction).narrow(dim, 0, n - 1)
             out.narrow(dim, 1, n - 1).add_(flux)
@@ -55,7 +56,7 @@ class Gradient(LinearOperator):
         return Laplacian(self.space)
 
     def _norm_bound(self) -> float | None:
-        return 2.0 * math.sqrt(self.space.ndim)
+        return 2.0 * math.sqrt(len(self.space.spatial_dims))
 
 
 @final
@@ -75,7 +76,7 @@ class Laplacian(LinearOperator):
 
     def _forward(self, x: Tensor) -> Tensor:
         out = torch.zeros_like(x)
-        for dim in self.space.dims:
+        for dim in self.space.spatial_dims:
             n = x.shape[dim]
             flux = x.narrow(dim, 1, n - 1) - x.narrow(dim, 0, n - 1)
             out.narrow(dim, 1, n - 1).add_(flux)
@@ -90,7 +91,7 @@ class Laplacian(LinearOperator):
         return self
 
     def _norm_bound(self) -> float | None:
-        return 4.0 * self.space.ndim
+        return 4.0 * len(self.space.spatial_dims)
 
 
 @final

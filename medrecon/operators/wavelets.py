@@ -25,7 +25,8 @@ class Wavelet(LinearOperator):
     """Mallat's pyramid of an orthogonal wavelet, periodic at the edges: `W.H @ W = W @ W.H = 1`.
 
     Coefficients stand where the image stood: after each level the low-pass half comes first along every axis. The families are
-    PyWavelets' orthogonal ones (`haar`, `db2` ... `db38`, `sym2` ..., `coif1` ...). Every size must be divisible by `2**levels`.
+    PyWavelets' orthogonal ones (`haar`, `db2` ... `db38`, `sym2` ..., `coif1` ...). The size of every spatial axis must be divisible
+    by `2**levels`; coils, and sets of maps, are transformed each alone.
 
     Each level is a product of overlapping blocks of the image with one small banded matrix, so that a CPU and a GPU run it as
     matrix multiplications and autograd follows it.
@@ -47,7 +48,7 @@ class Wavelet(LinearOperator):
             raise ValueError(
                 f"Wavelet takes an orthogonal wavelet such as haar, db4, sym4 or coif2, got {self.wavelet!r}"
             )
-        if self.levels < 1 or any(size % 2**self.levels for size in self.space.shape):
+        if self.levels < 1 or any(self.space.shape[dim] % 2**self.levels for dim in self.space.spatial_dims):
             raise ValueError(
                 f"Wavelet of {self.levels} levels takes sizes divisible by {2**self.levels}, got {self.space}: "
                 "pad the image (see Crop) or take fewer levels"
@@ -77,7 +78,7 @@ class Wavelet(LinearOperator):
         bank = self._bank(corner)
         pyramid: list[Tensor] = []
         for _ in range(self.levels):
-            for dim in self.space.dims:
+            for dim in self.space.spatial_dims:
                 corner = bank.analyze(corner, dim)
             pyramid.append(corner)
             corner = self._low(corner)
@@ -101,12 +102,12 @@ class Wavelet(LinearOperator):
                 bands = bands.clone()
                 self._low(bands).copy_(image)
             image = bands
-            for dim in reversed(self.space.dims):
+            for dim in reversed(self.space.spatial_dims):
                 image = bank.synthesize(image, dim)
         return _unplanes(image, y)
 
     def _low(self, bands: Tensor) -> Tensor:
-        for dim in self.space.dims:
+        for dim in self.space.spatial_dims:
             bands = bands.narrow(dim, 0, bands.shape[dim] // 2)
         return bands
 

@@ -47,25 +47,33 @@ class WaveletSparsity:
         data = LeastSquares(A @ crop, y)
         threshold = self.weight * sparsity_unit(y, A, crop(data.backprojection))
         W = Wavelet(crop.domain, self.wavelet, self.levels)
-        bases = (W @ Roll(crop.domain, shift) for shift in _shifts(crop.domain.ndim, 2**self.levels))
+        bases = (W @ Roll(crop.domain, shifts) for shifts in _shifts(crop.domain, 2**self.levels))
         schedule = (UnitaryPrecomposition(L1(basis.range, threshold), basis) for basis in bases)
         states = _running_mean(scheduled_proximal_gradient(data, schedule, data.backprojection))
         return crop(run(states, max_iterations=self.iterations, tolerance=self.tolerance).x)
 
 
 def _divisible(space: Space, divisor: int) -> Crop:
-    """The crop from the smallest larger space whose sizes `divisor` divides."""
-    larger = tuple(-(-size // divisor) * divisor for size in space.shape)
+    """The crop from the smallest larger space whose spatial sizes `divisor` divides."""
+    spatial = [dim in space.spatial_dims for dim in space.dims]
+    larger = tuple(
+        -(-size // divisor) * divisor if place else size for size, place in zip(space.shape, spatial, strict=True)
+    )
     return Crop(replace(space, shape=larger), space.shape)
 
 
-def _shifts(ndim: int, period: int) -> Iterator[tuple[int, ...]]:
-    """Shifts that fill `[0, period)^ndim` evenly: the additive recurrence of the generalized golden ratio."""
+def _shifts(space: Space, period: int) -> Iterator[tuple[int, ...]]:
+    """Shifts that fill `[0, period)^ndim` evenly: the additive recurrence of the generalized golden ratio.
+
+    They are of the spatial axes, the last of a space; the others stay.
+    """
+    ndim = len(space.spatial_dims)
+    rest = (0,) * (space.ndim - ndim)
     ratio = 2.0
     for _ in range(64):
         ratio = (1 + ratio) ** (1 / (ndim + 1))
     for k in count():
-        yield tuple(int(period * ((0.5 + k * ratio ** -(axis + 1)) % 1)) for axis in range(ndim))
+        yield rest + tuple(int(period * ((0.5 + k * ratio ** -(axis + 1)) % 1)) for axis in range(ndim))
 
 
 def _running_mean(states: Iterator[State]) -> Iterator[State]:

@@ -67,7 +67,7 @@ class KSpaceScan:
         of the images.
     indices, mask, peak, notes, mending, noise_covariance
         of the slices that `checked` looked through: the mask that was drawn, the maximum of their target (None where nothing can be
-        scored), what a user should know, what is done to each before all else, and the noise by which coils are weighted, if they are.
+        scored), what a user should know, what is done to each before all else, and the noise by which coils are weighted, if any.
     """
 
     file: KSpaceFile
@@ -316,7 +316,7 @@ def _pose_as_trained(
 def _residual(posed: Posed, x: Tensor) -> Tensor | None:
     """`|A.H(y - A x)|`, `(y, x)`, as far as `x` is the complex image of the problem, and not made of one."""
     problem, A = posed.problem, posed.problem.A
-    if not x.is_complex() or tuple(x.shape) != A.domain.shape or x.ndim != 2:
+    if not x.is_complex() or tuple(x.shape) != A.domain.shape or "coil" in A.domain.axes:
         return None
     return problem.display_image(A.H(problem.y - A(x))).to(torch.float32).cpu() * posed.scale
 

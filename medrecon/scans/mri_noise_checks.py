@@ -23,7 +23,7 @@ def check_noise(sample: KSpaceSample) -> tuple[tuple[Finding, ...], Tensor | Non
     levels = covariance.diagonal().real.sqrt()
     times = listed([f"coil {coil} is {float(levels[coil] / levels.median()):.3g} times as noisy" for coil in noisy])
     text = (
-        f"{times} as the median coil, which would spread over the image: coils are weighted by their noise, and the image keeps its "
-        "brightness; look at the cables"
+        f"{times} as the median coil, which would spread over the image: coils are weighted by their noise, and the image keeps "
+        "its brightness; look at the cables"
     )
     return (Finding(FindingName.NOISY_COIL, Severity.MENDED, text),), covariance

@@ -132,7 +132,8 @@ class LearnedReconstructor:
             axes = scale.shape + (1,) * A.range.ndim
             with _run_as(self.weights.execution, y.device):
                 image: Tensor = self.network(y * scale.reshape(axes), A)
-            return image.to(torch.promote_types(image.dtype, torch.float32)) / scale[..., None, None]
+            axes = scale.shape + (1,) * (A.domain.ndim if A.domain.contains(image) else 2)
+            return image.to(torch.promote_types(image.dtype, torch.float32)) / scale.reshape(axes)
 
 
 def load(name: str | PathLike[str], device: torch.device | str = "cpu") -> LearnedReconstructor:

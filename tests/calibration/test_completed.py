@@ -9,7 +9,8 @@ from tests.kspace_files import simulated_scan
 
 def test_maps_have_unit_length_everywhere_and_are_espirits_in_the_object() -> None:
     scan = simulated_scan((96, 96), acceleration=1, snr=60.0)
-    maps = completed_maps(scan.kspace, scan.sampled, calibration=(24, 24), kernel=6, noise=0.0)
+    maps, second = completed_maps(scan.kspace, scan.sampled, calibration=(24, 24), kernel=6, noise=0.0)
+    assert second is None
     torch.testing.assert_close(torch.linalg.vector_norm(maps, dim=0), torch.ones(96, 96), rtol=0, atol=1e-4)
     cropped = espirit(scan.kspace)
     inside = (torch.linalg.vector_norm(cropped, dim=0) > 0.5) & (scan.truth.abs() > 0.2)

@@ -14,7 +14,7 @@ import torch
 from _pytest.mark import ParameterSet
 from torch import Tensor, nn
 
-from medrecon.operators import LinearOperator
+from medrecon.operators import LinearOperator, coils_of
 from medrecon.reconstructor import Reconstructor
 from medrecon.spaces import root_sum_of_squares
 from medrecon.weights.checkpoint import Checkpoint, load_into, read_checkpoint, write_checkpoint
@@ -48,7 +48,8 @@ def target(case: Case, scan: Scan) -> Tensor:
     """What the method would give at best."""
     if not case.magnitude:
         return scan.truth
-    return root_sum_of_squares(scan.truth, -3) if "coil" in scan.A.domain.axes else scan.truth.abs()
+    is_image = scan.A.domain.ndim == 2
+    return scan.truth.abs() if is_image else root_sum_of_squares(scan.truth, -3)  # over coils, or sets of maps
 
 
 def gives_an_image(case: Case) -> None:
@@ -180,14 +181,21 @@ def refuses_other_physics(case: Case) -> None:
 
 
 def beats_zero_filling(case: Case) -> None:
-    """By a tenth of the error of `A.H y`, scaled at best; of its magnitude, where that is what the method gives."""
+    """By a tenth of the error of `A.H y`, scaled at best; of its magnitude, where that is what the method gives.
+
+    Images of several sets of maps are compared by the coil images that they make: where its maps are zero, an image means nothing.
+    """
     scan = case.scan(n=1)
     wanted, zero_filled = target(case, scan), scan.A.H(scan.y)
+    found = image(case.build(), scan.y, scan.A)
     if case.magnitude:
         zero_filled = target(case, Scan(zero_filled, scan.A, scan.y))
+    elif "set" in scan.A.domain.axes:
+        coils = coils_of(scan.A, "beats_zero_filling")
+        wanted, zero_filled, found = coils(wanted), coils(zero_filled), coils(found)
     flat = zero_filled.flatten()
     best = torch.vdot(flat, wanted.flatten()) / torch.vdot(flat, flat) * zero_filled
-    assert relative(image(case.build(), scan.y, scan.A), wanted) < 0.9 * relative(best, wanted)
+    assert relative(found, wanted) < 0.9 * relative(best, wanted)
 
 
 # Of networks.

@@ -34,10 +34,11 @@ from medrecon.reconstructors import (
 from medrecon.weights.card import DataDescription, make_card, write_weights
 from medrecon.weights.networks import build_network
 from tests.methods import Modality, build
-from tests.problems import Case, coil_images, ct, mri
+from tests.problems import Case, coil_images, ct, map_sets, mri
 from tests.training.runs import TINY, settings
 
 MRI = partial(mri, (24, 20), noise=0.02)
+SETS = partial(map_sets, (24, 20), noise=0.02)
 COILS = partial(coil_images, (24, 20), noise=0.02)
 PARALLEL = partial(ct, (20, 18), views=30, noise=0.4, level=0.02)
 FAN = partial(PARALLEL, fan=True)
@@ -89,9 +90,12 @@ RECONSTRUCTORS: dict[str, Case] = {
         exempt={"beats zero filling": "it is zero filling that knows no maps"},
     ),
     "root sum of squares, coil images": Case(build=RootSumOfSquares, scan=COILS, magnitude=True, exempt=_ZERO_FILLING),
+    "zero-filled, two sets of maps": Case(build=ZeroFilled, scan=SETS, exempt=_ZERO_FILLING),
     "sense": Case(build=Sense, scan=MRI),
+    "sense, two sets of maps": Case(build=Sense, scan=SETS),
     "sense, of line integrals": Case(build=Sense, scan=PARALLEL, exempt=_CONDITION),
     "wavelet sparsity": Case(build=partial(WaveletSparsity, iterations=20), scan=MRI),
+    "wavelet sparsity, two sets of maps": Case(build=partial(WaveletSparsity, iterations=20), scan=SETS),
     "wavelet sparsity, of line integrals": Case(
         build=partial(WaveletSparsity, iterations=20),
         scan=PARALLEL,
@@ -100,6 +104,10 @@ RECONSTRUCTORS: dict[str, Case] = {
         },
     ),
     "total variation": Case(build=partial(TotalVariation, iterations=8), scan=MRI),
+    "total variation, two sets of maps": Case(build=partial(TotalVariation, iterations=8), scan=SETS),
+    "total variation, two sets of maps, automatic weight": Case(
+        build=lambda: AutomaticWeight(TotalVariation(iterations=8)), scan=SETS
+    ),
     "total variation, of line integrals": Case(
         build=partial(TotalVariation, iterations=8), scan=FAN, exempt=_CONDITION
     ),
@@ -136,6 +144,23 @@ RECONSTRUCTORS: dict[str, Case] = {
         scan=MRI,
         magnitude=True,
         refuses=(PARALLEL, "NormalizedUNet of 2"),
+        exempt=_PRECISION | {"follows the phase": _CHANNELS},
+    ),
+    "u-net, two sets of maps": Case(
+        build=learned(UNetMethodSettings, Modality.MRI),
+        scan=SETS,
+        magnitude=True,
+        exempt=_PRECISION | {"follows the phase": _CHANNELS},
+    ),
+    "varnet, two sets of maps": Case(
+        build=learned(VarNetMethodSettings, Modality.MRI),
+        scan=SETS,
+        magnitude=True,
+        exempt=_PRECISION | {"follows the phase": _CHANNELS},
+    ),
+    "modl, two sets of maps": Case(
+        build=untrained(MoDLMethodSettings, Modality.MRI, kind="modl", iterations=2, features=4, pools=2),
+        scan=SETS,
         exempt=_PRECISION | {"follows the phase": _CHANNELS},
     ),
     "u-net, of line integrals": Case(
