@@ -302,7 +302,7 @@ def warm_up(reconstruct: Reconstructor, A: Radon, device: torch.device) -> None:
     to tell.
     """
     method: Any = reconstruct  # a key
-    _warm_up(method, Grid([min(_FEW, n) for n in A.grid.shape], A.grid.spacing), A.geometry, device)
+    _warm_up(method, replace(A.grid, shape=tuple(min(_FEW, n) for n in A.grid.shape)), A.geometry, device)
 
 
 @lru_cache(maxsize=16)

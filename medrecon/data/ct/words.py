@@ -25,7 +25,8 @@ def grid_words(grid: Grid) -> str:
     """Say a grid in a few words."""
     (ny, nx), (dy, dx) = grid.shape, grid.spacing
     pixel = f"{dy:.4g} mm" if math.isclose(dy, dx) else f"{dy:.4g} x {dx:.4g} mm"
-    return f"{ny} x {nx} pixels of {pixel}"
+    place = f" about (y, x) = ({grid.center[0]:g}, {grid.center[1]:g}) mm" if any(grid.center) else ""
+    return f"{ny} x {nx} pixels of {pixel}{place}"
 
 
 def truncation_words(edge: float, geometry: Geometry) -> str:
