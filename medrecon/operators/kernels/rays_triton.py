@@ -203,7 +203,8 @@ def _crossing(
     cosine: Tensor, sine: Tensor, s: Tensor, by_rows: Tensor, shape: Sequence[int], spacing: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Base and slope of rays on the given axes in pixels, and millimeters of s per pixel across."""
-    (hy, hx), u, v = _halves(shape, spacing), cosine * spacing[1], sine * spacing[0]
+    u, v = cosine * spacing[1], sine * spacing[0]
+    hy, hx = (u.new_tensor(half) for half in _halves(shape, spacing))  # not of torch's default type
     along, across = torch.where(by_rows, u, v), torch.where(by_rows, v, u)
     slope = -across / along
     base = s / along + slope * torch.where(by_rows, hy, hx) - torch.where(by_rows, hx, hy)
