@@ -76,6 +76,12 @@ class Grid:
         """Radius in millimeters of the circle about the center of rotation that holds the image."""
         return math.hypot(*(side / 2 + abs(place) for side, place in zip(self.extent, self.center, strict=True)))
 
+    def covering(self, radius: float) -> Grid:
+        """The grid with as many pixels more on opposite sides that it holds the circle of a radius about the center of rotation."""
+        sides = zip(self.shape, self.spacing, self.center, strict=True)
+        more = [max(0, math.ceil((radius + abs(place)) / step - n / 2 - 1e-6)) for n, step, place in sides]
+        return replace(self, shape=[n + 2 * added for n, added in zip(self.shape, more, strict=True)])
+
     def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The pixels' `y` and `x` in millimeters."""
         (ny, nx), (dy, dx) = self.shape, self.spacing

@@ -30,10 +30,10 @@ def grid_words(grid: Grid) -> str:
 
 
 def truncation_words(edge: float, geometry: Geometry) -> str:
-    """Say what it does to an image that the object reaches beyond the detector, its edge being so high in the sinogram."""
+    """Say that the object reaches beyond the detector, its edge being so high in the sinogram."""
     size = f" of {geometry.field_radius:.0f} mm"
     return (
         f"the projections are truncated: at the detector's edge they reach {100 * edge:.0f} % of the largest line integrals, so "
-        f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the "
-        "border of that field, and wrong beyond it, in filtered backprojection; iterative methods may be off either way"
+        f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the border "
+        "of that field, and wrong beyond it, unless the projections are continued, as all methods but networks have it"
     )
