@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ _TURN_MISSES = math.radians(
     45
 )  # what a turn with an offset detector may miss: the far side of its field is seen from nowhere else
 _SAME_VIEW = 1e-6  # radians
+_CLEARLY = 1.5  # standard deviations of noise: of few photons the logarithm is not zero on average beside the object
+_SORTED = 80  # views of which values are sorted
 _TRUNCATED = 0.05  # of the largest values of the sinogram, at its edge: more than scatter and a bed
 
 
@@ -116,16 +119,19 @@ class Truncation:
         at the first and at the last bin, in the views where it is highest.
     worst
         of the two, without a side that an offset detector leaves to the opposite views.
+    noise
+        the standard deviation of single values there.
     """
 
     first: float
     last: float
     worst: float
+    noise: float = 0.0
 
     @property
     def truncated(self) -> bool:
-        """Whether the object reaches beyond the field of view."""
-        return self.worst > _TRUNCATED
+        """Whether the object reaches beyond the field of view: not where so few photons were counted that noise tells as much."""
+        return self.worst > max(_TRUNCATED, _CLEARLY * self.noise)
 
     @property
     def words(self) -> str:
@@ -134,8 +140,8 @@ class Truncation:
         if not self.truncated:
             return f"the object ends within the detector, which sees {ends}"
         return (
-            f"the object reaches beyond the detector, which sees {ends}: in an analytic reconstruction values rise towards the "
-            "edge of the field of view and are too high within it"
+            f"the object reaches beyond the detector, which sees {ends}: unless the projections are continued, values of an analytic "
+            "reconstruction rise towards the edge of the field of view and are too high within it"
         )
 
 
@@ -182,6 +188,7 @@ def _is_bridged(geometry: Geometry, ahead: NDArray[np.float64], wide: NDArray[np
     return isinstance(geometry, ParallelBeam) and ahead <= _BRIDGED
 
 
+@lru_cache(maxsize=16)
 def coverage(geometry: Geometry) -> Coverage:
     """Say what a scan covers."""
     cells = angular_cells(geometry)
@@ -219,18 +226,29 @@ def truncation(sinogram: Tensor, geometry: Geometry) -> Truncation:
             f"truncation takes a sinogram (..., angle, detector) of {geometry.shape}, got {tuple(sinogram.shape)}"
         )
     n_angles, n_bins = geometry.shape
-    values = sinogram.detach().to("cpu").double().numpy().reshape(-1, n_angles, n_bins)
-    values = np.where(np.isfinite(values), values, 0.0)
-    top = float(np.quantile(values, 0.99))
+    values = sinogram.detach().reshape(-1, n_angles, n_bins)
+    top = float(np.quantile(_finite(values[:, :: max(1, n_angles // _SORTED)]), 0.99))
     if top <= 0:
         return Truncation(0.0, 0.0, 0.0)
     bins, views = max(1, min(4, n_bins // 8)), max(1, n_angles // 20)
-    first = max(0.0, _highest(values[..., :bins].mean(-1), views) / top)
-    last = max(0.0, _highest(values[..., -bins:].mean(-1), views) / top)
+    ends = [_finite(values[..., place]) for place in (slice(0, bins), slice(n_bins - bins, None))]
+    first, last = (max(0.0, _highest(end.mean(-1), views) / top) for end in ends)
     worst = max(first, last)
     if coverage(geometry).scan is Scan.OFFSET:
         worst = last if geometry.offset > 0 else first
-    return Truncation(first, last, worst)
+    return Truncation(first, last, worst, max(_spread(end) for end in ends) / top)
+
+
+def _finite(values: Tensor) -> NDArray[np.float64]:
+    numbers = values.to("cpu").double().numpy()
+    return np.where(np.isfinite(numbers), numbers, 0.0)
+
+
+def _spread(end: NDArray[np.float64]) -> float:
+    """The standard deviation of noise at an end `(batch, angle, bin)`, by second differences along the bins, or the views of one."""
+    along = -1 if end.shape[-1] >= 3 else -2
+    bends = np.diff(end, 2, axis=along)
+    return float(np.median(abs(bends)) / (0.6745 * math.sqrt(6))) if bends.size else 0.0
 
 
 def _highest(edges: NDArray[np.float64], views: int) -> float:

@@ -1,7 +1,7 @@
 """How a CT scan lies in space: the grid of the image and the rays of the scanner, as frozen values.
 
 Lengths are millimeters, angles radians. The image `(y, x)` has its pixel `(i, j)` at `y = (i - (ny - 1) / 2) dy`, `x` likewise,
-so that y grows downwards in a picture. The ray at the signed distance s from the center whose normal lies at the angle phi is
+so that y grows downwards in a picture; the center of a grid, where it has one, is added. The ray at the signed distance s from the center whose normal lies at the angle phi is
 `x cos(phi) + y sin(phi) = s`: a parallel beam at angle theta measures `phi = theta` at all s. `repr` of every value is code.
 """
 
@@ -22,7 +22,7 @@ _LARGEST_ANGLE = 4 * math.pi  # two turns: what lies beyond was given in degrees
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of pixels about the center of rotation.
+    """A grid of pixels, about the center of rotation unless its center is given.
 
     >>> Grid((362, 362), 0.5)
     Grid(shape=(362, 362), spacing=(0.5, 0.5))
@@ -33,17 +33,22 @@ class Grid:
         `(y, x)`.
     spacing
         `(dy, dx)` in millimeters; one number for square pixels.
+    center
+        `(y, x)` of the middle of the image in millimeters from the center of rotation.
 
     Raises
     ------
     ValueError
-        if there is no pixel, or a spacing is not above zero.
+        if there is no pixel, a spacing is not above zero, or the center not finite.
     """
 
     shape: tuple[int, int]
     spacing: tuple[float, float]
+    center: tuple[float, float] = (0.0, 0.0)
 
-    def __init__(self, shape: Sequence[int], spacing: float | Sequence[float]) -> None:
+    def __init__(
+        self, shape: Sequence[int], spacing: float | Sequence[float], center: Sequence[float] = (0.0, 0.0)
+    ) -> None:
         pixel = (spacing, spacing) if isinstance(spacing, int | float) else tuple(spacing)
         if len(tuple(shape)) != 2 or len(pixel) != 2:
             raise ValueError(f"Grid takes (y, x) sizes and spacings, got shape {shape} and spacing {spacing}")
@@ -53,6 +58,13 @@ class Grid:
             raise ValueError(f"Grid takes at least one pixel an axis, got shape {self.shape}")
         for step in self.spacing:
             _require_length("Grid", "spacing", step)
+        object.__setattr__(self, "center", tuple(float(place) + 0.0 for place in center))
+        if len(self.center) != 2 or not all(math.isfinite(place) for place in self.center):
+            raise ValueError(f"Grid takes a center (y, x) in finite millimeters, got {center}")
+
+    def __repr__(self) -> str:
+        center = f", center={self.center}" if any(self.center) else ""
+        return f"Grid(shape={self.shape}, spacing={self.spacing}{center})"
 
     @property
     def extent(self) -> tuple[float, float]:
@@ -61,13 +73,19 @@ class Grid:
 
     @property
     def radius(self) -> float:
-        """Radius in millimeters of the circle around the image."""
-        return math.hypot(*self.extent) / 2
+        """Radius in millimeters of the circle about the center of rotation that holds the image."""
+        return math.hypot(*(side / 2 + abs(place) for side, place in zip(self.extent, self.center, strict=True)))
+
+    def covering(self, radius: float) -> Grid:
+        """The grid with as many pixels more on opposite sides that it holds the circle of a radius about the center of rotation."""
+        sides = zip(self.shape, self.spacing, self.center, strict=True)
+        more = [max(0, math.ceil((radius + abs(place)) / step - n / 2 - 1e-6)) for n, step, place in sides]
+        return replace(self, shape=[n + 2 * added for n, added in zip(self.shape, more, strict=True)])
 
     def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The pixels' `y` and `x` in millimeters."""
         (ny, nx), (dy, dx) = self.shape, self.spacing
-        return _positions(ny, dy, 0.0), _positions(nx, dx, 0.0)
+        return _positions(ny, dy, self.center[0]), _positions(nx, dx, self.center[1])
 
 
 @dataclass(frozen=True)
@@ -310,7 +328,7 @@ def require_outside(geometry: Geometry, grid: Grid) -> None:
     half_y, half_x = (side / 2 for side in grid.extent)
     for cosine, sine in geometry.rays().views:
         x, y = geometry.source_distance * sine, -geometry.source_distance * cosine
-        if abs(x) <= half_x and abs(y) <= half_y:
+        if abs(x - grid.center[1]) <= half_x and abs(y - grid.center[0]) <= half_y:
             raise ValueError(
                 f"the source, {geometry.source_distance:g} mm from the center, lies inside the image of {grid.extent[0]:g} x "
                 f"{grid.extent[1]:g} mm; take a smaller image, or check that all lengths are millimeters"

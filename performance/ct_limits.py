@@ -25,6 +25,7 @@ from medrecon.operators.kernels.clipping import clip
 from medrecon.operators.kernels.compiled import compiled
 from medrecon.operators.kernels.joseph import _line, _normal
 from medrecon.operators.kernels.orbits import find_orbits
+from medrecon.operators.kernels.pixels import box_of, spacing_of
 from medrecon.operators.kernels.stacks import lanes_of, row_stride
 from medrecon.operators.kernels.threads import run_all
 from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
@@ -115,7 +116,7 @@ def main() -> None:
     A, grid = Radon(lodopab_grid(), lodopab()), lodopab_grid()
     rays = lodopab().rays()
     orbits = find_orbits(rays.views, rays.bins, square=True)
-    samples = int(_samples(orbits.directions, rays.bins, orbits.n_bins, (*grid.shape, *grid.spacing)))
+    samples = int(_samples(orbits.directions, rays.bins, orbits.n_bins, box_of(grid.shape, spacing_of(grid))))
     samples *= len(orbits.symmetries)
     rows = []
     for batch in (1, 8):

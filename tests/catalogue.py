@@ -111,6 +111,11 @@ SCANS: dict[str, Callable[[Sizes], tuple[Grid, Geometry]]] = {
         Grid(s(5, 5), 1.0),
         FanBeam(Arc.full_turn(8), *s(9), spacing=1.5, source_distance=20.0 * s.factor, detector_distance=9.0),
     ),
+    "parallel, off the axis": lambda s: (Grid(s(5, 5), 1.0, (1.7, -2.3)), ParallelBeam(Arc.half_turn(6), *s(9), 1.1)),
+    "fan, off the axis": lambda s: (
+        Grid(s(6, 5), (1.0, 0.8), (-2.0, 1.5)),
+        FanBeam(Arc.full_turn(8), *s(9), spacing=1.5, source_distance=20.0 * s.factor, detector_distance=9.0),
+    ),
     "fan, curved, offset": lambda s: (
         Grid(s(5, 6), (1.0, 0.8)),
         FanBeam(Arc(0.2, 0.7, 5), *s(8), 1.5, 12.0 * s.factor, 12.0 * s.factor, curved=True, offset=0.4),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from medrecon.geometry import Geometry, Grid, require_outside
 from medrecon.operators.kernels import operations
+from medrecon.operators.kernels.pixels import spacing_of
 from medrecon.operators.linear import LinearOperator
 from medrecon.spaces import Space
 
@@ -63,13 +64,13 @@ class Radon(LinearOperator):
 
     def _forward(self, x: Tensor) -> Tensor:
         views, bins, detector = self._rays
-        y: Tensor = operations.joseph(_batched(x, type(self).__name__), views, bins, self.grid.spacing, detector)
+        y: Tensor = operations.joseph(_batched(x, type(self).__name__), views, bins, spacing_of(self.grid), detector)
         return y.reshape(*self.domain.batch_shape(x), *self.range.shape)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         views, bins, detector = self._rays
         x: Tensor = operations.joseph_adjoint(
-            _batched(y, type(self).__name__), views, bins, self.grid.shape, self.grid.spacing, detector
+            _batched(y, type(self).__name__), views, bins, self.grid.shape, spacing_of(self.grid), detector
         )
         return x.reshape(*self.range.batch_shape(y), *self.domain.shape)
 
@@ -131,14 +132,14 @@ class Backprojection(LinearOperator):
     def _forward(self, x: Tensor) -> Tensor:
         views, bins, detector = self._rays
         y: Tensor = operations.backproject(
-            _batched(x, type(self).__name__), views, bins, self.grid.shape, self.grid.spacing, detector
+            _batched(x, type(self).__name__), views, bins, self.grid.shape, spacing_of(self.grid), detector
         )
         return y.reshape(*self.domain.batch_shape(x), *self.range.shape)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         views, bins, detector = self._rays
         x: Tensor = operations.backproject_adjoint(
-            _batched(y, type(self).__name__), views, bins, self.grid.spacing, detector
+            _batched(y, type(self).__name__), views, bins, spacing_of(self.grid), detector
         )
         return x.reshape(*self.range.batch_shape(y), *self.domain.shape)
 

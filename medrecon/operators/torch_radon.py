@@ -34,7 +34,7 @@ class TorchRadon(LinearOperator):
     Parameters
     ----------
     grid
-        as many rows as columns of square pixels.
+        as many rows as columns of square pixels about the center of rotation.
     geometry
         a parallel beam, or a fan with a flat detector; the detector centered.
 
@@ -52,8 +52,8 @@ class TorchRadon(LinearOperator):
     def __post_init__(self) -> None:
         require_outside(self.geometry, self.grid)
         (ny, nx), (dy, dx), geometry = self.grid.shape, self.grid.spacing, self.geometry
-        if ny != nx or dy != dx:
-            raise ValueError(f"TorchRadon takes square grids of square pixels, got {self.grid}; use Radon")
+        if ny != nx or dy != dx or any(self.grid.center):
+            raise ValueError(f"TorchRadon takes square grids of square pixels, centered, got {self.grid}; use Radon")
         if isinstance(geometry, FanBeam) and geometry.curved:
             raise ValueError("TorchRadon takes parallel beams and flat detectors, got a curved one; use Radon")
         if geometry.offset:

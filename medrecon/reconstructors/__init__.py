@@ -1,6 +1,7 @@
 """Classical reconstructors: values that are called as `x = reconstruct(y, A)`."""
 
 from medrecon.reconstructors.direct import RootSumOfSquares, ZeroFilled
+from medrecon.reconstructors.extrapolation import extrapolate
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
@@ -25,4 +26,5 @@ __all__ = [
     "WaveletSparsity",
     "Window",
     "ZeroFilled",
+    "extrapolate",
 ]

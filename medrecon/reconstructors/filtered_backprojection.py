@@ -93,7 +93,7 @@ def _operator(method: FilteredBackprojection, grid: Grid, geometry: Geometry, de
 def _bins_beyond(grid: Grid, geometry: Geometry) -> tuple[int, int]:
     """Bins to add at either end so that every pixel meets the filtered views: a ramp does not end where the detector does."""
     y, x = grid.coordinates()
-    radius = math.hypot(y[-1], x[-1])
+    radius = math.hypot(abs(y[[0, -1]]).max(), abs(x[[0, -1]]).max())
     places = geometry.positions()
     reach = radius
     if not isinstance(geometry, ParallelBeam):

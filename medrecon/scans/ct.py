@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import geometry_words
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_PROTOCOL, LoDoPaBScore, image_range
-from medrecon.findings import require_accepted
+from medrecon.findings import Severity, require_accepted
 from medrecon.geometry import Geometry, Grid, require_outside
 from medrecon.modality import Modality
 from medrecon.operators import Radon
@@ -34,6 +34,7 @@ from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
 from medrecon.results import Display, SliceResult, Window
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
+from medrecon.scans.ct_extent import is_cut, measured_bins, problem_of
 from medrecon.scans.ct_geometry_checks import FLIPPED, measured_offset, offset_words
 from medrecon.scans.learned_notes import ct_notes
 from medrecon.scans.protocol import Posed, sound_slices
@@ -95,6 +96,8 @@ class SinogramScan:
         of the sinograms that `checked` looked through: that in the middle, and what a user should know.
     offset, is_flipped
         what it mended: the detector's offset in place of the file's, mm, and whether its bins are reversed.
+    is_sound
+        whether it found no problem: what is none of these is taken as it is.
     """
 
     file: Sinograms
@@ -105,6 +108,7 @@ class SinogramScan:
     notes: tuple[str, ...] = ()
     offset: float | None = None
     is_flipped: bool = False
+    is_sound: bool = True
 
     modality = Modality.CT
 
@@ -187,26 +191,44 @@ class SinogramScan:
         findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
         told = require_accepted(findings, self.acquisition.accept, str(self.source))
         is_flipped = any(finding.name == FLIPPED for finding in findings)
-        mended = replace(self, indices=indices, is_flipped=is_flipped)
+        is_sound = all(finding.severity is not Severity.PROBLEM for finding in findings)
+        mended = replace(self, indices=indices, is_flipped=is_flipped, is_sound=is_sound)
         middle = mended._prepared(read)
         return replace(mended, middle=middle, notes=(*self.file.notes, *self.notes, *told, *self._notes(middle)))
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         assert self.middle is not None
         warm_up(reconstruct, Radon(self.middle.grid, self.middle.geometry), device)
-        together = max(1, min(_TOGETHER, _LARGEST // self.middle.sinogram.numel()))
-        firsts = range(0, len(self.indices), together)
-        return (self._posed(self.indices[first : first + together], device) for first in firsts)
+        return (self._posed(samples, cut, reconstruct, device) for samples, cut in self._together())
 
-    def _posed(self, indices: range, device: torch.device) -> Posed:
-        samples = [self._read(index) for index in indices]
+    def _together(self) -> Iterator[tuple[list[SinogramSample], bool]]:
+        """The samples in batches, and whether the detector cuts them off: such come alone."""
+        assert self.middle is not None
+        most = max(1, min(_TOGETHER, _LARGEST // self.middle.sinogram.numel()))
+        batch: list[SinogramSample] = []
+        for index in self.indices:
+            sample = self._read(index)
+            cut = self.is_sound and is_cut(sample)
+            if batch and (cut or len(batch) == most):
+                yield batch, False
+                batch = []
+            if cut:
+                yield [sample], True
+            else:
+                batch.append(sample)
+        if batch:
+            yield batch, False
+
+    def _posed(
+        self, samples: Sequence[SinogramSample], cut: bool, reconstruct: Reconstructor, device: torch.device
+    ) -> Posed:
         geometry, photons = geometry_words(samples[0].geometry), samples[0].photons
         views, measured = samples[0].geometry.shape[0], self.file.scan.geometry.shape[0]
         thinned = "" if views == measured else f"; {views} views of {measured}"
         dose = "" if photons is None else f"{photons:.0f} photons per ray"
         return Posed(
-            indices=indices,
-            problem=ct_problem(samples, device=device),
+            indices=range(samples[0].index, samples[-1].index + 1),
+            problem=problem_of(samples, reconstruct, device, cut=cut) if self.is_sound else ct_problem(samples, device=device),
             samples=samples,
             targets=[sample.target for sample in samples],
             sentence=f"{geometry}{thinned}{dose and '; '}{dose}",
@@ -228,11 +250,13 @@ class SinogramScan:
         return images
 
     def results(self, posed: Posed, x: Tensor, images: Tensor, *, residuals: bool) -> Iterator[SliceResult]:
-        del x
         problem = posed.problem
         maps: Sequence[Tensor | None] = [None] * len(images)
         if residuals:
-            maps = (problem.y - problem.A(images.to(problem.y.device))).abs().cpu().unbind()
+            A = cast(Radon, problem.A)
+            measured = measured_bins(posed.samples[0], A)
+            whole = images.to(problem.y.device) if A.domain.shape == problem.shape else x
+            maps = (problem.y - A(whole))[..., measured].abs().cpu().unbind()
         for index, image, sample, residual in zip(posed.indices, images, posed.samples, maps, strict=True):
             spread = 0.0 if sample.target is None else image_range(sample.target)
             yield SliceResult(
@@ -302,7 +326,7 @@ def warm_up(reconstruct: Reconstructor, A: Radon, device: torch.device) -> None:
     to tell.
     """
     method: Any = reconstruct  # a key
-    _warm_up(method, Grid([min(_FEW, n) for n in A.grid.shape], A.grid.spacing), A.geometry, device)
+    _warm_up(method, replace(A.grid, shape=tuple(min(_FEW, n) for n in A.grid.shape)), A.geometry, device)
 
 
 @lru_cache(maxsize=16)

@@ -175,7 +175,7 @@ class SinogramTrainingSet:
 
 def _mirrored(sample: SinogramSample, drawn: int) -> SinogramSample:
     """Mirror a sample along `x`, `y`, both or neither, as the lowest two bits of `drawn` say."""
-    views, swapped = _mirror(sample.geometry, sample.name)
+    views, swapped = _mirror(sample.grid, sample.geometry, sample.name)
     sinogram, target = sample.sinogram, sample.target
     if drawn & 1:
         sinogram = sinogram[views]
@@ -188,12 +188,12 @@ def _mirrored(sample: SinogramSample, drawn: int) -> SinogramSample:
 
 
 @lru_cache(maxsize=16)
-def _mirror(geometry: Geometry, name: str) -> tuple[Tensor, Tensor]:
+def _mirror(grid: Grid, geometry: Geometry, name: str) -> tuple[Tensor, Tensor]:
     """Give the view that holds what `f(-x, y)` has in each view, and whether its bins are to be reversed.
 
     `f(-x, y)` has at the angle theta what `f` has at `pi - theta`, and views half a turn apart differ by the order of their bins.
     """
-    if isinstance(geometry, ParallelBeam) and geometry.offset == 0:
+    if isinstance(geometry, ParallelBeam) and geometry.offset == 0 and not any(grid.center):
         angles = torch.tensor(list(geometry.angles), dtype=torch.float64)
         turns = (math.pi - angles[:, None] - angles) / math.pi
         away, views = (turns - turns.round()).abs().min(dim=1)

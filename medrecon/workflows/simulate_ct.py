@@ -113,7 +113,7 @@ def _volume(settings: CTSimulationSettings, volume: CTVolume) -> tuple[CTScan, i
 
 def _projected(volume: CTVolume, indices: list[int], scan: CTScan, seed: int) -> Iterator[Pair]:
     """Slices of a volume, drawn on finer pixels, projected and counted."""
-    fine = Grid([_FINER * n for n in scan.grid.shape], [step / _FINER for step in scan.grid.spacing])
+    fine = Grid([_FINER * n for n in scan.grid.shape], [step / _FINER for step in scan.grid.spacing], scan.grid.center)
     A, generator = Radon(fine, scan.geometry), torch.Generator().manual_seed(seed)
     for index in indices:
         image = attenuation_from_hounsfield(volume.hounsfield[index]).clamp_min(0)

@@ -16,6 +16,7 @@ from medrecon.data.phantoms.mri_phantoms import shepp_logan
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam, lodopab, lodopab_grid
 from medrecon.operators import Backprojection, LinearOperator, Radon
 from medrecon.operators.kernels import operations
+from medrecon.operators.kernels.pixels import spacing_of
 from tests.operators.kernels.dense import backprojection_matrix, joseph_matrix
 
 SCANS: dict[str, tuple[Grid, Geometry]] = {
@@ -31,6 +32,9 @@ SCANS: dict[str, tuple[Grid, Geometry]] = {
     "curved, offset": (Grid((12, 11), 1.0), FanBeam(Arc(0.1, 0.2, 13), 17, 1.5, 20.0, 10.0, curved=True, offset=0.4)),
     "repeated views": (Grid((6, 6), 1.0), ParallelBeam(tuple(Arc.half_turn(4)) * 2 + (0.3,) * 3, 9, 1.0)),
     "two turns": (Grid((6, 6), 1.0), FanBeam(Arc(0.0, math.pi / 4, 16), 9, 1.5, 20.0, 10.0)),
+    "off the axis": (Grid((12, 12), 1.0, (3.3, -1.4)), ParallelBeam(Arc.half_turn(12), 17, 1.0)),
+    "fan, off the axis": (Grid((12, 9), (1.0, 0.8), (-2.0, 0.3)), FanBeam(Arc.full_turn(12), 17, 1.5, 20.0, 10.0)),
+    "curved, off the axis": (Grid((9, 9), 1.0, (0, 5)), FanBeam(Arc(0.1, 0.2, 13), 17, 1.5, 20.0, 10.0, curved=True)),
     "one of each": (Grid((1, 1), 1.0), ParallelBeam(Arc.half_turn(8), 1, 1.0)),
     "tall": (Grid((40, 3), 1.0), ParallelBeam((math.pi / 2, 1.5, 0.0, 0.01), 40, 1.0)),
 }
@@ -176,7 +180,7 @@ def test_operations_satisfy_torch(generator: torch.Generator) -> None:
     )
     image = torch.randn((2, *grid.shape), generator=generator, requires_grad=True)
     sinogram = torch.randn((2, *geometry.shape), generator=generator, requires_grad=True)
-    spacing, shape = list(grid.spacing), list(grid.shape)
+    spacing, shape = list(spacing_of(grid)), list(grid.shape)
     torch.library.opcheck(operations.joseph, (image, views, bins, spacing, detector))
     torch.library.opcheck(operations.joseph_adjoint, (sinogram, views, bins, shape, spacing, detector))
     torch.library.opcheck(operations.backproject, (sinogram, views, bins, shape, spacing, detector))

@@ -9,7 +9,7 @@ offset: 0                # of the detector along itself; 0 unless given
 source_distance: 410.66  # from the center of rotation, as is detector_distance; of fan beams alone
 detector_distance: 143.08
 curved: false            # the detector; false unless given
-grid: {shape: [512, 512], spacing: 0.15}  # of the image; all that the rays see unless given
+grid: {shape: [512, 512], spacing: 0.15}  # of the image; all that the rays see unless given; center: [y, x] off the axis
 photons: 10000           # per ray before the object, where they are known
 ```
 """
@@ -82,6 +82,7 @@ class _Angles(_Model):
 class _Grid(_Model):
     shape: int | tuple[int, int]
     spacing: Number | tuple[Number, Number]
+    center: tuple[Number, Number] = (0.0, 0.0)
 
 
 class _Parallel(_Model):
@@ -173,6 +174,8 @@ def geometry_text(scan: CTScan) -> str:
         values["detector_distance"] = float(geometry.detector_distance)
         values["curved"] = geometry.curved
     values["grid"] = {"shape": list(grid.shape), "spacing": list(grid.spacing)}
+    if any(grid.center):
+        values["grid"] |= {"center": list(grid.center)}
     if scan.photons is not None:
         values["photons"] = float(scan.photons)
     return str(yaml.safe_dump(values, sort_keys=False, default_flow_style=None))
@@ -201,7 +204,7 @@ def _geometry(made: _Parallel, angles: Arc | tuple[float, ...]) -> Geometry:
 
 
 def _grid(made: _Grid) -> Grid:
-    return Grid((made.shape, made.shape) if isinstance(made.shape, int) else made.shape, made.spacing)
+    return Grid((made.shape, made.shape) if isinstance(made.shape, int) else made.shape, made.spacing, made.center)
 
 
 def _angles(values: object, place: str) -> Arc | tuple[float, ...]:

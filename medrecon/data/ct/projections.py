@@ -32,8 +32,9 @@ def phantom_image(phantom: Phantom, grid: Grid, unit: float = 1.0) -> Tensor:
         float32 `(y, x)`.
     """
     (ny, nx), (dy, dx) = grid.shape, grid.spacing
-    # `Phantom.image` has the origin at pixel n // 2, a CT grid in the middle of the image.
-    shift = [(n // 2 - (n - 1) / 2) * step / unit for n, step in ((ny, dy), (nx, dx))]
+    # `Phantom.image` has the origin at pixel n // 2, a CT grid its center in the middle of the image.
+    sides = zip((ny, nx), (dy, dx), grid.center, strict=True)
+    shift = [((n // 2 - (n - 1) / 2) * step + center) / unit for n, step, center in sides]
     moved = tuple(
         replace(shape, center=(shape.center[0] - shift[0], shape.center[1] - shift[1])) for shape in _ellipses(phantom)
     )

@@ -25,14 +25,15 @@ def grid_words(grid: Grid) -> str:
     """Say a grid in a few words."""
     (ny, nx), (dy, dx) = grid.shape, grid.spacing
     pixel = f"{dy:.4g} mm" if math.isclose(dy, dx) else f"{dy:.4g} x {dx:.4g} mm"
-    return f"{ny} x {nx} pixels of {pixel}"
+    place = f" about (y, x) = ({grid.center[0]:g}, {grid.center[1]:g}) mm" if any(grid.center) else ""
+    return f"{ny} x {nx} pixels of {pixel}{place}"
 
 
 def truncation_words(edge: float, geometry: Geometry) -> str:
-    """Say what it does to an image that the object reaches beyond the detector, its edge being so high in the sinogram."""
+    """Say that the object reaches beyond the detector, its edge being so high in the sinogram."""
     size = f" of {geometry.field_radius:.0f} mm"
     return (
         f"the projections are truncated: at the detector's edge they reach {100 * edge:.0f} % of the largest line integrals, so "
-        f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the "
-        "border of that field, and wrong beyond it, in filtered backprojection; iterative methods may be off either way"
+        f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the border "
+        "of that field, and wrong beyond it, unless the projections are continued, as all methods but networks have it"
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from medrecon.operators.kernels.clipping import clip
 from medrecon.operators.kernels.compiled import compiled
 from medrecon.operators.kernels.orbits import Orbits, find_orbits
+from medrecon.operators.kernels.pixels import Box, box_of, is_centered
 from medrecon.operators.kernels.stacks import batches, folded, lanes_of, row_stride, spread, stacked
 from medrecon.operators.kernels.threads import ranges, run_all
 from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
@@ -24,7 +25,6 @@ from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
 __all__ = ["adjoint", "forward"]
 
 Floats = NDArray[Any]
-Box = tuple[int, int, float, float]  # ny, nx, dy, dx
 Detector = tuple[float, ...]  # see `operations.detector_line`; the kernels take one over the spacing in place of it
 
 _ROWS, _VIEWS = 16, 8  # that a thread takes at a time
@@ -35,22 +35,21 @@ def forward(
     views: Floats,
     bins: Floats,
     shape: tuple[int, int],
-    spacing: tuple[float, float],
+    spacing: tuple[float, ...],
     detector: Detector,
 ) -> Floats:
     """Image `(batch, *shape)` of `sinogram (batch, angle, detector)`."""
-    ny, nx = shape
-    orbits, box = _orbits(views, bins, shape, spacing), (ny, nx, *spacing)
-    image = np.empty((sinogram.shape[0], ny, nx), sinogram.dtype)
+    orbits, box = _orbits(views, bins, shape, spacing), box_of(shape, spacing)
+    image = np.empty((sinogram.shape[0], *shape), sinogram.dtype)
     for start, stop in batches(sinogram.shape[0], orbits, sinogram.dtype):
         _forward(sinogram[start:stop], image[start:stop], orbits, box, _pitched(detector))
     return image
 
 
-def adjoint(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, float], detector: Detector) -> Floats:
+def adjoint(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, ...], detector: Detector) -> Floats:
     """Sinogram `(batch, angle, detector)` of `image (batch, y, x)`."""
-    ny, nx = image.shape[1:]
-    orbits, box = _orbits(views, bins, (ny, nx), spacing), (ny, nx, *spacing)
+    shape = image.shape[1:]
+    orbits, box = _orbits(views, bins, shape, spacing), box_of(shape, spacing)
     sinogram = np.zeros((image.shape[0], len(views), len(bins)), image.dtype)
     for start, stop in batches(image.shape[0], orbits, image.dtype):
         _adjoint(image[start:stop], sinogram[start:stop], orbits, box, _pitched(detector))
@@ -85,8 +84,9 @@ def _n_rows(orbits: Orbits, box: Box) -> int:
     return (box[0] + 1) // 2 if orbits.halved else box[0]
 
 
-def _orbits(views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, float]) -> Orbits:
-    return find_orbits(views, bins, square=shape[0] == shape[1] and spacing[0] == spacing[1])
+def _orbits(views: Floats, bins: Floats, shape: tuple[int, ...], spacing: tuple[float, ...]) -> Orbits:
+    square = shape[0] == shape[1] and spacing[0] == spacing[1]
+    return find_orbits(views, bins, square=square, centered=is_centered(spacing))
 
 
 def _pitched(detector: Detector) -> Detector:
@@ -122,30 +122,30 @@ def _interpolate(
     stop: Any,
 ) -> None:
     """Add what the pixels of the rows `start <= r < stop` find in all views."""
-    ny, nx, dy, dx = box
+    _, nx, dy, dx, axis_row, axis_column = box
     n_lanes = len(lanes)
     for orbit in range(directions.shape[0]):
         view = orbit * (n_bins + 2) * n_lanes
         for r in range(start, stop):
-            y = (r - 0.5 * (ny - 1)) * dy
+            y = (r - axis_row) * dy
             row = ((r + 1) * (nx + 2) + 1) * n_lanes
             if detector[0] == 0:
-                base, slope = _line(y, directions[orbit], detector, nx, dx)
+                base, slope = _line(y, directions[orbit], detector, axis_column, dx)
                 low, high = clip(base, slope, n_bins + 1.0, 0, nx)
                 for c in range(low, high):
                     _take(stack, rays, row + c * n_lanes, view, base + slope * c, 1.0, lanes)
             else:
                 for c in range(nx):
-                    p, weight = _seen((c - 0.5 * (nx - 1)) * dx, y, directions[orbit], detector)
+                    p, weight = _seen((c - axis_column) * dx, y, directions[orbit], detector)
                     if 0 < p < n_bins + 1:
                         _take(stack, rays, row + c * n_lanes, view, p, weight, lanes)
 
 
 @compiled
-def _line(y: Any, direction: Any, detector: Any, nx: Any, dx: Any) -> Any:
+def _line(y: Any, direction: Any, detector: Any, axis_column: Any, dx: Any) -> Any:
     """Where the pixel c of a row falls on the detector of parallel rays: at `base + slope c`, the first bin being 1."""
     slope = dx * direction[0] * detector[2]
-    return (y * direction[1] - detector[1]) * detector[2] + 1.0 - 0.5 * (nx - 1) * slope, slope
+    return (y * direction[1] - detector[1]) * detector[2] + 1.0 - axis_column * slope, slope
 
 
 @compiled
@@ -172,21 +172,21 @@ def _scatter(
     stop: Any,
 ) -> None:
     """Lay all pixels on the detector in the orbits `start <= o < stop`."""
-    ny, nx, dy, dx = box
+    _, nx, dy, dx, axis_row, axis_column = box
     n_lanes = len(lanes)
     for r in range(n_rows):
-        y = (r - 0.5 * (ny - 1)) * dy
+        y = (r - axis_row) * dy
         row = ((r + 1) * (nx + 2) + 1) * n_lanes
         for orbit in range(start, stop):
             view = orbit * (n_bins + 2) * n_lanes
             if detector[0] == 0:
-                base, slope = _line(y, directions[orbit], detector, nx, dx)
+                base, slope = _line(y, directions[orbit], detector, axis_column, dx)
                 low, high = clip(base, slope, n_bins + 1.0, 0, nx)
                 for c in range(low, high):
                     _give(stack, rays, row + c * n_lanes, view, base + slope * c, 1.0, lanes)
             else:
                 for c in range(nx):
-                    p, weight = _seen((c - 0.5 * (nx - 1)) * dx, y, directions[orbit], detector)
+                    p, weight = _seen((c - axis_column) * dx, y, directions[orbit], detector)
                     if 0 < p < n_bins + 1:
                         _give(stack, rays, row + c * n_lanes, view, p, weight, lanes)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from medrecon.operators.kernels.clipping import clip
 from medrecon.operators.kernels.compiled import compiled
 from medrecon.operators.kernels.orbits import Orbits, find_orbits
+from medrecon.operators.kernels.pixels import Box, box_of, is_centered
 from medrecon.operators.kernels.stacks import batches, folded, lanes_of, row_stride, spread, stacked
 from medrecon.operators.kernels.threads import ranges, run_all
 from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
@@ -24,17 +25,16 @@ from medrecon.operators.kernels.vectors import load, multiply_add, store, zeros
 __all__ = ["adjoint", "forward"]
 
 Floats = NDArray[Any]
-Box = tuple[int, int, float, float]  # ny, nx, dy, dx
 
 _VIEWS = 8  # orbits that a thread computes at a time
 _BAND_BYTES = 1 << 22  # of the images: what stays in the cache while the rays of these views pass
 _LEAST_ROWS = 32
 
 
-def forward(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, float]) -> Floats:
+def forward(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, ...]) -> Floats:
     """Sinogram `(batch, angle, detector)` of `image (batch, y, x)`."""
-    ny, nx = image.shape[1:]
-    box, orbits = (ny, nx, *spacing), _orbits(views, bins, (ny, nx), spacing)
+    shape = image.shape[1:]
+    box, orbits = box_of(shape, spacing), _orbits(views, bins, shape, spacing)
     sinogram = np.empty((image.shape[0], len(views), len(bins)), image.dtype)
     for start, stop in batches(image.shape[0], orbits, image.dtype):
         _forward(image[start:stop], sinogram[start:stop], orbits, bins, box)
@@ -42,12 +42,11 @@ def forward(image: Floats, views: Floats, bins: Floats, spacing: tuple[float, fl
 
 
 def adjoint(
-    sinogram: Floats, views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, float]
+    sinogram: Floats, views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, ...]
 ) -> Floats:
     """Image `(batch, *shape)` of `sinogram (batch, angle, detector)`."""
-    ny, nx = shape
-    box, orbits = (ny, nx, *spacing), _orbits(views, bins, shape, spacing)
-    image = np.empty((sinogram.shape[0], ny, nx), sinogram.dtype)
+    box, orbits = box_of(shape, spacing), _orbits(views, bins, shape, spacing)
+    image = np.empty((sinogram.shape[0], *shape), sinogram.dtype)
     for start, stop in batches(sinogram.shape[0], orbits, sinogram.dtype):
         _adjoint(sinogram[start:stop], image[start:stop], orbits, bins, box)
     return image
@@ -77,8 +76,9 @@ def _adjoint(sinogram: Floats, image: Floats, orbits: Orbits, bins: Floats, box:
     folded(stack, orbits, ny, image)
 
 
-def _orbits(views: Floats, bins: Floats, shape: tuple[int, int], spacing: tuple[float, float]) -> Orbits:
-    return find_orbits(views, bins, square=shape[0] == shape[1] and spacing[0] == spacing[1])
+def _orbits(views: Floats, bins: Floats, shape: tuple[int, ...], spacing: tuple[float, ...]) -> Orbits:
+    square = shape[0] == shape[1] and spacing[0] == spacing[1]
+    return find_orbits(views, bins, square=square, centered=is_centered(spacing))
 
 
 def _rows(nx: int, n_lanes: int, dtype: Any) -> int:
@@ -112,12 +112,12 @@ def _any_lies(directions: Any, bins: Any, n_bins: Any, box: Any) -> Any:
 @compiled
 def _line(cosine: Any, sine: Any, distance: Any, box: Any, lies: Any) -> Any:
     """Where a ray crosses row (or column) r: at `base + slope r` of the padded other axis; and its length from row to row."""
-    ny, nx, dy, dx = box
+    _, nx, dy, dx, row, column = box
     if lies:
-        ny, nx, dy, dx, cosine, sine = nx, ny, dx, dy, sine, cosine
+        nx, dy, dx, row, column, cosine, sine = box[0], dx, dy, column, row, sine, cosine
     inverse = 1.0 / (cosine * dx)
     slope = -sine * dy * inverse
-    base = distance * inverse + 0.5 * (nx + 1) - slope * (0.5 * (ny - 1))
+    base = distance * inverse + (column + 1.0) - slope * row
     return base, slope, dy / abs(cosine), nx + 1.0
 
 

@@ -1,7 +1,7 @@
 """The transforms of CT as operations of torch: kernels for CPU and CUDA, shapes, derivatives of any order, autocast.
 
 Images are `(batch, y, x)`, sinograms `(batch, angle, detector)`. `views` and `bins` are those of `medrecon.geometry.Rays`,
-`spacing` is `(dy, dx)`, and `detector` the five numbers of `detector_line`.
+`spacing` is that of `pixels.spacing_of`, and `detector` the five numbers of `detector_line`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def joseph(image: Tensor, views: Tensor, bins: Tensor, spacing: Sequence[float],
     """Line integrals `(batch, angle, detector)` of an image, by Joseph's method."""
     from medrecon.operators.kernels import joseph as cpu
 
-    return _tensor(cpu.forward(_array(image), _array(views), _array(bins), _pair(spacing)))
+    return _tensor(cpu.forward(_array(image), _array(views), _array(bins), _floats(spacing)))
 
 
 @torch.library.custom_op("medrecon::joseph_adjoint", mutates_args=(), device_types="cpu")
@@ -47,7 +47,7 @@ def joseph_adjoint(
     from medrecon.operators.kernels import joseph as cpu
 
     size = int(shape[0]), int(shape[1])
-    return _tensor(cpu.adjoint(_array(sinogram), _array(views), _array(bins), size, _pair(spacing)))
+    return _tensor(cpu.adjoint(_array(sinogram), _array(views), _array(bins), size, _floats(spacing)))
 
 
 @torch.library.custom_op("medrecon::backproject", mutates_args=(), device_types="cpu")
@@ -63,7 +63,7 @@ def backproject(
     from medrecon.operators.kernels import interpolated as cpu
 
     size = int(shape[0]), int(shape[1])
-    return _tensor(cpu.forward(_array(sinogram), _array(views), _array(bins), size, _pair(spacing), tuple(detector)))
+    return _tensor(cpu.forward(_array(sinogram), _array(views), _array(bins), size, _floats(spacing), tuple(detector)))
 
 
 @torch.library.custom_op("medrecon::backproject_adjoint", mutates_args=(), device_types="cpu")
@@ -73,14 +73,14 @@ def backproject_adjoint(
     """The transpose of `backproject`: a sinogram."""
     from medrecon.operators.kernels import interpolated as cpu
 
-    return _tensor(cpu.adjoint(_array(image), _array(views), _array(bins), _pair(spacing), tuple(detector)))
+    return _tensor(cpu.adjoint(_array(image), _array(views), _array(bins), _floats(spacing), tuple(detector)))
 
 
 @joseph.register_kernel("cuda")
 def _(image: Tensor, views: Tensor, bins: Tensor, spacing: Sequence[float], detector: Sequence[float]) -> Tensor:
     from medrecon.operators.kernels import joseph_triton as cuda
 
-    return cuda.forward(image, views.to(image.device), bins.to(image.device), _pair(spacing), detector)
+    return cuda.forward(image, views.to(image.device), bins.to(image.device), _floats(spacing), detector)
 
 
 @joseph_adjoint.register_kernel("cuda")
@@ -95,7 +95,7 @@ def _(
     from medrecon.operators.kernels import joseph_triton as cuda
 
     device = sinogram.device
-    return cuda.adjoint(sinogram, views.to(device), bins.to(device), shape, _pair(spacing), detector)
+    return cuda.adjoint(sinogram, views.to(device), bins.to(device), shape, _floats(spacing), detector)
 
 
 @backproject.register_kernel("cuda")
@@ -109,14 +109,14 @@ def _(
 ) -> Tensor:
     from medrecon.operators.kernels import interpolated_triton as cuda
 
-    return cuda.forward(sinogram, views.to(sinogram.device), shape, _pair(spacing), detector)
+    return cuda.forward(sinogram, views.to(sinogram.device), shape, _floats(spacing), detector)
 
 
 @backproject_adjoint.register_kernel("cuda")
 def _(image: Tensor, views: Tensor, bins: Tensor, spacing: Sequence[float], detector: Sequence[float]) -> Tensor:
     from medrecon.operators.kernels import interpolated_triton as cuda
 
-    return cuda.adjoint(image, views.to(image.device), bins.shape[0], _pair(spacing), detector)
+    return cuda.adjoint(image, views.to(image.device), bins.shape[0], _floats(spacing), detector)
 
 
 def _array(x: Tensor) -> Any:
@@ -127,8 +127,8 @@ def _tensor(x: Any) -> Tensor:
     return torch.from_numpy(x)
 
 
-def _pair(spacing: Sequence[float]) -> tuple[float, float]:
-    return float(spacing[0]), float(spacing[1])
+def _floats(spacing: Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(step) for step in spacing)
 
 
 @joseph.register_fake

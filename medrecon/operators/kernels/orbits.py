@@ -63,16 +63,16 @@ class Orbits:
         return float(len(self.directions)) * self.n_bins * (15 + len(self.symmetries))
 
 
-def find_orbits(views: NDArray[np.float64], bins: NDArray[np.float64], *, square: bool) -> Orbits:
-    """The cheapest partition; `square` says whether x and y of the grid may be exchanged."""
-    return _find(views.tobytes(), bins.tobytes(), square)
+def find_orbits(views: NDArray[np.float64], bins: NDArray[np.float64], *, square: bool, centered: bool = True) -> Orbits:
+    """The cheapest partition; `square` says whether x and y of the grid may be exchanged, `centered` whether they may be mirrored."""
+    return _find(views.tobytes(), bins.tobytes(), square, centered)
 
 
 @lru_cache(maxsize=32)
-def _find(view_bytes: bytes, bin_bytes: bytes, square: bool) -> Orbits:
+def _find(view_bytes: bytes, bin_bytes: bytes, square: bool, centered: bool) -> Orbits:
     views = np.frombuffer(view_bytes).reshape(-1, 2)
     bins = np.frombuffer(bin_bytes).reshape(-1, 3)
-    halves = _SQUARE if square else _RECTANGLE
+    halves = (_SQUARE if square else _RECTANGLE) if centered else ()
     groups = ((_IDENTITY,), *((*half, *((swap, -x, -y) for swap, x, y in half)) for half in halves))
     return min((_partition(views, bins, group) for group in groups), key=lambda orbits: orbits.cost)
 

@@ -15,6 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from medrecon.operators.kernels.pixels import axis_of
+
 __all__ = [
     "blocks",
     "edges_table",
@@ -122,7 +124,7 @@ def frames_table(
     """
     kind, first, step, source, total = detector
     cosine, sine = views.unbind(-1)
-    (dy, dx), (hy, hx) = spacing, _halves(shape)
+    dy, dx, (hy, hx) = spacing[0], spacing[1], _halves(shape, spacing)
     origin = torch.full_like(cosine, -first / step - n_bins // 2)
     one = torch.ones_like(cosine)
     if kind == 0:
@@ -201,7 +203,8 @@ def _crossing(
     cosine: Tensor, sine: Tensor, s: Tensor, by_rows: Tensor, shape: Sequence[int], spacing: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Base and slope of rays on the given axes in pixels, and millimeters of s per pixel across."""
-    (hy, hx), u, v = _halves(shape), cosine * spacing[1], sine * spacing[0]
+    u, v = cosine * spacing[1], sine * spacing[0]
+    hy, hx = (u.new_tensor(half) for half in _halves(shape, spacing))  # not of torch's default type
     along, across = torch.where(by_rows, u, v), torch.where(by_rows, v, u)
     slope = -across / along
     base = s / along + slope * torch.where(by_rows, hy, hx) - torch.where(by_rows, hx, hy)
@@ -217,6 +220,7 @@ def _bins(positions: Tensor, detector: Sequence[float]) -> Tensor:
     return torch.stack([fan.cos(), -fan.sin(), source * fan.sin()], dim=1)
 
 
-def _halves(shape: Sequence[int]) -> tuple[float, float]:
-    """What the middle pixel `n // 2` lies off the center, in pixels `(y, x)`."""
-    return shape[0] // 2 - (shape[0] - 1) / 2, shape[1] // 2 - (shape[1] - 1) / 2
+def _halves(shape: Sequence[int], spacing: Sequence[float]) -> tuple[float, float]:
+    """What the middle pixel `n // 2` lies off the axis of rotation, in pixels `(y, x)`."""
+    row, column = axis_of(shape, spacing)
+    return shape[0] // 2 - row, shape[1] // 2 - column

@@ -29,10 +29,10 @@ def joseph_matrix(grid: Grid, geometry: Geometry) -> Matrix:
         for k, (cos_turn, sin_turn, s) in enumerate(rays.bins):
             cosine, sine = cos_view * cos_turn - sin_view * sin_turn, sin_view * cos_turn + cos_view * sin_turn
             if abs(cosine) * dy >= abs(sine) * dx:
-                columns = (s - y * sine) / cosine / dx + (nx - 1) / 2
+                columns = (s - y * sine) / cosine / dx + (nx - 1) / 2 - grid.center[1] / dx
                 matrix[a, k] = dy / abs(cosine) * _hats(columns, nx)
             else:
-                rows = (s - x * cosine) / sine / dy + (ny - 1) / 2
+                rows = (s - x * cosine) / sine / dy + (ny - 1) / 2 - grid.center[0] / dy
                 matrix[a, k] = dx / abs(sine) * _hats(rows, ny).T
     return matrix.reshape(np.prod(geometry.shape), ny * nx)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.operators.kernels.operations import detector_line
+from medrecon.operators.kernels.pixels import spacing_of
 
 from .dense import backprojection_matrix, joseph_matrix
 
@@ -38,6 +39,12 @@ CASES = {
     "coarse bins": (SQUARE, ParallelBeam(Arc.half_turn(5), n_bins=4, spacing=4.3)),
     "one bin": (OBLONG, ParallelBeam(Arc.half_turn(5), n_bins=1, spacing=1.0, offset=0.2)),
     "one pixel": (Grid((1, 1), (1.0, 2.0)), ParallelBeam(Arc.half_turn(5), n_bins=5, spacing=0.5)),
+    "off the axis": (Grid(OBLONG.shape, OBLONG.spacing, (2.3, -3.1)), ParallelBeam(Arc(0.1, 0.7, 5), 17, 0.9)),
+    "flat fan, off the axis": (Grid(SQUARE.shape, SQUARE.spacing, (-1.2, 4.0)), FanBeam(Arc.full_turn(7), 14, 2.1, 30.0, 25.0)),
+    "curved, off the axis": (
+        Grid(OBLONG.shape, OBLONG.spacing, (3.0, 0.4)),
+        FanBeam(Arc.full_turn(7), 14, 2.1, 30.0, 25.0, curved=True),
+    ),
     "flat fan": (OBLONG, FanBeam(Arc.full_turn(7), 14, 2.1, 30.0, 25.0, offset=0.8)),
     "flat fan, exact angles": (SQUARE, FanBeam(EIGHTHS, 13, 2.0, 20.0, 20.0)),
     "curved fan": (OBLONG, FanBeam(Arc.full_turn(7), 14, 2.1, 30.0, 25.0, curved=True, offset=-0.8)),
@@ -69,13 +76,13 @@ def _apply(name: str, x: Array, grid: Grid, geometry: Geometry, device: str = "c
     pixels, beams = (8, 8), (4, 8)
     match name:
         case "joseph":
-            y = joseph_triton.forward(given, views, bins, grid.spacing, line, beams)
+            y = joseph_triton.forward(given, views, bins, spacing_of(grid), line, beams)
         case "joseph adjoint":
-            y = joseph_triton.adjoint(given, views, bins, grid.shape, grid.spacing, line, pixels)
+            y = joseph_triton.adjoint(given, views, bins, grid.shape, spacing_of(grid), line, pixels)
         case "backprojection":
-            y = interpolated_triton.forward(given, views, grid.shape, grid.spacing, line, pixels)
+            y = interpolated_triton.forward(given, views, grid.shape, spacing_of(grid), line, pixels)
         case _:
-            y = interpolated_triton.adjoint(given, views, geometry.n_bins, grid.spacing, line, beams)
+            y = interpolated_triton.adjoint(given, views, geometry.n_bins, spacing_of(grid), line, beams)
     return y.cpu().numpy()
 
 
