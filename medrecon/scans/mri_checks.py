@@ -64,7 +64,7 @@ NOTHING = Mending()
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What was found in a scan, and what is done about it; `sample` is the slice that was looked at.
+    """What was found in a scan, and what is done about it; `sample` is the slice that was looked at, if it is the only one.
 
     With a covariance of the noise, coils are weighted by that.
     """
@@ -77,7 +77,7 @@ class Checked:
 
 @dataclass(frozen=True, eq=False)
 class MendedFile:
-    """The slices of a file as they should have been stored; that which was looked at is not read again."""
+    """The slices of a file as they should have been stored; one that is kept is not read again."""
 
     file: KSpaceFile
     checked: Checked
@@ -96,7 +96,7 @@ def check_scan(file: KSpaceFile, indices: range) -> Checked:
             sample = file[index]
         except InputError:
             continue
-        return replace(check_kspace(sample), sample=sample)
+        return replace(check_kspace(sample), sample=sample if len(indices) == 1 else None)
     return Checked()
 
 
