@@ -63,7 +63,8 @@ class KSpaceScan:
         what is reconstructed, and how it is taken.
     indices, mask, peak, notes, mending, noise_covariance
         of the slices that `checked` looked through: the mask that was drawn, the maximum of their target (None where nothing can be
-        scored), what a user should know, what is done to each before all else, and the noise by which coils are weighted, if they are.
+        scored), what a user should know, what is done to each before all else, and the noise by which coils are
+        weighted, if they are.
     """
 
     file: KSpaceFile
