@@ -179,3 +179,21 @@ def test_a_figure_is_shown_by_a_notebook_and_written(tmp_path: Path) -> None:
     for name, start in (("x.png", b"\x89PNG"), ("x.pdf", b"%PDF")):
         problem.save(tmp_path / name, x)
         assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_the_noise_of_coils_weighs_them_and_given_maps_see_the_same_image() -> None:
+    scan = simulated_scan(SHAPE, acceleration=3, snr=None)
+    levels = torch.tensor([1.0, 1, 12, 1, 1, 1])
+    noise = torch.randn(scan.kspace.shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    kspace = (scan.kspace + 0.01 * levels[:, None, None] * noise) * scan.sampled
+    sample = replace(KSpaceSample.full(kspace, None, SHAPE, "scan.h5"), sampled=scan.sampled)
+    weighted = sense_problem(sample, maps=scan.maps, noise_covariance=levels.square().diag())
+    plain = sense_problem(sample, maps=scan.maps)
+    errors = [float((Sense()(p.y, p.A) - scan.truth).norm()) for p in (weighted, plain)]
+    assert errors[0] < errors[1] / 2
+    assert weighted.gain is None
+    estimated = sense_problem(sample, noise_covariance=levels.square().diag())
+    image = estimated.display_image(Sense()(estimated.y, estimated.A))
+    assert float((image - scan.truth.abs()).norm()) < errors[1] / 2
+    with pytest.raises(ValueError, match="takes 5 coils"):
+        coil_problem(sample, noise_covariance=torch.eye(5))

@@ -1,6 +1,6 @@
 """Coil sensitivity maps from the fully sampled center of multi-coil k-space."""
 
-from medrecon.calibration.coil_noise import Whitening, coil_noise_ratios, noise_covariance
+from medrecon.calibration.coil_noise import Whitening, coil_noise_levels, coil_noise_ratios
 from medrecon.calibration.completed import completed_maps
 from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
@@ -16,6 +16,7 @@ __all__ = [
     "SoftCrop",
     "Whitening",
     "calibration_region",
+    "coil_noise_levels",
     "coil_noise_ratios",
     "completed_maps",
     "espirit",
@@ -23,6 +24,5 @@ __all__ = [
     "low_resolution_maps",
     "measured_root_sum_of_squares",
     "measurement_noise",
-    "noise_covariance",
     "noise_level",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor
 from medrecon.calibration.noise import noise_level
 from medrecon.calibration.region import calibration_region, center
 
-__all__ = ["Whitening", "coil_noise_ratios", "noise_covariance"]
+__all__ = ["Whitening", "coil_noise_levels", "coil_noise_ratios"]
 
 _OUTERMOST = 0.1  # the share of the acquired samples, those of highest frequency, that is taken for noise
 _SAMPLES = 8192  # which are enough
@@ -21,8 +21,6 @@ _ROUNDING = 1e-6  # of the largest sample: less is rounding, not noise
 _SECTORS = 8  # of directions in k-space
 _PER_SECTOR = 32  # samples, of which a median says something
 _LEAST = 0.1  # of the median level: a coil of less noise counts as one of so much
-_PER_COIL = 20  # samples, with fewer of which there are levels and no correlations
-_ROUNDS = 5  # of leaving out the half of the samples that fits least
 _ENOUGH = 32  # samples of an axis that show how bright coils are
 _BLUR = 1 / 8  # of the field: the standard deviation over which brightness is compared
 
@@ -45,7 +43,7 @@ class Whitening:
 
     @classmethod
     def of(cls, covariance: Tensor) -> Self:
-        """The whitening of noise of this covariance, `(coil, coil)` in any unit, as `noise_covariance` or a scan of noise gives it.
+        """The whitening of noise of this covariance, `(coil, coil)` in any unit, such as a scan of noise gives it.
 
         Raises
         ------
@@ -57,7 +55,7 @@ class Whitening:
             raise ValueError(f"{takes} {tuple(covariance.shape)}")
         C = covariance.to(torch.complex128)
         levels = C.diagonal().real
-        if not torch.allclose(C, C.mH, rtol=0, atol=1e-6 * float(levels.abs().max())):
+        if not bool((C - C.mH).abs().max() <= 1e-6 * levels.abs().max()):
             raise ValueError(f"{takes} one that is not Hermitian, or not finite")
         values, vectors = torch.linalg.eigh(C)
         if not float(values[0]) > 0:
@@ -115,43 +113,31 @@ def coil_noise_ratios(kspace: Tensor, sampled: Tensor) -> Tensor:
     return torch.nan_to_num(levels / usual, nan=1.0).amin(0)
 
 
-def noise_covariance(kspace: Tensor, sampled: Tensor) -> Tensor:
-    """Estimate the covariance of the complex noise of the coils of `(coil, ky, kx)`: complex128 `(coil, coil)`, positive definite.
+def coil_noise_levels(kspace: Tensor, sampled: Tensor) -> Tensor:
+    """Estimate `sqrt(E|n|^2)` of the complex noise `n` of each coil of `(coil, ky, kx)`: float64 `(coil)`.
 
-    From the samples farthest from the center: the levels by the median of each coil; the correlations, where there are 20 samples
-    a coil, of the half of the samples that fits best (Rousseeuw's minimum covariance determinant, by concentration steps), so that
-    neither is of the signal which reaches there. Levels below a tenth of the median one, of silent coils, count as so much.
-
-    Rousseeuw & Van Driessen, Technometrics 41:212 (1999).
-
-    Raises
-    ------
-    ValueError
-        If no coil has noise.
+    By the medians of the samples farthest from the center. Levels below a tenth of the median one, of silent coils, count as so
+    much. Their squares are the diagonal of a covariance for `Whitening.of`.
     """
-    samples = _outer_samples(kspace, sampled)
-    levels = _levels(samples)
-    if not bool((levels > 0).any()):
-        raise ValueError("noise_covariance takes k-space with noise at its edge, got zeros alone")
-    levels = levels.clamp_min(_LEAST * float(levels[levels > 0].median()))
-    peak = torch.view_as_real(kspace).abs().max().double()
-    scales = (levels * peak).to(torch.complex128)
-    return scales[:, None] * _correlation(samples / levels[:, None]) * scales
+    levels = _levels(_outer_samples(kspace, sampled)) * torch.view_as_real(kspace).abs().max().double()
+    alive = levels[levels > 0]
+    return levels.clamp_min(_LEAST * float(alive.median())) if len(alive) else levels
 
 
 def _outer_samples(kspace: Tensor, sampled: Tensor) -> Tensor:
     """The samples farthest out, over the largest of all, in order of their direction: complex128 `(coil, sample)`."""
-    peak = torch.view_as_real(kspace).abs().max()
-    scaled = kspace / peak
     ky, kx = kspace.shape[-2:]
-    acquired = sampled.to(kspace.device) & (scaled.abs().amax(0) > _ROUNDING)
+    parts = torch.view_as_real(kspace)
+    largest = torch.maximum(parts.amax(0), -parts.amin(0)).amax(-1)
+    peak = largest.max()
+    acquired = sampled.to(kspace.device) & (largest > _ROUNDING * peak)
     places = acquired.flatten().nonzero()[:, 0]
     y, x = (places // kx - ky // 2) / ky, (places % kx - kx // 2) / kx
     count = max(int(_OUTERMOST * len(places)), min(_FEW, len(places) // 4))
     outer = (y.square() + x.square()).topk(count).indices
     outer = outer[torch.atan2(y[outer], x[outer]).argsort(stable=True)]
     outer = outer[:: max(1, -(-count // _SAMPLES))]
-    return scaled.flatten(-2)[:, places[outer]].to(torch.complex128)
+    return kspace.flatten(-2)[:, places[outer]].to(torch.complex128) / peak.double()
 
 
 def _levels(samples: Tensor) -> Tensor:
@@ -160,23 +146,6 @@ def _levels(samples: Tensor) -> Tensor:
     if samples.shape[1] == 0:
         return energy.new_zeros(len(energy))
     return (energy.median(1).values / math.log(2)).sqrt()
-
-
-def _correlation(samples: Tensor) -> Tensor:
-    """The correlations of the half of the samples that fits best."""
-    n_coils, count = samples.shape
-    correlation = torch.eye(n_coils, dtype=samples.dtype, device=samples.device)
-    if count < 2 * _PER_COIL * n_coils:
-        return correlation
-    for _ in range(_ROUNDS):
-        distance = (samples.conj() * torch.linalg.solve(correlation, samples)).sum(0).real
-        kept = samples[:, distance.topk(count // 2, largest=False).indices]
-        covariance = kept @ kept.mH / kept.shape[1]
-        # A coil without signal or noise correlates with none.
-        covariance = covariance + 1e-6 * torch.diag(covariance.diagonal().real.mean() + 0 * covariance.diagonal())
-        deviations = covariance.diagonal().real.sqrt().to(samples.dtype)
-        correlation = covariance / deviations / deviations[:, None]
-    return correlation
 
 
 def _hann(n: int) -> Tensor:

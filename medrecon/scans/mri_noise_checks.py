@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from medrecon.calibration import coil_noise_ratios, noise_covariance
+from medrecon.calibration import coil_noise_levels, coil_noise_ratios
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.findings import Finding, FindingName, Severity
 from medrecon.words import listed
 
 __all__ = ["check_noise"]
 
-NOISY = 3.0  # times the noise of the median coil; sound arrays reach 1.5
+NOISY = 3.5  # times the noise of the median coil
+BRIGHT = 1.5  # times its noise over its signal: a coil that is amplified more, or nearer, is not noisy for that
+MIDDLE = 32  # samples of an axis about the center, which tell how bright a coil is
 
 
 def check_noise(sample: KSpaceSample) -> tuple[tuple[Finding, ...], Tensor | None]:
-    """Name the coils that are far noisier than the median one, with the covariance of the noise `(coil, coil)` if there are any."""
-    noisy = (coil_noise_ratios(sample.kspace, sample.sampled) > NOISY).nonzero().flatten().tolist()
+    """Name the coils that are far noisier than the median one, with the noise by which coils are to be weighted, if there are any.
+
+    That is a covariance `(coil, coil)`, without correlations: read from the edge of k-space they weighed coils no better, on scans
+    with noise correlated by a half between neighbors, and on measured ones.
+    """
+    ratios = coil_noise_ratios(sample.kspace, sample.sampled)
+    over_signal = ratios / _brightness(sample.kspace)
+    noisy = ((ratios > NOISY) & (over_signal > BRIGHT * over_signal.median())).nonzero().flatten().tolist()
     if not noisy:
         return (), None
-    covariance = noise_covariance(sample.kspace, sample.sampled)
-    levels = covariance.diagonal().real.sqrt()
+    levels = coil_noise_levels(sample.kspace, sample.sampled)
     times = listed([f"coil {coil} is {float(levels[coil] / levels.median()):.3g} times as noisy" for coil in noisy])
     text = (
         f"{times} as the median coil, which would spread over the image: coils are weighted by their noise, and the image keeps "
         "its brightness; look at the cables"
     )
-    return (Finding(FindingName.NOISY_COIL, Severity.MENDED, text),), covariance
+    return (Finding(FindingName.NOISY_COIL, Severity.MENDED, text),), levels.square().diag()
+
+
+def _brightness(kspace: Tensor) -> Tensor:
+    """The root of the energy of each coil about the center, `(coil)`, above zero."""
+    for axis in (-2, -1):
+        n = kspace.shape[axis]
+        kept = min(n, MIDDLE)
+        kspace = kspace.narrow(axis, n // 2 - kept // 2, kept)
+    energy = kspace.to(torch.complex128).abs().square().sum((-2, -1)).sqrt()
+    return energy.clamp_min(torch.finfo(torch.float64).tiny)
