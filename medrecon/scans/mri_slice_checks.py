@@ -53,7 +53,7 @@ def _image(sample: KSpaceSample) -> Tensor | None:
         n = min(block.shape[axis], FINEST)
         window = torch.hann_window(n)
         block = block.narrow(axis, block.shape[axis] // 2 - n // 2, n) * (window[:, None] if axis == -2 else window)
-    image = torch.fft.ifft2(block[0] / block.abs().max())
+    image: Tensor = torch.fft.ifft2(block[0] / block.abs().max())
     image /= torch.linalg.vector_norm(image)
     return image
 
