@@ -65,7 +65,7 @@ NOTHING = Mending()
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found in a scan, and what is done about it; `sample` is the slice that was looked at."""
+    """What was found in a scan, and what is done about it; `sample` is the slice that was looked at, if it is the only one."""
 
     findings: tuple[Finding, ...] = ()
     mending: Mending = NOTHING
@@ -74,7 +74,7 @@ class Checked:
 
 @dataclass(frozen=True, eq=False)
 class MendedFile:
-    """The slices of a file as they should have been stored; that which was looked at is not read again."""
+    """The slices of a file as they should have been stored; the only one, which was looked at, is not read again."""
 
     file: KSpaceFile
     checked: Checked
@@ -95,7 +95,7 @@ def check_scan(file: KSpaceFile, indices: range) -> Checked:
             continue
         checked = check_kspace(sample)
         more = (*limits_contradicted(sample, file.padding), *_of_slices(file))
-        return replace(checked, findings=(*checked.findings, *more), sample=sample)
+        return replace(checked, findings=(*checked.findings, *more), sample=sample if len(indices) == 1 else None)
     return Checked()
 
 
