@@ -26,7 +26,7 @@ class FindingName(StrEnum):
     ASYMMETRIC_ECHO = "asymmetric-echo"
     AXES_SWAPPED = "axes-swapped"
     COILS_AS_SLICES = "coils-as-slices"
-    HEADER_CENTER = "header-center"
+    HEADER_LIMITS = "header-limits"
     NOISY_COIL = "noisy-coil"
     OBJECT_IN_CORNERS = "object-in-corners"
     ODD_EVEN_LINES = "odd-even-lines"

@@ -47,17 +47,14 @@ def told_shift(shift: tuple[int, int], size: Sequence[int]) -> Iterator[Finding]
     if shift == (0, 0):
         return
     peak = tuple(n // 2 - by for n, by in zip(size, shift, strict=True))
-    where = (
-        "in the corner, as an uncentered FFT leaves it, and not in the middle"
-        if max(peak) <= NEAR
-        else "off the middle"
-    )
-    yield Finding(
-        FindingName.PEAK_OFF_CENTER,
-        Severity.MENDED,
-        f"the peak of k-space lies at (ky, kx) = {peak}, {where} {size[0] // 2, size[1] // 2}, where masks and coil maps look for "
-        f"it: k-space is rolled by {shift}",
-    )
+    off = tuple(-by for by in shift)
+    text = f"the peak of k-space lies {off} off the middle (ky, kx): k-space is rolled there"
+    if max(peak) <= NEAR:
+        text = (
+            f"the peak of k-space lies at (ky, kx) = {peak}, in the corner, as an uncentered FFT leaves it, and not in the middle "
+            f"{size[0] // 2, size[1] // 2}, where masks and coil maps look for it: k-space is rolled by {shift}"
+        )
+    yield Finding(FindingName.PEAK_OFF_CENTER, Severity.MENDED, text)
 
 
 def cut_axes(sample: KSpaceSample) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ A scan is checked on one slice; what can be mended is mended alike in all of its
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,8 +19,9 @@ from medrecon.findings import Finding
 from medrecon.scans.mri_center_checks import NEAR, cut_axes, shift_of, told_cut, told_shift
 from medrecon.scans.mri_energy import Energy
 from medrecon.scans.mri_layout_checks import layout_findings
-from medrecon.scans.mri_line_checks import missing, odd_lines
+from medrecon.scans.mri_line_checks import limits_contradicted, missing, odd_lines
 from medrecon.scans.mri_noise_checks import check_noise
+from medrecon.scans.mri_slice_checks import FEWEST, MOST, coils_as_slices
 
 __all__ = ["NOTHING", "Checked", "MendedFile", "Mending", "check_kspace", "check_scan"]
 
@@ -77,7 +80,7 @@ class Checked:
 
 @dataclass(frozen=True, eq=False)
 class MendedFile:
-    """The slices of a file as they should have been stored; one that is kept is not read again."""
+    """The slices of a file as they should have been stored; the only one, which was looked at, is not read again."""
 
     file: KSpaceFile
     checked: Checked
@@ -96,8 +99,24 @@ def check_scan(file: KSpaceFile, indices: range) -> Checked:
             sample = file[index]
         except InputError:
             continue
-        return replace(check_kspace(sample), sample=sample if len(indices) == 1 else None)
+        checked = check_kspace(sample)
+        more = (*limits_contradicted(sample, file.padding), *_of_slices(file))
+        return replace(checked, findings=(*checked.findings, *more), sample=sample if len(indices) == 1 else None)
     return Checked()
+
+
+def _of_slices(file: KSpaceFile) -> Iterator[Finding]:
+    """What slices of a single coil say together, a few of them."""
+    n = len(file)
+    if file.shape[1] > 1 or n < FEWEST:
+        return
+    samples = []
+    for place in range(min(n, MOST)):
+        with suppress(InputError):
+            samples.append(file[place * (n - 1) // (min(n, MOST) - 1)])
+    found = coils_as_slices(samples, n)
+    if found is not None:
+        yield found
 
 
 def check_kspace(sample: KSpaceSample) -> Checked:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.fastmri import HEADER_SLACK, KSpaceSample
 from medrecon.findings import Finding, FindingName, Severity
 from medrecon.scans.mri_energy import LEAST_SIZE, center_block
 
-__all__ = ["missing", "odd_lines"]
+__all__ = ["limits_contradicted", "missing", "odd_lines"]
 
 ONE_SIDED = 0.95  # of the lines about the center: with less, one side of k-space is missing
 SURE = 0.7  # how alike images of odd and even lines are at least, for their difference to be told
@@ -144,3 +144,16 @@ def missing(sample: KSpaceSample) -> Iterator[Finding]:
     if bool(rows[first:stop].all()) and share < ONE_SIDED:
         text = f"asymmetric echo: samples {first} to {stop - 1} of the {ky} of a readout are there, the others are zero; {cure}"
         yield Finding(FindingName.ASYMMETRIC_ECHO, Severity.NOTE, text)
+
+
+def limits_contradicted(sample: KSpaceSample, said: tuple[int, int] | None) -> Iterator[Finding]:
+    """Tell of lines with a signal outside of those that the header `said` were acquired, (first, stop)."""
+    left, right = sample.padding
+    if said is None or max(said[0] - left, right - said[1]) <= HEADER_SLACK:
+        return
+    yield Finding(
+        FindingName.HEADER_LIMITS,
+        Severity.NOTE,
+        f"the header says, by its limits and center, that lines {said[0]} to {said[1] - 1} were acquired, and lines {left} to "
+        f"{right - 1} hold a signal: the header is not followed",
+    )

@@ -14,6 +14,7 @@ from medrecon.data.formats import open_kspace
 from medrecon.data.mri.fastmri import KSpaceSample, detect_sampling
 from medrecon.data.mri.fastmri_header import EncodingLimits, FastMRIHeader, make_header
 from medrecon.data.mri.masks import equispaced_fraction_mask
+from medrecon.data.mri.noise import add_noise
 from medrecon.data.mri.simulation import Simulation, simulate_volume
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.data.phantoms.mri_phantoms import brain_volume
@@ -276,3 +277,36 @@ def test_backward_readouts_of_one_coil_and_a_symmetric_head_are_no_sound_scan() 
     kspace = sound((96, 80), 1).kspace.clone()
     kspace[..., 1::2] = kspace[..., 1::2].flip(-2)
     assert names(sample(kspace)) == ["odd-even-lines"]
+
+
+@pytest.mark.parametrize(("n_coils", "snr"), [(4, 20.0), (16, 40.0)])
+@pytest.mark.parametrize("axes", [3, 4])
+def test_coils_that_are_stored_as_slices_are_refused(tmp_path: Path, n_coils: int, snr: float, axes: int) -> None:
+    kspace = simulated_scan((96, 80), acceleration=1, n_coils=n_coils, snr=snr).kspace
+    write_fastmri(tmp_path / "a.h5", kspace if axes == 3 else kspace[:, None], header=make_header((96, 80), (96, 80)))
+    [finding] = inspect_kspace(open_kspace(tmp_path / "a.h5")).findings
+    assert (finding.name, finding.severity) == ("coils-as-slices", Severity.PROBLEM)
+    assert f"{n_coils} coils of one slice" in finding.text
+    scan = KSpaceScan.of(open_kspace(tmp_path / "a.h5"), MRIAcquisition())
+    with pytest.raises(InputError, match="--accept coils-as-slices"):
+        scan.checked(range(n_coils), silent)
+
+
+@pytest.mark.parametrize("thickness", [0.004, 0.03, 0.1])
+@pytest.mark.parametrize("snr", [10.0, 100.0])
+def test_slices_of_one_coil_are_slices(tmp_path: Path, thickness: float, snr: float) -> None:
+    sections = [brain_volume().section(thickness * (i - 4)) for i in range(9)]
+    noise = torch.Generator().manual_seed(0)
+    planes = [add_noise(section.kspace((96, 80))[None], snr, noise) for section in sections if section is not None]
+    write_fastmri(tmp_path / "a.h5", planes, header=make_header((96, 80), (96, 80)))
+    assert inspect_kspace(open_kspace(tmp_path / "a.h5")).findings == ()
+
+
+def test_limits_of_the_header_that_lines_contradict_are_told(tmp_path: Path) -> None:
+    kspace = sound().kspace.clone()
+    kspace[..., :20] = 0
+    header = FastMRIHeader((96, 80, 1), (96, 80, 1), limits=EncodingLimits(0, 59, 40))  # the center of 60 lines is 20
+    write_fastmri(tmp_path / "a.h5", [kspace], header=header)
+    found = inspect_kspace(open_kspace(tmp_path / "a.h5")).findings
+    assert [finding.name for finding in found] == ["partial-fourier", "header-limits"]
+    assert "lines 0 to 59 were acquired, and lines 20 to 79 hold a signal" in found[1].text

@@ -19,7 +19,7 @@ from medrecon.data.mri.kspace_dataset import complex64, is_readout_oversampled, 
 from medrecon.data.mri.placement import is_partial, placement_of
 from medrecon.errors import InputError
 
-__all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
+__all__ = ["HEADER_SLACK", "FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
 
 _WANTED = "a file in the format of fastMRI (.h5)"
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}

@@ -12,6 +12,7 @@ from medrecon.data.mri.fastmri_header import FastMRIHeader
 __all__ = ["Placement", "is_partial", "placement_of"]
 
 NEAR = 1  # samples that the center may lie off the middle, as conventions differ
+ASTRAY = 2  # samples that the peak of the energy may lie off the center, and a sixteenth of all
 _NAMES = "sample of the readout", "line"
 
 
@@ -37,39 +38,47 @@ def placement_of(
 ) -> tuple[Placement, tuple[str, ...]]:
     """Settle where samples of shape `stored` (ky, kx) lie: as the header says, unless the energy of the middle slice differs.
 
-    A header speaks of the file's samples themselves where it counts as many as there are, and of another center than their middle.
-    The second value says what was contradicted.
+    A header speaks of the file's samples themselves where it counts as many as there are. The second value says what was
+    contradicted.
     """
     shape, first, notes = list(stored), [0, 0], []
     for axis, name in enumerate(_NAMES):
-        center = None if header is None else _stated_center(header, axis, stored[axis])
-        if header is None or center is None:
+        stated = None if header is None else _stated_center(header, axis, stored[axis])
+        if header is None or stated is None:
             continue
+        n, half = header.encoded_matrix[axis], stored[axis] // 2
         peak = None if middle is None else _peak(middle, axis - 2)
-        if peak is not None and abs(peak - center) > abs(peak - stored[axis] // 2):
+        center = stated
+        if peak is not None and abs(peak - stated) > max(ASTRAY, stored[axis] // 16):
+            center = peak if n > stored[axis] and 0 <= n // 2 - peak <= n - stored[axis] else half
+            told = "the middle" if center == half else "the peak"
             notes.append(
-                f"the header says that the center of k-space is {name} {center} of {stored[axis]}, and the energy peaks at {peak}: "
-                "its center is not used"
+                f"the header says that the center of k-space is {name} {stated} of {stored[axis]}, and the energy peaks at {peak}: "
+                f"{told} is taken"
             )
-            continue
-        n = header.encoded_matrix[axis]
-        if not 0 <= n // 2 - center <= n - stored[axis]:
-            n = 2 * max(center, stored[axis] - center)
-        shape[axis], first[axis] = n, n // 2 - center
+        if abs(center - half) > NEAR:
+            if not 0 <= n // 2 - center <= n - stored[axis]:
+                n = 2 * max(center, stored[axis] - center)
+            shape[axis], first[axis] = n, n // 2 - center
     return Placement((shape[0], shape[1]), (first[0], first[1])), tuple(notes)
 
 
 def is_partial(stored: tuple[int, int], header: FastMRIHeader | None) -> bool:
-    """Whether a header says of samples of this shape that their center is not their middle."""
-    return header is not None and any(_stated_center(header, axis, stored[axis]) is not None for axis in (0, 1))
+    """Whether a header says of samples of this shape that they are a part of k-space."""
+    return header is not None and any(
+        _stated_center(header, axis, stored[axis]) not in (None, stored[axis] // 2)
+        or (_stated_center(header, axis, stored[axis]) is not None and header.encoded_matrix[axis] > stored[axis])
+        for axis in (0, 1)
+    )
 
 
 def _stated_center(header: FastMRIHeader, axis: int, available: int) -> int | None:
+    """The sample at the center, where the header counts as many as are available."""
     limits = header.readout_limits if axis == 0 else header.limits
     if limits is None or limits.maximum - limits.minimum + 1 != available:
         return None
     center = limits.center - limits.minimum
-    return center if 0 <= center < available and abs(center - available // 2) > NEAR else None
+    return center if 0 <= center < available else None
 
 
 def _peak(kspace: Tensor, axis: int) -> int | None:

@@ -67,8 +67,19 @@ def test_a_mask_lies_on_the_lines_that_are_stored(tmp_path: Path) -> None:
 def test_a_center_that_the_energy_contradicts_is_told(tmp_path: Path) -> None:
     whole = simulated_scan((48, 40), acceleration=1, n_coils=2).kspace
     file = written(tmp_path / "a.h5", whole, FastMRIHeader((48, 40, 1), (48, 40, 1), limits=EncodingLimits(0, 39, 8)))
-    assert "center of k-space is line 8 of 40, and the energy peaks at 20" in file.notes[0]
+    assert "center of k-space is line 8 of 40, and the energy peaks at 20: the middle is taken" in file.notes[0]
     assert torch.equal(full_reconstruction(file[0]), full_reconstruction(replace_limits(tmp_path, whole)[0]))
+
+
+@pytest.mark.parametrize("said", [15, 25, 3])
+def test_lines_of_a_part_are_placed_by_their_peak_where_the_header_has_their_number_alone(
+    tmp_path: Path, said: int
+) -> None:
+    kept = simulated_scan((48, 40), acceleration=1, n_coils=2).kspace[..., 10:]
+    header = FastMRIHeader((48, 40, 1), (48, 40, 1), limits=EncodingLimits(0, 29, said))
+    file = written(tmp_path / "a.h5", kept, header)
+    assert f"line {said} of 30, and the energy peaks at 10: the peak is taken" in file.notes[0]
+    assert torch.equal(file[0].kspace[..., 10:], kept)
 
 
 def replace_limits(tmp_path: Path, whole: torch.Tensor) -> FastMRIFile:
