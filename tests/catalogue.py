@@ -178,7 +178,9 @@ OPERATORS: dict[str, Callable[[Sizes], LinearOperator]] = {
     "coil gram, batch": lambda s: sense(s.sampled(1, 5, batch=(3,)), s.maps(6, 5, batch=(3,))).gram,
     "coil map sets, gram of lines": lambda s: soft_sense(s.sampled(5), s.map_sets(6, 5)).gram,
     "coil map sets, gram of points": lambda s: soft_sense(s.sampled(6, 5), s.map_sets(6, 5)).gram,
-    "coil map sets, gram of a batch": lambda s: soft_sense(s.sampled(1, 5, batch=(3,)), s.map_sets(6, 5, batch=(3,))).gram,
+    "coil map sets, gram of a batch": lambda s: (
+        soft_sense(s.sampled(1, 5, batch=(3,)), s.map_sets(6, 5, batch=(3,))).gram
+    ),
     **{f"radon, {name}": (lambda s, scan=scan: Radon(*scan(s))) for name, scan in SCANS.items()},
     **{f"backprojection, {name}": (lambda s, scan=scan: Backprojection(*scan(s))) for name, scan in SCANS.items()},
     "detector filter": lambda s: DetectorFilter(s.numbers(8), s.sinogram(3, 7)),

@@ -1,7 +1,8 @@
 """Coil sensitivity maps from the fully sampled center of multi-coil k-space."""
 
 from medrecon.calibration.completed import completed_maps
-from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
+from medrecon.calibration.crop import Crop, HardCrop, SoftCrop
+from medrecon.calibration.espirit import SecondSet, espirit, espirit_sets
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
 from medrecon.calibration.measured import measured_root_sum_of_squares
@@ -12,10 +13,12 @@ __all__ = [
     "Crop",
     "HardCrop",
     "MapsEstimate",
+    "SecondSet",
     "SoftCrop",
     "calibration_region",
     "completed_maps",
     "espirit",
+    "espirit_sets",
     "estimate_maps",
     "low_resolution_maps",
     "measured_root_sum_of_squares",

@@ -56,7 +56,8 @@ def test_what_is_held_back_leaves_the_maps(generator: torch.Generator) -> None:
 
 
 @pytest.mark.parametrize(
-    "maps", [torch.ones(2, 2, 6, 5), torch.ones(2, 6, 5, dtype=torch.complex64), torch.ones(6, 5, dtype=torch.complex64)]
+    "maps",
+    [torch.ones(2, 2, 6, 5), torch.ones(2, 6, 5, dtype=torch.complex64), torch.ones(6, 5, dtype=torch.complex64)],
 )
 def test_maps_are_complex_and_have_sets_and_coils(maps: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"CoilMapSets takes complex maps \(\.\.\., set, coil, y, x\), got"):
