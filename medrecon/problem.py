@@ -259,13 +259,14 @@ def sense_problem(
     sample: KSpaceSample,
     *,
     maps: Tensor | None = None,
+    most_sets: int = 2,
     noise_covariance: Tensor | None = None,
     device: torch.device | str = "cpu",
 ) -> Problem:
     """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`, or for one a set of maps, `(set, y, x)`.
 
     Without `maps`, complex `(coil, y, x)` or `(set, coil, y, x)`, they are estimated from the calibration lines, a second set where
-    an object that is wider than its field asks for it; a single coil sees every pixel alike.
+    an object that is wider than its field asks for it and `most_sets` allows it; a single coil sees every pixel alike.
     With the covariance of the coils' noise, `(coil, coil)`, `y` and maps are whitened by it, so that every method weighs
     measurements by their noise. `x` is then seen by whitened coils, unless maps are given, and `display_image` gives
     brightness back.
@@ -287,10 +288,10 @@ def sense_problem(
         maps, origin = torch.ones_like(kspace), "uniform"
     if maps is None:
         try:
-            estimate = estimate_maps(kspace, sample.sampled.to(device))
+            estimate = estimate_maps(kspace, sample.sampled.to(device), most_sets=most_sets)
         except InputError as error:
             raise InputError(f"{sample.name}, slice {sample.slice_index}: {error}") from None
-        maps, origin = (estimate.maps if estimate.sets is None else estimate.sets), estimate.method
+        maps, origin = estimate.maps, estimate.method
         notes = () if estimate.message is None else (estimate.message,)
     pose = sense if maps.ndim == kspace.ndim else soft_sense
     A = pose(sample.sampled.to(device), maps.to(device))

@@ -2,7 +2,8 @@
 
 from medrecon.calibration.coil_noise import Whitening, coil_noise_levels, coil_noise_ratios
 from medrecon.calibration.completed import completed_maps
-from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
+from medrecon.calibration.crop import Crop, HardCrop, SoftCrop
+from medrecon.calibration.espirit import SecondSet, espirit, espirit_sets
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
 from medrecon.calibration.measured import measured_root_sum_of_squares
@@ -13,6 +14,7 @@ __all__ = [
     "Crop",
     "HardCrop",
     "MapsEstimate",
+    "SecondSet",
     "SoftCrop",
     "Whitening",
     "calibration_region",
@@ -20,6 +22,7 @@ __all__ = [
     "coil_noise_ratios",
     "completed_maps",
     "espirit",
+    "espirit_sets",
     "estimate_maps",
     "low_resolution_maps",
     "measured_root_sum_of_squares",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medrecon.calibration.espirit import espirit_sets
+from medrecon.calibration.espirit import SecondSet, espirit_sets
 from medrecon.calibration.low_resolution import low_resolution_maps
 from medrecon.calibration.region import turn
 from medrecon.spaces import root_sum_of_squares
@@ -22,7 +22,13 @@ _SECOND, _SECOND_RAMP = 0.7, 0.2  # the same of the second
 
 
 def completed_maps(
-    kspace: Tensor, sampled: Tensor, *, calibration: tuple[int, int], kernel: int, noise: Tensor | float
+    kspace: Tensor,
+    sampled: Tensor,
+    *,
+    calibration: tuple[int, int],
+    kernel: int,
+    noise: Tensor | float,
+    rule: SecondSet | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Estimate coil maps `(..., coil, y, x)` of unit root-sum-of-squares everywhere, and a second set where one does not suffice.
 
@@ -40,8 +46,12 @@ def completed_maps(
         bool `(kx,)` or `(ky, kx)`.
     calibration, kernel, noise
         as `espirit` takes them.
+    rule
+        when a second set is needed; without one none is looked for.
     """
-    maps, second = espirit_sets(kspace, calibration=calibration, kernel=kernel, noise=noise, crop=_eigenvalue)
+    maps, second = espirit_sets(
+        kspace, calibration=calibration, kernel=kernel, noise=noise, crop=_eigenvalue, rule=rule
+    )
     coarse = low_resolution_maps(kspace, sampled)
     value = root_sum_of_squares(maps, -3, keepdim=True)
     energy = torch.fft.ifft2(kspace * sampled, norm="ortho").abs().square().sum(-3, keepdim=True)

@@ -69,7 +69,7 @@ def rest_bound(matrices: Tensor, value: Tensor) -> Tensor:
 def leading_eigenpair_beside(matrices: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
     """Return the leading eigenpair of `P G P`, with `P` the projection that takes the unit `vector` `(..., n)` away.
 
-    Beside the first eigenvector that is the second. Beside a blend of two whose eigenvalues coincide, it is the rest of their plane.
+    Beside the first eigenvector that is the second; beside a blend of two whose eigenvalues coincide, the rest of their plane.
     """
     without = torch.eye(vector.shape[-1], dtype=vector.dtype, device=vector.device)
     without = without - vector[..., :, None] * vector[..., None, :].conj()

@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from medrecon.calibration.crop import Crop, HardCrop
 from medrecon.calibration.eigenvectors import (
     Field,
     leading_eigenpair,
@@ -21,47 +21,13 @@ from medrecon.calibration.low_resolution import zero_padded_images
 from medrecon.calibration.region import center, principal_coil, require_multicoil, turn
 from medrecon.spaces import root_sum_of_squares
 
-__all__ = ["Crop", "HardCrop", "SecondSet", "SoftCrop", "espirit", "espirit_sets"]
+__all__ = ["SecondSet", "espirit", "espirit_sets"]
 
 _NODES_PER_TAP = 12  # coarse grid: 12 nodes per kernel sample; a lag then has at least 12 nodes in a period
 _STRETCH = 3e-4  # interpolated unit vectors whose length is off by more than this are solved for anew
 _MARGIN = 0.02  # interpolated eigenvalues are trusted to this much where they decide which pixels to solve anew
 _NOISE_EDGE = 1.05  # the overlap of the patches moves the edge by up to 2 per cent
 _CHUNK = 1 << 22  # matrix entries held at a time
-
-
-class Crop(Protocol):
-    """How much of a map is kept, from the largest eigenvalue at each pixel (1: explained by the coils in full)."""
-
-    def __call__(self, eigenvalue: Tensor, /) -> Tensor:
-        """Return weights between 0 and 1, in the shape of `eigenvalue`."""
-        ...
-
-
-@dataclass(frozen=True)
-class HardCrop:
-    """Keep a map in full where the eigenvalue exceeds `threshold`, and set it to zero elsewhere."""
-
-    threshold: float = 0.95
-
-    def __call__(self, eigenvalue: Tensor, /) -> Tensor:
-        """Return 1 or 0."""
-        return (eigenvalue > self.threshold).to(eigenvalue.dtype)
-
-
-@dataclass(frozen=True)
-class SoftCrop:
-    """Fade a map out smoothly, over an interval around `threshold` that ends at 1.
-
-    The weight is `(1 + sin(pi t / 2)) / 2` of `t = (eigenvalue - threshold) / (1 - threshold)` clipped to [-1, 1].
-    """
-
-    threshold: float = 0.95
-
-    def __call__(self, eigenvalue: Tensor, /) -> Tensor:
-        """Return weights between 0 and 1."""
-        t = ((eigenvalue - self.threshold) / (1 - self.threshold)).clamp(-1, 1)
-        return (1 + torch.sin(t * (math.pi / 2))) / 2
 
 
 @torch.no_grad()
@@ -124,10 +90,9 @@ class SecondSet:
     """When one set of maps is not enough: a second eigenvalue above `level` in more than `share` of the object's energy.
 
     The object is where the first eigenvalue is above `level` and the low-resolution image has more than `floor` of its mean energy.
-    All is looked at on the coarse grid. Edges that nearly meet across the border of the field look like two to a short kernel: the
-    share was chosen between phantoms of up to .9 of the field along one axis and .92 along the other, in 4 to 32 coils of
-    signal-to-noise ratios from 15 to 100, where it stays below .052, and such that wrap by a tenth of their width and more, where it
-    is above .07 but for 3 of 36, with 16 calibration lines.
+    All is looked at on the coarse grid, where edges that nearly meet across the border of the field look like two to the kernel. The
+    share was chosen on phantoms in 4 to 32 coils, signal-to-noise ratios from 15 to 100: below .052 in fields that hold them with
+    a tenth to spare, above .07 in all but 3 of 36 that they exceed by a tenth and more (those have 16 calibration lines).
     """
 
     level: float = 0.8
@@ -144,7 +109,7 @@ def espirit_sets(
     threshold: float = 0.02,
     noise: float | Tensor = 0.0,
     crop: Crop = HardCrop(),
-    rule: SecondSet = SecondSet(),
+    rule: SecondSet | None = SecondSet(),
 ) -> tuple[Tensor, Tensor | None]:
     """Estimate coil maps as `espirit`, and a second set of them, of the second eigenvectors, where one does not suffice.
 
@@ -155,7 +120,7 @@ def espirit_sets(
     kspace, calibration, kernel, threshold, noise, crop
         as `espirit` takes them; `crop` is for both sets.
     rule
-        when a slice gets a second set.
+        when a slice gets a second set; None for never.
 
     Returns
     -------

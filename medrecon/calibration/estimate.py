@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from medrecon.calibration.completed import completed_maps
+from medrecon.calibration.espirit import SecondSet
 from medrecon.calibration.low_resolution import low_resolution_maps
 from medrecon.calibration.noise import noise_level
 from medrecon.calibration.region import calibration_region
@@ -17,31 +18,30 @@ _LARGEST = 24  # samples along an axis that ESPIRiT uses
 _KERNEL = 6  # its kernel where the region has twice as many samples along each axis, else half the region
 _FOR_ESPIRIT = 6  # fewest samples along an axis with which ESPIRiT does better than low-resolution images
 _FOR_ANY = 4  # fewest samples along an axis for maps that vary along it
+_TWO = (
+    f"calibration shows two sets of coil maps (second eigenvalue above {SecondSet.level:g} in more than {SecondSet.share:.1%} of "
+    "the object): the object fills its field of view or is wider; both are used, each with an image of its own"
+)
 
 
 @dataclass(frozen=True)
 class MapsEstimate:
-    """Coil maps `(..., coil, y, x)`, the name of the method that made them, and a note where that was makeshift.
+    """Coil maps, the name of the method that made them, and a note where that was makeshift or there are two sets.
 
-    `second` is a second set of maps, for an object that lies twice in a pixel, or None where one set suffices.
+    `maps` is `(..., coil, y, x)`, or `(..., set, coil, y, x)` where an object lies twice in a pixel.
     """
 
     maps: Tensor
     method: str
     message: str | None
-    second: Tensor | None = None
-
-    @property
-    def sets(self) -> Tensor | None:
-        """Both sets, `(..., set, coil, y, x)`, or None where one suffices."""
-        return None if self.second is None else torch.stack((self.maps, self.second), -4)
 
 
-def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
+def estimate_maps(kspace: Tensor, sampled: Tensor, *, most_sets: int = 1) -> MapsEstimate:
     """Estimate coil maps by ESPIRiT, or from low-resolution images where the calibration region is too small.
 
     The kernel of ESPIRiT shrinks with the calibration region, its noise level is taken from the outer k-space, and
-    where its eigenvalue says that a pixel holds no signal, maps of low-resolution images take over (see `completed_maps`).
+    where its eigenvalue says that a pixel holds no signal, maps of low-resolution images take over (see `completed_maps`). A second
+    set of maps is looked for where the kernel is whole and `most_sets` allows it.
 
     Parameters
     ----------
@@ -49,6 +49,8 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         `(..., coil, ky, kx)`.
     sampled
         Boolean, `(kx,)` or `(ky, kx)`.
+    most_sets
+        1, or 2 where the maps may be of two sets.
 
     Raises
     ------
@@ -77,9 +79,12 @@ def estimate_maps(kspace: Tensor, sampled: Tensor) -> MapsEstimate:
         calibration=(min(ky, _LARGEST), min(kx, _LARGEST)),
         kernel=kernel,
         noise=noise_level(kspace, sampled),
+        rule=SecondSet() if kernel == _KERNEL and most_sets > 1 else None,
     )
+    if second is not None:
+        return MapsEstimate(torch.stack((maps, second), -4), "espirit", _TWO)
     message = (
         f"the fully sampled center of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
         f"ESPIRiT runs with a {kernel} x {kernel} kernel"
     )
-    return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None, second)
+    return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None)

@@ -20,7 +20,8 @@ __all__ = ["Crop", "Gradient", "Laplacian", "Roll"]
 class Gradient(LinearOperator):
     """Forward differences along every spatial axis: `(..., y, x)` to `(..., direction, y, x)`; zero across the last edge.
 
-    In units of the image per pixel; of `n` directions the norm is below `2 sqrt(n)`. Coils, and sets of maps, are no directions. Its adjoint is minus the divergence.
+    In units of the image per pixel. The norm is below `2 sqrt(n)` for `n` directions; coils, and sets of coil maps, are none. Its
+    adjoint is minus the divergence.
     Chambolle, J Math Imaging Vis 20:89 (2004).
     """
 

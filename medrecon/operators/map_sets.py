@@ -63,7 +63,8 @@ class CoilMapSets(LinearOperator):
         return total
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return torch.linalg.vecdot(self.maps, y.unsqueeze(-_AXES), dim=-3)
+        images: Tensor = torch.linalg.vecdot(self.maps, y.unsqueeze(-_AXES), dim=-3)
+        return images
 
     def _congruence(self, inner: LinearOperator) -> LinearOperator:
         if isinstance(inner, Convolution) and -3 not in inner.dims:

@@ -25,8 +25,8 @@ class Wavelet(LinearOperator):
     """Mallat's pyramid of an orthogonal wavelet, periodic at the edges: `W.H @ W = W @ W.H = 1`.
 
     Coefficients stand where the image stood: after each level the low-pass half comes first along every axis. The families are
-    PyWavelets' orthogonal ones (`haar`, `db2` ... `db38`, `sym2` ..., `coif1` ...). The size of every spatial axis must be divisible
-    by `2**levels`; coils, and sets of maps, are transformed each alone.
+    PyWavelets' orthogonal ones (`haar`, `db2` ... `db38`, `sym2` ..., `coif1` ...). Sizes must be divisible by `2**levels`; an
+    axis of coils, or of sets of coil maps, is none of the image, and any size will do.
 
     Each level is a product of overlapping blocks of the image with one small banded matrix, so that a CPU and a GPU run it as
     matrix multiplications and autograd follows it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from medrecon.config.mri import MaskSettings
@@ -188,7 +189,7 @@ def _augmentation(settings: AugmentationSettings) -> Augmentation:
 
 def _kspace(data: MRIData, slices: Slices, seed: int | None) -> KSpaceTrainingSet:
     masks = Curriculum(_draws(data.masks), tuple((stage.until, _draws(stage.masks)) for stage in data.curriculum))
-    pose = sense_problem if data.operator == "sense" else coil_problem
+    pose = partial(sense_problem, most_sets=1) if data.operator == "sense" else coil_problem  # batches are alike
     bands = Curriculum[int | None](None, tuple((stage.until, stage.rows) for stage in data.bands))
     return KSpaceTrainingSet(slices, masks, pose, build_normalization(data.normalization), seed, bands)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from medrecon.calibration import completed_maps, espirit, estimate_maps
+from medrecon.calibration import SecondSet, completed_maps, espirit, estimate_maps
 from medrecon.operators import sense
 from medrecon.reconstructors import Sense
 from tests.kspace_files import simulated_scan
@@ -9,7 +9,9 @@ from tests.kspace_files import simulated_scan
 
 def test_maps_have_unit_length_everywhere_and_are_espirits_in_the_object() -> None:
     scan = simulated_scan((96, 96), acceleration=1, snr=60.0)
-    maps, second = completed_maps(scan.kspace, scan.sampled, calibration=(24, 24), kernel=6, noise=0.0)
+    maps, second = completed_maps(
+        scan.kspace, scan.sampled, calibration=(24, 24), kernel=6, noise=0.0, rule=SecondSet()
+    )
     assert second is None
     torch.testing.assert_close(torch.linalg.vector_norm(maps, dim=0), torch.ones(96, 96), rtol=0, atol=1e-4)
     cropped = espirit(scan.kspace)
