@@ -44,9 +44,9 @@ def extrapolate(y: Tensor, geometry: Geometry) -> tuple[Tensor, Geometry]:
 
     The object outside is estimated in three steps: an ellipse of one density whose integrals are nearest to the data; the same
     again, three times, with what the image within the field differs from one density taken off the data; and some steps of SIRT
-    from that image inside and that ellipse outside, which find what else is outside from the rays that pass through it. Its projections,
-    scaled to join the measured ones at the edge of the detector, are the new bins. Of an offset detector only the side that
-    no opposite view sees is continued. It scales with `y`.
+    from that image inside and that ellipse outside, which find what else is outside from the rays that pass through it. Its
+    projections, scaled to join the measured ones at the edge of the detector, are the new bins. Of an offset detector only the
+    side that no opposite view sees is continued. It scales with `y`.
 
     No such estimate is unique: the interior problem has none. Hsieh et al., Med Phys 31:2385 (2004), fit cylinders edge by edge;
     Natterer, The Mathematics of Computerized Tomography, ch. VI.4 (1986).
@@ -87,7 +87,8 @@ def _homogeneous(y: Floats, geometry: Geometry, ellipse: FittedEllipse, field: f
     if not inside.any():
         return y
     differs = (image - np.quantile(image[inside], _TISSUE)) * inside
-    return y - Radon(grid, geometry)(torch.from_numpy(differs)).numpy()
+    homogeneous: Floats = y - Radon(grid, geometry)(torch.from_numpy(differs)).numpy()
+    return homogeneous
 
 
 def _image(y: Floats, geometry: Geometry, ellipse: FittedEllipse, grid: Grid) -> Floats:
@@ -119,7 +120,9 @@ def _disk(grid: Grid, radius: float) -> NDArray[np.bool_]:
 def _reach(geometry: Geometry, radius: float) -> float:
     """The radius, as far as the object may reach."""
     most = _MOST * coverage(geometry).radius
-    return min(radius, most) if isinstance(geometry, ParallelBeam) else min(radius, most, _AWAY * geometry.source_distance)
+    return (
+        min(radius, most) if isinstance(geometry, ParallelBeam) else min(radius, most, _AWAY * geometry.source_distance)
+    )
 
 
 def _widened(geometry: Geometry, radius: float) -> Geometry:

@@ -21,7 +21,9 @@ GRID = Grid((96, 96), 1.0)
 # millimeters and 1/mm; the field of all scans is of 34 mm
 PHANTOMS = {
     "disk": Phantom((Ellipse(0.02, (0.0, 0.0), (45.0, 45.0)), Ellipse(0.02, (-8.0, 12.0), (7.0, 7.0)))),
-    "ellipse off the center": Phantom((Ellipse(0.02, (5.0, -6.0), (38.0, 50.0), 0.4), Ellipse(-0.01, (9.0, 4.0), (6.0, 9.0)))),
+    "ellipse off the center": Phantom(
+        (Ellipse(0.02, (5.0, -6.0), (38.0, 50.0), 0.4), Ellipse(-0.01, (9.0, 4.0), (6.0, 9.0)))
+    ),
     "one side alone": Phantom((Ellipse(0.03, (0.0, 14.0), (26.0, 30.0)), Ellipse(0.01, (5.0, -6.0), (5.0, 5.0)))),
     "lungs": Phantom(
         (
