@@ -80,7 +80,7 @@ class Grid:
         """The grid with as many pixels more on opposite sides that it holds the circle of a radius about the center of rotation."""
         sides = zip(self.shape, self.spacing, self.center, strict=True)
         more = [max(0, math.ceil((radius + abs(place)) / step - n / 2 - 1e-6)) for n, step, place in sides]
-        return replace(self, shape=[n + 2 * added for n, added in zip(self.shape, more, strict=True)])
+        return Grid([n + 2 * added for n, added in zip(self.shape, more, strict=True)], self.spacing, self.center)
 
     def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The pixels' `y` and `x` in millimeters."""

@@ -114,3 +114,22 @@ def test_a_source_inside_the_image_is_refused() -> None:
     require_outside(geometry, Grid((64, 64), 1.0))
     with pytest.raises(ValueError, match="the source, 50 mm from the center, lies inside the image of 128 x 128 mm"):
         require_outside(geometry, Grid((128, 128), 1.0))
+
+
+def test_a_grid_off_the_axis() -> None:
+    grid = Grid((4, 3), 0.5, center=(-10.0, 18))
+    y, x = grid.coordinates()
+    assert (y.tolist(), x.tolist()) == ([-10.75, -10.25, -9.75, -9.25], [17.5, 18.0, 18.5])
+    assert eval(repr(grid)) == grid != Grid((4, 3), 0.5)
+    assert repr(Grid((4, 3), 0.5)) == "Grid(shape=(4, 3), spacing=(0.5, 0.5))"
+    assert grid.radius == pytest.approx(math.hypot(11.0, 18.75))
+    with pytest.raises(ValueError, match=r"a center \(y, x\) in finite millimeters, got \(1, nan\)"):
+        Grid((4, 3), 0.5, (1, math.nan))
+    with pytest.raises(ValueError, match="lies inside the image"):
+        require_outside(FanBeam(Arc.full_turn(90), 10, 1.0, 20.0, 10.0), Grid((8, 8), 1.0, (0.0, 20.0)))
+
+
+def test_a_grid_that_covers_a_circle() -> None:
+    assert Grid((4, 3), 1.0).covering(1.5) == Grid((4, 3), 1.0)
+    assert Grid((4, 3), 1.0).covering(4.0) == Grid((8, 9), 1.0)
+    assert Grid((4, 3), 1.0, (-2.0, 0.0)).covering(4.0) == Grid((12, 9), 1.0, (-2.0, 0.0))

@@ -31,7 +31,8 @@ _LEAST, _MOST = 1.4, 3.0  # fields: how far the object may reach
 _MARGIN = 1.1
 _AWAY = 0.7  # of the distance of the source: what a square around the center may reach
 _SMOOTH = FilteredBackprojection(Window.HANN, 0.5)
-_SUBSETS, _PASSES = 8, 4
+_ROUNDS = 3  # of fitting an ellipse to the data of one density
+_SUBSETS, _PASSES = 8, 24
 _EDGE = 4  # bins by whose mean measured and continued values are joined, at least
 _SEEN = 0.02  # of the largest line integral: less is no edge to join to
 _ENDS = 0.01  # of it: the object has ended
@@ -42,10 +43,10 @@ def extrapolate(y: Tensor, geometry: Geometry) -> tuple[Tensor, Geometry]:
     """Continue a sinogram `(angle, detector)` of an object wider than the field to where it ends; also its geometry.
 
     The object outside is estimated in three steps: an ellipse of one density whose integrals are nearest to the data; the same
-    again, with what the image within the field differs from one density taken off the data; and a few steps of SIRT from that
-    image inside and that ellipse outside, which find what else is outside from the rays that pass through it. Its projections,
-    scaled to join the measured ones at the edge of the detector, are the new bins. Of an offset detector only the side that
-    no opposite view sees is continued. It scales with `y`.
+    again, three times, with what the image within the field differs from one density taken off the data; and some steps of SIRT
+    from that image inside and that ellipse outside, which find what else is outside from the rays that pass through it. Its
+    projections, scaled to join the measured ones at the edge of the detector, are the new bins. Of an offset detector only the
+    side that no opposite view sees is continued. It scales with `y`.
 
     No such estimate is unique: the interior problem has none. Hsieh et al., Med Phys 31:2385 (2004), fit cylinders edge by edge;
     Natterer, The Mathematics of Computerized Tomography, ch. VI.4 (1986).
@@ -54,7 +55,8 @@ def extrapolate(y: Tensor, geometry: Geometry) -> tuple[Tensor, Geometry]:
     measured = y.detach().to("cpu", torch.float64).numpy()
     few, rough = _coarse(measured, geometry)
     ellipse = fit_ellipse(few, rough, field)
-    ellipse = fit_ellipse(_homogeneous(few, rough, ellipse, field), rough, field)
+    for _ in range(_ROUNDS):
+        ellipse = fit_ellipse(_homogeneous(few, rough, ellipse, field), rough, field)
     outside, grid = _estimated(few, rough, ellipse, field)
     wide = _widened(geometry, grid.extent[0] / 2)
     every = Radon(grid, wide)(outside).numpy()
@@ -78,11 +80,15 @@ def _coarse(y: Floats, geometry: Geometry) -> tuple[Floats, Geometry]:
 
 
 def _homogeneous(y: Floats, geometry: Geometry, ellipse: FittedEllipse, field: float) -> Floats:
-    """The data as if the object had one density within the field, that of its tissue."""
+    """The data as if what the ellipse holds of the field had one density, that of tissue."""
     grid = Grid((_PIXELS, _PIXELS), 2 * field / _PIXELS)
-    image, inside = _image(y, geometry, ellipse, grid), _disk(grid, _WITHIN * field)
+    image = _image(y, geometry, ellipse, grid)
+    inside = _disk(grid, _WITHIN * field) & ellipse.contains(grid)
+    if not inside.any():
+        return y
     differs = (image - np.quantile(image[inside], _TISSUE)) * inside
-    return y - Radon(grid, geometry)(torch.from_numpy(differs)).numpy()
+    homogeneous: Floats = y - Radon(grid, geometry)(torch.from_numpy(differs)).numpy()
+    return homogeneous
 
 
 def _image(y: Floats, geometry: Geometry, ellipse: FittedEllipse, grid: Grid) -> Floats:
@@ -114,7 +120,9 @@ def _disk(grid: Grid, radius: float) -> NDArray[np.bool_]:
 def _reach(geometry: Geometry, radius: float) -> float:
     """The radius, as far as the object may reach."""
     most = _MOST * coverage(geometry).radius
-    return min(radius, most) if isinstance(geometry, ParallelBeam) else min(radius, most, _AWAY * geometry.source_distance)
+    return (
+        min(radius, most) if isinstance(geometry, ParallelBeam) else min(radius, most, _AWAY * geometry.source_distance)
+    )
 
 
 def _widened(geometry: Geometry, radius: float) -> Geometry:

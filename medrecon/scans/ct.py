@@ -228,7 +228,9 @@ class SinogramScan:
         dose = "" if photons is None else f"{photons:.0f} photons per ray"
         return Posed(
             indices=range(samples[0].index, samples[-1].index + 1),
-            problem=problem_of(samples, reconstruct, device, cut=cut) if self.is_sound else ct_problem(samples, device=device),
+            problem=problem_of(samples, reconstruct, device, cut=cut)
+            if self.is_sound
+            else ct_problem(samples, device=device),
             samples=samples,
             targets=[sample.target for sample in samples],
             sentence=f"{geometry}{thinned}{dose and '; '}{dose}",
@@ -326,7 +328,7 @@ def warm_up(reconstruct: Reconstructor, A: Radon, device: torch.device) -> None:
     to tell.
     """
     method: Any = reconstruct  # a key
-    _warm_up(method, replace(A.grid, shape=tuple(min(_FEW, n) for n in A.grid.shape)), A.geometry, device)
+    _warm_up(method, Grid([min(_FEW, n) for n in A.grid.shape], A.grid.spacing, A.grid.center), A.geometry, device)
 
 
 @lru_cache(maxsize=16)
@@ -342,8 +344,9 @@ def _grid(own: Grid, size: tuple[int, int] | None, pixel: float | None) -> Grid:
     """The grid of the size, of pixels of the width, or, where one of them is open, over what the file's own covers."""
     if size is None:
         assert pixel is not None
-        return Grid([max(1, round(side / pixel)) for side in own.extent], pixel)
-    return Grid(size, max(side / n for side, n in zip(own.extent, size, strict=True)) if pixel is None else pixel)
+        return Grid([max(1, round(side / pixel)) for side in own.extent], pixel, own.center)
+    width = max(side / n for side, n in zip(own.extent, size, strict=True)) if pixel is None else pixel
+    return Grid(size, width, own.center)
 
 
 def _middle(indices: range) -> int:

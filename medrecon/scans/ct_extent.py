@@ -69,7 +69,7 @@ def measured_bins(sample: SinogramSample, A: Radon) -> slice:
 def _continued_words(sample: SinogramSample) -> str:
     return (
         f"the truncated projections were continued to {coverage(sample.geometry).radius:.0f} mm from the center, where the object "
-        "seems to end: values within the field are mostly within 1 or 2 % of the truth, those beyond it are little more than an outline"
+        "seems to end: values within the field are mostly right to 1 or 2 %, those beyond it are little more than an outline"
     )
 
 
@@ -93,7 +93,7 @@ def _is_beside(sample: SinogramSample) -> bool:
 def _radius(sample: SinogramSample) -> float:
     """Distance from the center of the outermost rays that met the object, millimeters."""
     y, views = sample.sinogram, max(1, len(sample.sinogram) // 20)
-    groups = torch.stack([part.mean(0) for part in y.split(views)]).amax(0)
+    groups = torch.stack([part.mean(0) for part in torch.split(y, views)]).amax(0)
     distances = abs(sample.geometry.rays().bins[:, 2])
     met = (groups > _SEEN * groups.max()).numpy()
     return float(distances[met].max(initial=0.0)) + sample.geometry.spacing

@@ -317,3 +317,22 @@ def test_refusals() -> None:
         ValueError, match=r"FilteredBackprojection takes \(..., angle=180, detector=100\) real, got \(180, 99\)"
     ):
         FilteredBackprojection()(torch.ones(180, 99), A)
+
+
+@pytest.mark.parametrize("name", ["parallel", "parallel, offset", "flat fan, short", "curved fan, offset"])
+def test_a_grid_off_the_axis_is_a_part_of_a_larger_one(name: str, generator: torch.Generator) -> None:
+    geometry = SCANS[name][::4]
+    y = torch.rand(geometry.shape, generator=generator, dtype=torch.float64)
+    large, part = Grid((40, 36), 2.0), Grid((9, 8), 2.0, center=(2.0 * (5 + 4 - 19.5), 2.0 * (20 + 3.5 - 17.5)))
+    want = FilteredBackprojection()(y, Radon(large, geometry))[5:14, 20:28]
+    assert relative(FilteredBackprojection()(y, Radon(part, geometry)), want) < 1e-9
+
+
+def test_closed_form_sinograms_off_the_axis() -> None:
+    grid = Grid((64, 64), 0.5, center=(-20.0, 15.0))
+    phantom = Phantom((Ellipse(0.02, (0.0, 0.0), (40.0, 40.0)), Ellipse(0.02, (-20.0, 15.0), (8.0, 8.0))))
+    for geometry in (SCANS["parallel"], SCANS["flat fan, short"]):
+        image = FilteredBackprojection()(phantom_sinogram(phantom, geometry), Radon(grid, geometry))
+        assert float(image[24:40, 24:40].mean()) == pytest.approx(0.04, rel=0.01)
+        y = Radon(grid, geometry)(phantom_image(Phantom(phantom.shapes[1:]), grid).double())
+        assert relative(y, phantom_sinogram(Phantom(phantom.shapes[1:]), geometry)) < 0.03

@@ -173,9 +173,8 @@ def geometry_text(scan: CTScan) -> str:
         values["source_distance"] = float(geometry.source_distance)
         values["detector_distance"] = float(geometry.detector_distance)
         values["curved"] = geometry.curved
-    values["grid"] = {"shape": list(grid.shape), "spacing": list(grid.spacing)}
-    if any(grid.center):
-        values["grid"] |= {"center": list(grid.center)}
+    center = {"center": list(grid.center)} if any(grid.center) else {}
+    values["grid"] = {"shape": list(grid.shape), "spacing": list(grid.spacing), **center}
     if scan.photons is not None:
         values["photons"] = float(scan.photons)
     return str(yaml.safe_dump(values, sort_keys=False, default_flow_style=None))

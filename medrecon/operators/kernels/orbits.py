@@ -63,7 +63,9 @@ class Orbits:
         return float(len(self.directions)) * self.n_bins * (15 + len(self.symmetries))
 
 
-def find_orbits(views: NDArray[np.float64], bins: NDArray[np.float64], *, square: bool, centered: bool = True) -> Orbits:
+def find_orbits(
+    views: NDArray[np.float64], bins: NDArray[np.float64], *, square: bool, centered: bool = True
+) -> Orbits:
     """The cheapest partition; `square` says whether x and y of the grid may be exchanged, `centered` whether they may be mirrored."""
     return _find(views.tobytes(), bins.tobytes(), square, centered)
 

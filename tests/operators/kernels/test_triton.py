@@ -40,7 +40,10 @@ CASES = {
     "one bin": (OBLONG, ParallelBeam(Arc.half_turn(5), n_bins=1, spacing=1.0, offset=0.2)),
     "one pixel": (Grid((1, 1), (1.0, 2.0)), ParallelBeam(Arc.half_turn(5), n_bins=5, spacing=0.5)),
     "off the axis": (Grid(OBLONG.shape, OBLONG.spacing, (2.3, -3.1)), ParallelBeam(Arc(0.1, 0.7, 5), 17, 0.9)),
-    "flat fan, off the axis": (Grid(SQUARE.shape, SQUARE.spacing, (-1.2, 4.0)), FanBeam(Arc.full_turn(7), 14, 2.1, 30.0, 25.0)),
+    "flat fan, off the axis": (
+        Grid(SQUARE.shape, SQUARE.spacing, (-1.2, 4.0)),
+        FanBeam(Arc.full_turn(7), 14, 2.1, 30.0, 25.0),
+    ),
     "curved, off the axis": (
         Grid(OBLONG.shape, OBLONG.spacing, (3.0, 0.4)),
         FanBeam(Arc.full_turn(7), 14, 2.1, 30.0, 25.0, curved=True),
