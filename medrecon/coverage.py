@@ -224,13 +224,19 @@ def truncation(sinogram: Tensor, geometry: Geometry) -> Truncation:
     top = float(np.quantile(values, 0.99))
     if top <= 0:
         return Truncation(0.0, 0.0, 0.0)
-    bins, views = max(1, min(4, n_bins // 8)), max(1, n_angles // 20)
+    bins, views = edge_rays(geometry)
     first = max(0.0, _highest(values[..., :bins].mean(-1), views) / top)
     last = max(0.0, _highest(values[..., -bins:].mean(-1), views) / top)
     worst = max(first, last)
     if coverage(geometry).scan is Scan.OFFSET:
         worst = last if geometry.offset > 0 else first
     return Truncation(first, last, worst)
+
+
+def edge_rays(geometry: Geometry) -> tuple[int, int]:
+    """Of how many bins and neighboring views `truncation` takes means at an end of the detector."""
+    n_angles, n_bins = geometry.shape
+    return max(1, min(4, n_bins // 8)), max(1, n_angles // 20)
 
 
 def _highest(edges: NDArray[np.float64], views: int) -> float:

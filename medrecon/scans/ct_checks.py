@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medrecon.coverage import angular_cells, coverage, truncation
+from medrecon.calibration.sinogram_noise import scan_noise
+from medrecon.coverage import Truncation, angular_cells, coverage, edge_rays, truncation
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import truncation_words
 from medrecon.findings import Finding, Severity
@@ -22,6 +24,7 @@ _MOST_VIEWS = 240  # of which values are sorted
 _LEVEL = 0.1  # by how much air differs from air, of its transmission
 _SHADOW = 0.8  # of the transmission of air: what passes an object is less
 _NOTHING = 0.02  # of a sinogram's typical largest values
+_SIGNIFICANT = 5.0  # standard deviations, of the highest of some means
 _SEEN = 0.2  # of them: what every view sees of an object
 
 
@@ -44,8 +47,16 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
     cut = truncation(sample.sinogram, sample.geometry)
     against = tuple(contradictions(sample, cut))
     yield from against
-    if cut.truncated and all(finding.severity is Severity.NOTE for finding in against):
+    is_told = any(finding.severity is not Severity.NOTE for finding in against)
+    if cut.truncated and not is_told and _beyond_noise(sample, cut):
         yield Finding("truncated", Severity.NOTE, truncation_words(cut.worst, sample.geometry))
+
+
+def _beyond_noise(sample: SinogramSample, cut: Truncation) -> bool:
+    """Whether the ends of the detector see more than noise makes of nothing."""
+    _, per_photon = scan_noise(sample.sinogram)
+    error = math.sqrt(per_photon / math.prod(edge_rays(sample.geometry)))
+    return cut.worst * float(np.quantile(sample.sinogram.numpy(), 0.99)) > _SIGNIFICANT * error
 
 
 def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
