@@ -104,26 +104,35 @@ class Trust:
         the weights that were tried, and the error at each.
     instead
         a method that predicts better.
+    is_worse
+        whether the method surely predicts worse than another, or than a black image.
+    unknown
+        why there is no error, where that was asked.
+    seconds
+        that it took.
     """
 
     held_out: float | None
     others: Mapping[str, float] = field(default_factory=dict)
     weights: tuple[tuple[float, float], ...] = ()
     instead: str | None = None
+    is_worse: bool = False
+    unknown: str | None = None
+    seconds: float = 0.0
 
     def notes(self, method: str) -> tuple[str, ...]:
         """What a user must know of an image by the method."""
         if self.held_out is None:
+            return () if self.unknown is None else (f"how far to trust the image is not known: {self.unknown}",)
+        if not self.is_worse:
             return ()
-        take = "take another method or weight" if self.instead is None else f"take --method {self.instead}"
         error = f"{method} predicts measurements that it was not shown with an error of {self.held_out:.3g}"
         if self.instead is not None:
             return (
-                f"do not trust this image: {error}, and {self.instead} with {self.others[self.instead]:.3g}; {take}",
+                f"do not trust this image: {error}, and {self.instead} with {self.others[self.instead]:.3g}; take --method "
+                f"{self.instead}",
             )
-        if self.held_out > 1:
-            return (f"do not trust this image: {error}, where a black image has 1; {take}",)
-        return ()
+        return (f"do not trust this image: {error}, where a black image has 1; take another method or weight",)
 
 
 @dataclass(frozen=True)

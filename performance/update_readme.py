@@ -1,7 +1,7 @@
-"""Write the tables of README.md and docs/benchmarks.md anew: methods, speed, and one table for each file in docs/benchmarks.
+"""Write the tables of README.md, docs/benchmarks.md and docs/checks.md anew: methods, speed, and one table for each file in docs/benchmarks.
 
 Run as `python performance/update_readme.py`. A table `NAME` stands between the lines `<!-- begin: NAME -->` and
-`<!-- end: NAME -->` of one of the two pages; `NAME` is `methods`, or `speed` (some rows of the others), or
+`<!-- end: NAME -->` of one of the pages; `NAME` is `methods`, or `speed` (some rows of the others), or
 `docs/benchmarks/NAME.json` holds what `Table` describes, or `docs/benchmarks/NAME/` what `keep.py` kept of a benchmark of methods.
 """
 
@@ -18,7 +18,8 @@ from medrecon.commands.about import METHOD_COLUMNS, method_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 README, DETAILS, RESULTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks"
-PAGES = (README, DETAILS)
+CHECKS = ROOT / "docs" / "checks.md"
+PAGES = (README, DETAILS, CHECKS)
 Cell = str | int | float
 
 #: Of a benchmark, the scenarios whose scores the README shows, and what they are called there.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from medrecon.geometry import Arc, Grid, ParallelBeam
-from medrecon.held_out import HeldOut, hold_out
+from medrecon.held_out import Excess, HeldOut, hold_out
 from medrecon.operators import Identity, LinearOperator, Mask, Radon, sense, stack
 from medrecon.spaces import image_space, kspace_space
 
@@ -130,3 +130,50 @@ def test_measurements_of_another_scan_are_refused() -> None:
 def test_zeros_are_predicted() -> None:
     y, A = ct()
     assert held(0 * y, A).error(torch.zeros(8, 8, dtype=torch.float64)) == 0
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_the_truth_errs_less_than_another_image_by_all_they_differ_in(name: str) -> None:
+    y, A = SCANS[name]
+    split, truth = held(y, A), torch.linalg.lstsq(matrix(A), y.flatten()[:, None]).solution.reshape(A.domain.shape)
+    other = truth * 0.7
+    assert split.excess(other, truth).share == pytest.approx(1.0)
+    assert split.excess(truth, other).share == pytest.approx(-1.0)
+    assert split.excess(other, truth).is_worse
+    assert not split.excess(truth, other).is_worse
+    assert split.excess(truth, truth) == Excess(0.0, 0.0)
+    assert split.excess(-truth).share == pytest.approx(3.0)  # 4 - 1, over 1, of the black image
+
+
+def test_an_excess_is_the_same_in_every_unit_and_over_a_batch_of_one_image() -> None:
+    y, A = SCANS["lines"]
+    x = A.H(y)
+    once = held(y, A).excess(x, 0.5 * x)
+    for found in (held(3 * y, A).excess(3 * x, 1.5 * x), held(torch.stack([y, y]), A).excess(torch.stack([x, x]), 0.5 * x)):
+        assert (found.share, found.significance) == pytest.approx((once.share, once.significance))
+
+
+def test_noise_that_is_the_same_to_both_is_no_doubt_and_equal_images_are_never_worse() -> None:
+    generator = torch.Generator().manual_seed(3)
+    y, A = ct(200)
+    truth = torch.rand(8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    noisy = y + 0.5 * y.std() * torch.randn(y.shape, dtype=torch.float64, generator=generator)
+    split = held(noisy, A)
+    worse = truth + 0.3 * torch.randn(8, 8, dtype=torch.float64, generator=generator)
+    assert split.excess(worse, truth).is_worse
+    assert split.excess(worse, truth).share == pytest.approx(1.0, abs=0.2)
+    alike = [truth + 0.1 * torch.randn(8, 8, dtype=torch.float64, generator=generator) for _ in range(2)]
+    assert not split.excess(*alike).is_worse
+
+
+def test_line_integrals_count_as_they_do_in_the_image() -> None:
+    """Noise of the image nearly vanishes in a line integral, and a bright rim of the whole does not: the image says which is worse."""
+    A = Radon(Grid((32, 32), 1.0), ParallelBeam(Arc.half_turn(100), 46, 1.0))
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, 32, dtype=torch.float64),) * 2, indexing="ij")
+    truth = (y.square() + x.square() < 0.6).double()
+    noise = 0.1 * torch.randn(32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    noisy, too_bright = truth + noise, 1.04 * truth
+    assert (noisy - truth).norm() > 3 * (too_bright - truth).norm()
+    split = held(A(truth), A)
+    assert split.error(noisy) < split.error(too_bright)
+    assert split.excess(noisy, too_bright).is_worse

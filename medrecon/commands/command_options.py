@@ -79,12 +79,13 @@ class CommandOptions:
     ] = None
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = DeviceName.CPU
     check: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--check",
-            help="See how well the method predicts measurements that are held back; a network is held against a classical method.",
+            "--check/--no-check",
+            help="See how well the method predicts measurements that are held back, and whether a network does worse than a classical "
+            "method; done for networks unless --no-check is given.",
         ),
-    ] = False
+    ] = None
     mask: Annotated[
         MaskName | None, typer.Option(help="MRI: undersample a full scan; without it data are taken as they are.")
     ] = None

@@ -27,14 +27,15 @@ class ReconstructionSettings(Settings):
     """How the measurements of a file become images: by which method, and how they are taken.
 
     Of `method` and `candidates` that is taken which predicts best what is held back of the middle slice: `method` where nothing can
-    be. With `check` the method must predict these measurements, a network about as well as a classical method.
+    be. With `check` it is told how well the method predicts these measurements, and whether a network does worse than a classical
+    method; None stands for networks alone.
     """
 
     method: MethodSettings
     acquisition: Acquisition
     slices: SliceSettings = SliceSettings()
     device: DeviceName = DeviceName.CPU
-    check: bool = False
+    check: bool | None = None
     candidates: tuple[MethodSettings, ...] = ()
 
     @model_validator(mode="after")

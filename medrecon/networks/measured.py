@@ -29,5 +29,9 @@ class MeasuredRootSumOfSquares(nn.Module):
 
     def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         A.range.require(y, type(self).__name__)
+        return self.combined(self.reconstruct(y, A), y, A)
+
+    def combined(self, x: Tensor, y: Tensor, A: LinearOperator) -> Tensor:
+        """The image that comes of what `reconstruct` gave, complex `(..., y, x)`: real `(..., y, x)`."""
         noise = measurement_noise(y, A) if self.noise_floor else None
-        return measured_root_sum_of_squares(self.reconstruct(y, A), y, A, noise)
+        return measured_root_sum_of_squares(x, y, A, noise)

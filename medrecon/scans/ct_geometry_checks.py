@@ -47,7 +47,7 @@ def contradictions(sample: SinogramSample, cut: Truncation) -> Iterator[Finding]
     disagreement, change = ray_disagreement(smooth, geometry), view_change(y)
     if disagreement > max(_DISAGREE, change):
         yield from _disagreeing(smooth, geometry, disagreement, change)
-    elif math.isnan(disagreement) and isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
+    elif isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
         yield from _moving(y, geometry)
 
 
@@ -136,7 +136,7 @@ def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]
     found = first_moments(y, geometry)
     if found is None:
         return
-    if found.spread > _WHOLE:
+    if found.spread > max(_WHOLE, _SIGNIFICANT * _noise_of_sums(y)):
         yield Finding(
             FindingName.VIEW_SUMS,
             Severity.NOTE,
@@ -154,6 +154,12 @@ def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]
         yield _off_axis(
             geometry.offset - found.axis, geometry, f"first moments, within {found.error / geometry.spacing:.2f} bins"
         )
+
+
+def _noise_of_sums(y: NDArray[np.float64]) -> float:
+    """The standard deviation of the sum of a view, of the mean sum, that the noise of the line integrals makes."""
+    variance, _ = scan_noise(torch.from_numpy(y))
+    return math.sqrt(variance * y.shape[1]) / float(y.sum(1).mean())
 
 
 def _noise_of_moments(y: NDArray[np.float64], geometry: ParallelBeam) -> float:

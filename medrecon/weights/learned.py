@@ -117,13 +117,14 @@ class LearnedReconstructor:
             **({} if weights.execution == Execution() else {"run": str(weights.execution)}),
         }
 
-    @property
-    def predictor(self) -> LearnedReconstructor:
-        """The same network without the measurements that its end puts back in the image: of the domain of `A`."""
+    def with_phase(self, y: Tensor, A: LinearOperator) -> Tensor:
+        """The image that the network gives, with the phase that it had before its end took that away, where it had one."""
         network = self.network
         if not isinstance(network, MeasuredRootSumOfSquares) or not isinstance(network.reconstruct, nn.Module):
-            return self
-        return replace(self, network=network.reconstruct)
+            return self(y, A)
+        x = replace(self, network=network.reconstruct)(y, A)
+        with torch.no_grad():
+            return network.combined(x, y, A) * torch.sgn(x)
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         A.range.require(y, type(self).__name__)

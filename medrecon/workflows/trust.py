@@ -5,31 +5,34 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from medrecon.config.methods import MethodSettings, PoissonTotalVariationSettings, WaveletSettings
 from medrecon.config.reconstruction import ReconstructionSettings
 from medrecon.held_out import HeldOut, hold_out
 from medrecon.modality import Modality
+from medrecon.operators import Crop
 from medrecon.problem import Problem
 from medrecon.progress import silent
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors import AutomaticWeight
+from medrecon.reconstructors import AutomaticWeight, RootSumOfSquares
 from medrecon.results import Trust
 from medrecon.scans import Scan
+from medrecon.spaces import Space
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.workflows.methods import build_reconstructor
 
-__all__ = ["Settled", "settle"]
+__all__ = ["Settled", "settle", "with_phase"]
 
 #: The classical method that a network is held against.
 _RIVALS: dict[Modality, MethodSettings] = {
     Modality.MRI: WaveletSettings(),
-    Modality.CT: PoissonTotalVariationSettings(),
+    Modality.CT: PoissonTotalVariationSettings(iterations=8),  # of 24, which say the same
 }
-_SLACK = 1.2  # times the error of another method, above which one predicts worse
+_FEW = "the scan has fewer than five lines or views that can be held back"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,8 @@ def settle(
 ) -> Settled:
     """Settle method and weight on the slice at `index`, where they are open, and see how well the method predicts it with `check`.
 
-    With `check` a network is held against a classical method.
+    A network is checked unless that is not wanted, and is held against a classical method. What goes wrong with that is told, and
+    does not stop a reconstruction.
 
     Raises
     ------
@@ -57,48 +61,95 @@ def settle(
     method = settings.method
     reconstruct = build_reconstructor(method, opened.modality, photons=photons, device=device)
     is_learned, is_open = isinstance(reconstruct, LearnedReconstructor), isinstance(reconstruct, AutomaticWeight)
-    if not (settings.check or settings.candidates or is_open):
+    check = is_learned if settings.check is None else settings.check
+    if not (check or settings.candidates or is_open):
         return Settled(method.kind, reconstruct)
     others = settings.candidates or ((_RIVALS[opened.modality],) if is_learned else ())
     made: dict[str, Reconstructor] = {method.kind: reconstruct}
     for other in others:
         made[other.kind] = build_reconstructor(other, opened.modality, photons=photons, device=device)
     try:
-        problem = next(iter(opened.checked(range(index, index + 1), silent).problems(reconstruct, device))).problem
-        return _settled(made, problem, choose=bool(settings.candidates))
-    except (ValueError, ArithmeticError):  # which the image itself will tell, with its place
-        return Settled(method.kind, reconstruct)
+        return _settled(made, opened.checked(range(index, index + 1), silent), device, choose=bool(settings.candidates))
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # out of memory among them
+        return Settled(method.kind, reconstruct, Trust(None, unknown=" ".join(str(error).split())))
 
 
-def _settled(made: Mapping[str, Reconstructor], problem: Problem, *, choose: bool) -> Settled:
+def _settled(made: Mapping[str, Reconstructor], scan: Scan, device: torch.device, *, choose: bool) -> Settled:
     """The first of the methods, or the best where one is to be chosen, with the errors of all."""
     start = time.perf_counter()
     kind, reconstruct = next(iter(made.items()))
     if isinstance(reconstruct, AutomaticWeight):
+        problem = _problem(scan, reconstruct, device)
         choice = reconstruct.choose(problem.y, problem.A)
         trust = Trust(min((error for _, error in choice.curve), default=None), weights=choice.curve)
         return Settled(kind, choice.reconstruct, trust, time.perf_counter() - start)
-    split = hold_out(problem.y, problem.A)
-    errors = {} if split is None else _errors(made, split)
-    best = min(errors, key=lambda name: errors[name], default=kind)
-    taken = best if choose else kind
+    split, images = _trials(made, scan, device)
+    if split is None:
+        return Settled(kind, reconstruct, Trust(None, unknown=_FEW))
+    if kind not in images and not choose:
+        return Settled(kind, reconstruct, Trust(None, unknown=f"{kind} gives an image without the phase of k-space"))
+    errors = {name: float(split.error(x).mean()) for name, x in images.items()}
+    errors = {name: error for name, error in errors.items() if math.isfinite(error)}
+    taken = min(errors, key=lambda name: errors[name], default=kind) if choose else kind
+    trust = replace(_trust(taken, images, errors, split), seconds=time.perf_counter() - start)
+    return Settled(taken, made[taken], trust, trust.seconds if choose else 0.0)
+
+
+def _trust(taken: str, images: Mapping[str, Tensor], errors: Mapping[str, float], split: HeldOut) -> Trust:
+    """What the errors of all methods say of the one that is taken."""
+    if taken not in errors:
+        return Trust(None, unknown=f"what {taken} predicts is not finite")
     rest = {name: error for name, error in errors.items() if name != taken}
-    instead = best if taken in errors and errors[taken] > _SLACK * errors[best] else None
-    return Settled(taken, made[taken], Trust(errors.get(taken), rest, instead=instead), time.perf_counter() - start)
+    better = [name for name in rest if split.excess(images[taken], images[name]).is_worse]
+    instead = min(better, key=lambda name: rest[name], default=None)
+    is_worse = instead is not None or split.excess(images[taken]).is_worse
+    return Trust(errors[taken], rest, instead=instead, is_worse=is_worse)
 
 
-def _errors(made: Mapping[str, Reconstructor], split: HeldOut) -> dict[str, float]:
-    """The held-out errors of methods, but for those whose images are not of the domain of the operator."""
-    errors = {kind: _error(reconstruct, split) for kind, reconstruct in made.items()}
-    return {kind: error for kind, error in errors.items() if error is not None}
+def _trials(
+    made: Mapping[str, Reconstructor], scan: Scan, device: torch.device
+) -> tuple[HeldOut | None, dict[str, Tensor]]:
+    """What is held back of the scan as classical methods take it, and the images that methods make of the rest, of one domain.
+
+    A method without coil maps makes its image of the same lines. A magnitude has the phase of the first classical image.
+    """
+    classical = [one for one in made.values() if not _takes_coil_images(one)]
+    problem = _problem(scan, classical[0] if classical else next(iter(made.values())), device)
+    split = hold_out(problem.y, problem.A)
+    if split is None:
+        return None, {}
+    images: dict[str, Tensor] = {}
+    for kind, method in sorted(made.items(), key=lambda item: isinstance(item[1], LearnedReconstructor)):
+        x = _image(method, _problem(scan, method, device) if _takes_coil_images(method) else problem, split)
+        if not split.A.domain.contains(x) and images:
+            x = with_phase(x, next(iter(images.values())), split.A.domain)
+        if split.A.domain.contains(x):
+            images[kind] = x
+    return split, {kind: images[kind] for kind in made if kind in images}
 
 
-def _error(reconstruct: Reconstructor, split: HeldOut) -> float | None:
-    """The held-out error of a method; None for one whose images are not of the domain of the operator."""
-    if isinstance(reconstruct, LearnedReconstructor):
-        reconstruct = reconstruct.predictor
-    x = reconstruct(split.y, split.A)
-    if not split.A.domain.contains(x):
-        return None
-    error = float(split.error(x).mean())
-    return error if math.isfinite(error) else None
+def _image(method: Reconstructor, problem: Problem, split: HeldOut) -> Tensor:
+    """The image of what is not held back, of the problem as the method takes it; as large as it is shown where that is its own."""
+    if not _takes_coil_images(method):
+        is_learned = isinstance(method, LearnedReconstructor)
+        return method.with_phase(split.y, split.A) if is_learned else method(split.y, split.A)
+    own = hold_out(problem.y, problem.A)
+    assert own is not None  # of the same lines
+    return problem.display_image(method(own.y, own.A))
+
+
+def with_phase(magnitude: Tensor, guide: Tensor, space: Space) -> Tensor:
+    """A real image `(..., y, x)` with the phase of `guide`, of the space; `guide` itself where it shows more."""
+    inside = Crop(space, (magnitude.shape[-2], magnitude.shape[-1]))
+    seen = inside(guide)
+    return guide + inside.H(magnitude * torch.sgn(seen) - seen)
+
+
+def _takes_coil_images(method: Reconstructor) -> bool:
+    return isinstance(method, RootSumOfSquares) or (
+        isinstance(method, LearnedReconstructor) and method.weights.family == "coils"
+    )
+
+
+def _problem(scan: Scan, method: Reconstructor, device: torch.device) -> Problem:
+    return next(iter(scan.problems(method, device))).problem

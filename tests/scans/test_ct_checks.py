@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,3 +215,33 @@ def test_bins_that_say_nothing_are_named() -> None:
         sinogram[:, 70] = 0
         sinogram[:, 40:42] = 0.1
         assert found(sinogram, HALF)["dead-bins"].startswith("dead bins: 40, 41, 70; they draw rings")
+
+
+SMALL = Phantom((Ellipse(0.02, (12.0, 18.0), (10.0, 8.0)), Ellipse(0.03, (12.0, 20.0), (2.0, 2.0))))
+
+
+@pytest.mark.parametrize("views", [30, 100])
+@pytest.mark.parametrize("turn", [Arc.half_turn, Arc.full_turn], ids=["half a turn", "a turn"])
+def test_noise_of_a_hundred_photons_is_not_taken_for_an_object_at_the_edge_or_for_unequal_views(
+    views: int, turn: Callable[[int], Arc]
+) -> None:
+    """A small object between much air: noise is a fifth of its largest line integrals."""
+    for bins in (80, 160):
+        geometry = ParallelBeam(turn(views), bins, 100.0 / bins)
+        for seed in range(3):
+            noisy = count_photons(phantom_sinogram(SMALL, geometry), 100, torch.Generator().manual_seed(seed))
+            assert list(sinogram_findings(sampled(noisy, geometry))) == []
+
+
+def test_an_object_at_the_edge_is_told_in_that_noise_as_well() -> None:
+    geometry = ParallelBeam(Arc.half_turn(90), 60, 1.0)
+    noisy = count_photons(phantom_sinogram(BODY, geometry), 100, torch.Generator().manual_seed(1))
+    assert [finding.name for finding in sinogram_findings(sampled(noisy, geometry))] == ["truncated"]
+
+
+@pytest.mark.parametrize("geometry", [HALF, FULL], ids=["half a turn", "a turn"])
+def test_an_axis_half_a_bin_off_is_noticed_in_the_noise_of_a_thousand_photons(geometry: ParallelBeam) -> None:
+    off = replace(geometry, offset=geometry.spacing / 2)
+    noisy = count_photons(phantom_sinogram(BODY, off), 1000, torch.Generator().manual_seed(1))
+    (found,) = sinogram_findings(sampled(noisy, geometry))
+    assert found.name == "off-axis"
