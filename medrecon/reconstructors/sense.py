@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from medrecon.calibration import maps_error
 from medrecon.operators import Diagonal, LinearOperator
 from medrecon.reconstructors.scaling import intensity, relative_noise
 from medrecon.solvers import conjugate_gradient, run
@@ -16,10 +17,11 @@ __all__ = ["Sense"]
 
 @dataclass(frozen=True)
 class Sense:
-    """`argmin |A x - y|^2 + weight * noise^2 |x|^2` by conjugate gradients from `A.H y`.
+    """`argmin |A x - y|^2 + weight * (noise^2 + misfit^2) |x|^2` by conjugate gradients from `A.H y`.
 
     `noise` is that of the scan over the intensity of its image, so that a `weight` of 1 is the maximum a posteriori estimate of an
-    image of independent pixels of that intensity; 0 is plain least squares, which stopping early regularizes.
+    image of independent pixels of that intensity; `misfit`, the error of the coil maps, counts as noise. A weight of 0 is plain
+    least squares, which stopping early regularizes.
     Pruessmann et al., Magn Reson Med 46:638 (2001).
     """
 
@@ -35,7 +37,8 @@ class Sense:
         b = A.H(y)
         normal = A.gram
         if self.weight > 0:
-            ridge = self.weight * relative_noise(y, A, intensity(b, A)).square()
+            noise, misfit = relative_noise(y, A, intensity(b, A)), maps_error(y, A)
+            ridge = self.weight * (noise.square() + misfit.square())
             normal = normal + Diagonal(torch.as_tensor(A.domain.expand(ridge)), A.domain)
         states = conjugate_gradient(normal, b, b)
         return run(states, max_iterations=self.iterations, tolerance=self.tolerance).x
