@@ -232,7 +232,7 @@ def _measured(folder: Path, source: str, part: str) -> KSpaceSample | None:
 def _head(folder: Path, source: str, part: str, number: int) -> Tensor:
     """A magnitude image of a head, of even sizes and in units of its mean."""
     if source in ("shepp-logan", "brain"):
-        image = (shepp_logan() if source == "shepp-logan" else brain()).image((144, 144)).float()
+        image = (shepp_logan() if source == "shepp-logan" else brain()).image((128, 128)).float()
     elif source == "clinical":
         files = sorted((folder / "mr_open_ms").glob("*.nii.gz"))
         person = _of(part, sorted({file.name[:9] for file in files}), number)
@@ -248,7 +248,7 @@ def _head(folder: Path, source: str, part: str, number: int) -> Tensor:
             person = _of(part, [name.removesuffix(key) for name in stored.files if name.endswith(key)], number)
             stack = stored[person + key]
         image = torch.from_numpy(stack[len(stack) // 2].astype(np.float32))
-    image = _shrunk(image, 160)
+    image = _shrunk(image, 128)
     return image / image[image > 0.1 * image.max()].mean()
 
 

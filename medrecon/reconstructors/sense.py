@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from medrecon.calibration import maps_error
+from medrecon.functionals import LeastSquares
 from medrecon.operators import Diagonal, LinearOperator
-from medrecon.reconstructors.scaling import intensity, relative_noise
+from medrecon.reconstructors.scaling import doubt, intensity, relative_noise
 from medrecon.solvers import conjugate_gradient, run
 
 __all__ = ["Sense"]
@@ -17,11 +18,11 @@ __all__ = ["Sense"]
 
 @dataclass(frozen=True)
 class Sense:
-    """`argmin |A x - y|^2 + weight * (noise^2 + misfit^2) |x|^2` by conjugate gradients from `A.H y`.
+    """`argmin |A x - y|^2 + weight * noise^2 |x|^2` by conjugate gradients from `A.H y`.
 
     `noise` is that of the scan over the intensity of its image, so that a `weight` of 1 is the maximum a posteriori estimate of an
-    image of independent pixels of that intensity; `misfit`, the error of the coil maps, counts as noise. A weight of 0 is plain
-    least squares, which stopping early regularizes.
+    image of independent pixels of that intensity; 0 is plain least squares, which stopping early regularizes. As far as its coil
+    maps are off, the scan is doubted (see `LeastSquares`), so that the image is never far from the zero-filled one for them.
     Pruessmann et al., Magn Reson Med 46:638 (2001).
     """
 
@@ -34,11 +35,10 @@ class Sense:
             raise ValueError(f"Sense takes a weight of at least 0, got {self.weight}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        b = A.H(y)
-        normal = A.gram
+        data = LeastSquares(A, y, doubt(maps_error(y, A)))
+        normal, b = data.normal, data.backprojection
         if self.weight > 0:
-            noise, misfit = relative_noise(y, A, intensity(b, A)), maps_error(y, A)
-            ridge = self.weight * (noise.square() + misfit.square())
+            ridge = self.weight * relative_noise(y, A, intensity(b, A)).square()
             normal = normal + Diagonal(torch.as_tensor(A.domain.expand(ridge)), A.domain)
         states = conjugate_gradient(normal, b, b)
         return run(states, max_iterations=self.iterations, tolerance=self.tolerance).x
