@@ -14,6 +14,7 @@ from typing import Protocol, final
 import torch
 from torch import Tensor
 
+from medrecon.operators.diagonal import Diagonal
 from medrecon.operators.linear import LinearOperator
 from medrecon.operators.norm import operator_norm
 from medrecon.spaces import Space
@@ -56,7 +57,10 @@ class Proximable(Protocol):
 @final
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """`|A x - y|^2 / 2`.
+    """`|A x - y|^2 / 2`, or `(1 - d) |A x - y|^2 / 2 + d L |x - A.H y / L|^2 / 2` with a `doubt` d in `A`, of shape `batch`.
+
+    `L` is the Lipschitz constant of the gradient, with any doubt. Its normal operator lies between `A.H A`, that of a scan which `A`
+    explains, and `L`, whose solution is the backprojection.
 
     Raises
     ------
@@ -66,6 +70,7 @@ class LeastSquares:
 
     A: LinearOperator
     y: Tensor
+    doubt: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.A.range.require(self.y, "LeastSquares")
@@ -85,11 +90,25 @@ class LeastSquares:
         bound = self.A.norm_bound
         return 1.01 * operator_norm(self.A, device=self.y.device) ** 2 if bound is None else bound**2
 
+    @cached_property
+    def normal(self) -> LinearOperator:
+        """The operator of the gradient, `normal(x) - A.H y`: `A.H A`, or `(1 - d) A.H A + d L`."""
+        if self.doubt is None:
+            return self.A.gram
+        own, other = (
+            Diagonal(self.space.expand(scale), self.space) for scale in (1 - self.doubt, self.lipschitz * self.doubt)
+        )
+        return own @ self.A.gram + other
+
     def __call__(self, x: Tensor, /) -> Tensor:
-        return 0.5 * self.A.range.norm(self.A(x) - self.y) ** 2
+        value = 0.5 * self.A.range.norm(self.A(x) - self.y) ** 2
+        if self.doubt is None:
+            return value
+        away = 0.5 * self.lipschitz * self.space.norm(x - self.backprojection / self.lipschitz) ** 2
+        return (1 - self.doubt) * value + self.doubt * away
 
     def gradient(self, x: Tensor, /) -> Tensor:
-        return self.A.gram(x).sub(self.backprojection)
+        return self.normal(x).sub(self.backprojection)
 
 
 @final

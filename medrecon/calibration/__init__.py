@@ -6,6 +6,7 @@ from medrecon.calibration.crop import Crop, HardCrop, SoftCrop
 from medrecon.calibration.espirit import SecondSet, espirit, espirit_sets
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
+from medrecon.calibration.maps_error import maps_error
 from medrecon.calibration.measured import measured_root_sum_of_squares
 from medrecon.calibration.noise import measurement_noise, noise_level
 from medrecon.calibration.region import calibration_region
@@ -25,6 +26,7 @@ __all__ = [
     "espirit_sets",
     "estimate_maps",
     "low_resolution_maps",
+    "maps_error",
     "measured_root_sum_of_squares",
     "measurement_noise",
     "noise_level",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
@@ -16,9 +16,11 @@ from medrecon.held_out import HeldOut, hold_out
 from medrecon.operators import LinearOperator
 from medrecon.reconstructor import Parameters, Reconstructor, parameters_of
 
-__all__ = ["AutomaticWeight", "Curve", "WeightChoice"]
+__all__ = ["AutomaticWeight", "Curve", "WeightChoice", "choose_weight"]
 
 _RATIO, _TRIALS = 4.0, 6
+_WORSE = 1.3  # times the least error, above which that of the method's own weight is clearly worse
+_PREDICTS = 0.8  # an error below which something is predicted
 _FLAT = 0.2  # of what the best predicts, or of what it does not: by so much an error may lie above the least
 
 #: Weights and the held-out errors at them, in order of the weights.
@@ -37,11 +39,12 @@ class WeightChoice:
 class AutomaticWeight:
     """A method at the weight by which it predicts best what is held back of the scan: of each image its own.
 
-    Weights are tried about the method's own in steps of four, by half of the iterations, until the errors rise on both sides. What
-    is held back is missing in these trials, which therefore ask for too much regularization, and where noise rules it the curve is
-    flat. So the method's own weight is left only as far as need be: for the nearest whose error lies above the least one, `m`, by
-    at most a fifth of `min(m, 1 - m)`, interpolated between two weights by the logarithms. Where nothing can be held back the
-    method keeps its own.
+    The method's own weight is kept, to the bit, unless its held-out error is above 1.3 times the least, as it is where coils and
+    maps, or the noise, are not what they seem. Weights are tried in steps of four, by the very method, until the errors rise on
+    both sides; two trials do where these are alike. What is held back is missing in the trials, which therefore ask for too much
+    regularization, and where noise rules it the curve is flat: so a weight is left only as far as need be, for the nearest whose
+    error lies above the least, `m`, by at most a fifth of `min(m, 1 - m)`, interpolated between two weights by the logarithms. Where
+    nothing can be held back the method keeps its own.
 
     Raises
     ------
@@ -69,8 +72,7 @@ class AutomaticWeight:
             return self.reconstruct(y, A)
         errors = cache(lambda weight: self._errors(weight, split))
         count = len(errors(self._start))
-        curves = [self._search(lambda weight, k=k: errors(weight)[k]) for k in range(count)]  # type: ignore[misc]
-        weights = [_chosen(curve, self._start) for curve in curves]
+        weights = [choose_weight(lambda weight, k=k: errors(weight)[k], self._start)[0] for k in range(count)]  # type: ignore[misc]
         images = {weight: _with(self.reconstruct, weight=weight)(y, A) for weight in set(weights)}
         shape = next(iter(images.values())).shape
         flat = {weight: x.reshape(-1, *A.domain.shape) for weight, x in images.items()}
@@ -81,8 +83,8 @@ class AutomaticWeight:
         split = hold_out(y, A)
         if split is None:
             return WeightChoice(self.reconstruct, ())
-        curve = self._search(lambda weight: fmean(self._errors(weight, split)))
-        return WeightChoice(_with(self.reconstruct, weight=_chosen(curve, self._start)), curve)
+        weight, curve = choose_weight(lambda weight: fmean(self._errors(weight, split)), self._start)
+        return WeightChoice(self.reconstruct if weight == self._start else _with(self.reconstruct, weight=weight), curve)
 
     @property
     def _start(self) -> float:
@@ -90,20 +92,27 @@ class AutomaticWeight:
 
     def _errors(self, weight: float, split: HeldOut) -> list[float]:
         """Of a trial, one an image."""
-        iterations = max(1, int(parameters_of(self.reconstruct)["iterations"]) // 2)
-        x = _with(self.reconstruct, weight=weight, iterations=iterations)(split.y, split.A)
+        x = _with(self.reconstruct, weight=weight)(split.y, split.A)
         found: list[float] = torch.nan_to_num(split.error(x), nan=math.inf).flatten().tolist()
         return found
 
-    def _search(self, error: Callable[[float], float]) -> Curve:
-        errors = {weight: error(weight) for weight in (self._start, self._start * _RATIO)}
-        while len(errors) < _TRIALS:
-            best = min(errors, key=lambda weight: errors[weight])
-            if best not in (min(errors), max(errors)):
-                break
-            beyond = best * _RATIO if best == max(errors) else best / _RATIO
-            errors[beyond] = error(beyond)
-        return tuple(sorted(errors.items()))
+
+def choose_weight(error: Callable[[float], float], start: float) -> tuple[float, Curve]:
+    """The weight to take in place of `start`, or `start` itself, by the held-out `error` at a weight; and the errors that were asked."""
+    errors = {weight: error(weight) for weight in (start, start * _RATIO)}
+    while len(errors) < _TRIALS and not _alike(errors):
+        best = min(errors, key=lambda weight: errors[weight])
+        if best not in (min(errors), max(errors)):
+            break
+        beyond = best * _RATIO if best == max(errors) else best / _RATIO
+        errors[beyond] = error(beyond)
+    curve = tuple(sorted(errors.items()))
+    return (start if errors[start] <= _WORSE * min(errors.values()) else _chosen(curve, start)), curve
+
+
+def _alike(errors: Mapping[float, float]) -> bool:
+    """Whether all weights predict about as well, and something."""
+    return max(errors.values()) <= _WORSE * min(errors.values()) and min(errors.values()) < _PREDICTS
 
 
 def _chosen(curve: Curve, start: float) -> float:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from medrecon.calibration import maps_error
+from medrecon.functionals import LeastSquares
 from medrecon.operators import Diagonal, LinearOperator
-from medrecon.reconstructors.scaling import intensity, relative_noise
+from medrecon.reconstructors.scaling import doubt, intensity, relative_noise
 from medrecon.solvers import conjugate_gradient, run
 
 __all__ = ["Sense"]
@@ -19,7 +21,8 @@ class Sense:
     """`argmin |A x - y|^2 + weight * noise^2 |x|^2` by conjugate gradients from `A.H y`.
 
     `noise` is that of the scan over the intensity of its image, so that a `weight` of 1 is the maximum a posteriori estimate of an
-    image of independent pixels of that intensity; 0 is plain least squares, which stopping early regularizes.
+    image of independent pixels of that intensity; 0 is plain least squares, which stopping early regularizes. As far as its coil
+    maps are off, the scan is doubted (see `LeastSquares`), so that the image is never far from the zero-filled one for them.
     Pruessmann et al., Magn Reson Med 46:638 (2001).
     """
 
@@ -32,8 +35,8 @@ class Sense:
             raise ValueError(f"Sense takes a weight of at least 0, got {self.weight}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        b = A.H(y)
-        normal = A.gram
+        data = LeastSquares(A, y, doubt(maps_error(y, A)))
+        normal, b = data.normal, data.backprojection
         if self.weight > 0:
             ridge = self.weight * relative_noise(y, A, intensity(b, A)).square()
             normal = normal + Diagonal(torch.as_tensor(A.domain.expand(ridge)), A.domain)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from medrecon.calibration import maps_error
 from medrecon.functionals import GroupL1, LeastSquares
 from medrecon.operators import Gradient, LinearOperator
-from medrecon.reconstructors.scaling import sparsity_unit
+from medrecon.reconstructors.scaling import doubt, sparsity_unit
 from medrecon.solvers import admm, run
 
 __all__ = ["TotalVariation"]
@@ -22,6 +23,7 @@ class TotalVariation:
 
     `unit` is `sparsity_unit`: one `weight` means the same on every scan. So does `threshold`: an iteration of ADMM sets gradients
     below `threshold * unit` to zero. Its penalty is the ratio of the two; any gives the same minimum, sooner or later.
+    As far as its coil maps are off, the scan is doubted (see `LeastSquares`).
 
     Rudin, Osher & Fatemi, Physica D 60:259 (1992); Block, Uecker & Frahm, Magn Reson Med 57:1086 (2007).
     """
@@ -39,9 +41,10 @@ class TotalVariation:
             raise ValueError(f"TotalVariation takes a threshold above 0, got {self.threshold}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        data = LeastSquares(A, y)
+        misfit = maps_error(y, A)
+        data = LeastSquares(A, y, doubt(misfit))
         D = Gradient(A.domain)
-        g = GroupL1(D.range, self.weight * sparsity_unit(y, A, data.backprojection))
+        g = GroupL1(D.range, self.weight * sparsity_unit(y, A, data.backprojection, misfit))
         rho = max(self.weight, _LEAST) / self.threshold
         states = admm(data, g, D, data.backprojection, rho=rho, inner_iterations=self.inner_iterations)
         return run(states, max_iterations=self.iterations, tolerance=self.tolerance).x

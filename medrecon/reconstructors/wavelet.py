@@ -9,9 +9,10 @@ from itertools import count
 
 from torch import Tensor
 
+from medrecon.calibration import maps_error
 from medrecon.functionals import L1, LeastSquares, UnitaryPrecomposition
 from medrecon.operators import Crop, LinearOperator, Roll, Wavelet
-from medrecon.reconstructors.scaling import sparsity_unit
+from medrecon.reconstructors.scaling import doubt, sparsity_unit
 from medrecon.solvers import run, scheduled_proximal_gradient
 from medrecon.solvers.state import State
 from medrecon.spaces import Space
@@ -27,7 +28,8 @@ class WaveletSparsity:
 
     The shifts (cycle spinning) follow a fixed low-discrepancy sequence, and the result is the mean of the last iterates, so that
     no position of the wavelets is preferred. `unit` is `sparsity_unit`: one `weight` means the same on every scan. An image whose
-    sizes `2**levels` does not divide is embedded in a larger one of which `A` sees the center.
+    sizes `2**levels` does not divide is embedded in a larger one of which `A` sees the center. As far as its coil maps are off, the
+    scan is doubted (see `LeastSquares`).
 
     Lustig, Donoho & Pauly, Magn Reson Med 58:1182 (2007); Coifman & Donoho, Translation-invariant de-noising (1995).
     """
@@ -44,8 +46,9 @@ class WaveletSparsity:
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         crop = _divisible(A.domain, 2**self.levels)
-        data = LeastSquares(A @ crop, y)
-        threshold = self.weight * sparsity_unit(y, A, crop(data.backprojection))
+        misfit = maps_error(y, A)
+        data = LeastSquares(A @ crop, y, doubt(misfit))
+        threshold = self.weight * sparsity_unit(y, A, crop(data.backprojection), misfit)
         W = Wavelet(crop.domain, self.wavelet, self.levels)
         bases = (W @ Roll(crop.domain, shifts) for shifts in _shifts(crop.domain, 2**self.levels))
         schedule = (UnitaryPrecomposition(L1(basis.range, threshold), basis) for basis in bases)

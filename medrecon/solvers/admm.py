@@ -43,7 +43,7 @@ def admm(
 def _iterate(
     data: LeastSquares, g: Proximable, K: LinearOperator, x: Tensor, rho: float, inner_iterations: int
 ) -> Iterator[State]:
-    normal = data.A.gram + rho * K.gram
+    normal = data.normal + rho * K.gram
     space = K.domain
     z = K(x)
     u = torch.zeros_like(z)

@@ -1,0 +1,89 @@
+"""What coil maps cannot explain: nothing of a sound scan, much where the object is wider than its field; and what that is worth."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from medrecon.calibration import estimate_maps, maps_error
+from medrecon.data.mri.masks import equispaced_fraction_mask
+from medrecon.data.mri.noise import add_noise
+from medrecon.operators import LinearOperator, sense, stack
+from medrecon.reconstructor import Reconstructor
+from medrecon.reconstructors import Sense, TotalVariation, WaveletSparsity, ZeroFilled, scaling
+from medrecon.spaces import root_sum_of_squares
+from tests.problems import coil_images, coils, ct, disks, maps
+
+_SIZE, _WIDTH, _COILS = (64, 96), 64, 6
+
+
+@cache
+def scan(*, wrapped: bool, snr: float = 60.0, lines: float = 0.16) -> tuple[Tensor, LinearOperator, Tensor]:
+    """An object of 80 columns, on 96 or folded to 64, at 3x with maps of its own calibration; and what a full scan shows."""
+    x = maps(_COILS, _SIZE) * disks(_SIZE)
+    if wrapped:
+        places = (torch.arange(_SIZE[1]) - _SIZE[1] // 2 + _WIDTH // 2) % _WIDTH
+        x = x.new_zeros((_COILS, _SIZE[0], _WIDTH)).index_add(-1, places, x)
+    whole = coils(_COILS, (x.shape[-2], x.shape[-1]), torch.ones(x.shape[-1], dtype=torch.bool))
+    full = add_noise(whole(x), snr, torch.Generator().manual_seed(1))
+    sampled = equispaced_fraction_mask(x.shape[-1], 3, lines, 2).sampled
+    y = full * sampled
+    return y, sense(sampled, estimate_maps(y, sampled).maps), root_sum_of_squares(whole.H(full), -3)
+
+
+@pytest.mark.parametrize("snr", [8.0, 30.0, 100.0, 1e4])
+def test_maps_that_hold_have_none(snr: float) -> None:
+    y, A, _ = scan(wrapped=False, snr=snr)
+    assert float(maps_error(y, A)) == 0
+
+
+@pytest.mark.parametrize("snr", [20.0, 100.0, 1e4])
+def test_one_set_of_maps_cannot_stand_for_a_wrapped_object(snr: float) -> None:
+    y, A, _ = scan(wrapped=True, snr=snr)
+    assert 0.03 < float(maps_error(y, A)) < 0.5
+
+
+def test_it_has_no_unit_and_each_of_a_batch_its_own() -> None:
+    scans = [scan(wrapped=True), scan(wrapped=True, snr=20.0)]
+    y, A = torch.stack([y for y, _, _ in scans]), stack([A for _, A, _ in scans])
+    alone = torch.stack([maps_error(y, A) for y, A, _ in scans])
+    torch.testing.assert_close(maps_error(y, A), alone, rtol=1e-3, atol=0)
+    torch.testing.assert_close(maps_error(1e-4 * y, A), alone, rtol=1e-3, atol=0)
+
+
+def test_a_sound_scan_beside_a_wrapped_one_keeps_its_image() -> None:
+    (y, A, _), (wrong, other, _) = scan(wrapped=True), scan(wrapped=True, snr=21.0)
+    sound = A(ZeroFilled()(y, A))
+    errors = maps_error(torch.stack([sound, wrong]), stack([A, other]))
+    assert float(errors[0]) == 0 < float(errors[1])
+
+
+def test_there_is_none_where_nothing_can_tell() -> None:
+    single = sense(torch.ones(18, dtype=torch.bool), torch.ones(1, 20, 18, dtype=torch.complex64))
+    y = single.range.random((2,), generator=torch.Generator().manual_seed(0))
+    assert maps_error(y, single).tolist() == [0, 0]
+    y, A, _ = scan(wrapped=True)
+    assert float(maps_error(torch.zeros_like(y), A)) == 0
+    for other in (coil_images(), ct()):
+        assert maps_error(other.y, other.A).tolist() == [0]
+
+
+def psnr(reconstruct: Reconstructor, *, wrapped: bool = True) -> float:
+    y, A, target = scan(wrapped=wrapped)
+    return float(20 * (target.max() * target.numel() ** 0.5 / (reconstruct(y, A).abs() - target).norm()).log10())
+
+
+@pytest.mark.parametrize("method", [WaveletSparsity(iterations=60), TotalVariation(), Sense()], ids=str)
+def test_no_default_makes_less_of_a_wrapped_object_than_zero_filling(
+    method: Reconstructor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert psnr(method) > psnr(ZeroFilled())
+    y, A, _ = scan(wrapped=False)
+    sound = method(y, A)
+    for module in (scaling, __import__("medrecon.reconstructors.sense", fromlist=["sense"])):
+        monkeypatch.setattr(module, "maps_error", lambda y, _: y.abs().new_zeros(()))
+    assert psnr(method) < psnr(ZeroFilled())
+    assert torch.equal(method(y, A), sound)
