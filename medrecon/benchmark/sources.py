@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +32,7 @@ from medrecon.data.phantoms.mri_phantoms import brain_volume, shepp_logan_volume
 from medrecon.data.sets.fetch import path as dataset_path
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, Grid, ParallelBeam
+from medrecon.scans.mended import MendedKSpace
 
 __all__ = [
     "ImageReference",
@@ -94,7 +95,7 @@ def read_kspace(source: MRISource, image: ImageReference) -> KSpaceSample:
     """
     if isinstance(source, PhantomMRISource):
         return _mri_phantom(source)[image.index]
-    sample = FastMRIFile(image.path)[image.index]
+    sample = _fastmri(image.path, source.accept)[image.index]
     if not sample.fully_sampled:
         raise InputError(
             f"{image.path}: slice {image.index} is undersampled already ({sample.true_acceleration:.2f} times); a benchmark takes "
@@ -132,9 +133,9 @@ def pixel_sides(source: MRISource, image: ImageReference) -> tuple[float, float]
     return float(field[0]) / file.matrix[0], float(field[1]) / file.matrix[1]
 
 
-def volume(source: MRISource, image: ImageReference) -> Sequence[KSpaceSample] | FastMRIFile:
+def volume(source: MRISource, image: ImageReference) -> Iterable[KSpaceSample]:
     """All slices of the volume that a slice belongs to."""
-    return _mri_phantom(source) if isinstance(source, PhantomMRISource) else FastMRIFile(image.path)
+    return _mri_phantom(source) if isinstance(source, PhantomMRISource) else _fastmri(image.path, source.accept)
 
 
 def _fastmri_images(source: FastMRISource) -> list[ImageReference]:
@@ -167,6 +168,11 @@ def _folder(source: FastMRISource | LoDoPaBSource) -> Path:
 @lru_cache(maxsize=4)
 def _lodopab(folder: str, part: str) -> LoDoPaB:
     return LoDoPaB(folder, part)
+
+
+@lru_cache(maxsize=64)
+def _fastmri(path: str, accept: tuple[str, ...]) -> MendedKSpace:
+    return MendedKSpace(FastMRIFile(path), accept)
 
 
 @lru_cache(maxsize=4)

@@ -125,7 +125,7 @@ class FastMRISource(Settings):
     """Fully sampled scans in fastMRI's format.
 
     Those of the folder `part` in `folder`, or in that of a data set, whose names match `pattern`: so many `files`, and of each so
-    many `slices`, evenly spaced; None stands for all.
+    many `slices`, evenly spaced; None stands for all. `accept` names problems that are found in the data and are not to stop it.
     """
 
     kind: Literal["fastmri"]
@@ -135,6 +135,7 @@ class FastMRISource(Settings):
     pattern: str = "*.h5"
     files: _Count | None = None
     slices: _Count | None = None
+    accept: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _require_place(self) -> Self:

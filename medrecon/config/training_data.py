@@ -119,13 +119,17 @@ class MRIData(Settings):
 
 
 class FastMRIData(MRIData):
-    """Files of fastMRI in two folders below `folder`, or below that of the data set."""
+    """Files of fastMRI in two folders below `folder`, or below that of the data set.
+
+    `accept` names problems that are found in the data and are not to stop it.
+    """
 
     kind: Literal["fastmri"]
     dataset: Literal["fastmri-knee", "fastmri-brain"]
     folder: Path | None = None
     train: str = "multicoil_train"
     validation: str = "multicoil_val"
+    accept: tuple[str, ...] = ()
 
 
 class BrainSmallData(MRIData):

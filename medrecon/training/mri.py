@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from medrecon.errors import InputError
 from medrecon.networks.data_normalization import DataNormalization
 from medrecon.operators import CoilMaps, Fourier
 from medrecon.problem import Problem, crop_readout, full_reconstruction, remove_oversampling, undersample
+from medrecon.scans.mended import MendedKSpace
 from medrecon.training.augmentation import Augmentation
 from medrecon.training.curriculum import Curriculum
 from medrecon.training.samples import Sample, make_sample
@@ -42,23 +43,25 @@ class Slices(Protocol):
 
 
 class FastMRISlices:
-    """The slices of all fastMRI files of a folder.
+    """The slices of all fastMRI files of a folder, checked and mended as `medrecon reconstruct` does.
+
+    `accept` names problems of the data that are not to stop it.
 
     Raises
     ------
     InputError
-        If the folder holds none, or a file cannot be read.
+        If the folder holds none, or a file cannot be read; when a slice is read, if what its file holds is no k-space of its shape.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.files = tuple(FastMRIFile(path) for path in find_fastmri_files([folder]))
+    def __init__(self, folder: Path, accept: Collection[str] = ()) -> None:
+        self.files = tuple(MendedKSpace(FastMRIFile(path), tuple(accept)) for path in find_fastmri_files([folder]))
         self._ends = list(itertools.accumulate(len(file) for file in self.files))
 
     def __len__(self) -> int:
         return self._ends[-1]
 
     def bucket(self, index: int) -> Hashable:
-        file = self._file(index)[0]
+        file = self._file(index)[0].file
         return file.shape[1:], file.matrix
 
     def sample(self, index: int, epoch: int | None) -> KSpaceSample:  # noqa: ARG002
@@ -66,12 +69,12 @@ class FastMRISlices:
         sample = file[place]
         if not sample.fully_sampled:
             raise InputError(
-                f"{file.path}: slice {place} is undersampled already ({sample.true_acceleration:.2f} times); "
+                f"{file.file.path}: slice {place} is undersampled already ({sample.true_acceleration:.2f} times); "
                 "training takes fully sampled scans, so leave this file out"
             )
         return sample
 
-    def _file(self, index: int) -> tuple[FastMRIFile, int]:
+    def _file(self, index: int) -> tuple[MendedKSpace, int]:
         number = bisect.bisect_right(self._ends, index)
         return self.files[number], index - (self._ends[number - 1] if number else 0)
 

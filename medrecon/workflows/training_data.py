@@ -54,7 +54,7 @@ def build_training_sets(data: DataSettings, seed: int) -> tuple[TrainingSet, Tra
     """
     match data:
         case FastMRIData():
-            slices = FastMRISlices(_inside(_folder(data.dataset, data.folder), data.train, data.dataset))
+            slices = FastMRISlices(_inside(_folder(data.dataset, data.folder), data.train, data.dataset), data.accept)
             return _kspace(data, slices, seed), build_held_set(data, data.validation, seed)
         case BrainSmallData():
             images = HeadImages(_folder("brain-small", data.folder))
@@ -92,7 +92,7 @@ def build_held_set(data: DataSettings, part: str, seed: int) -> TrainingSet:
     match data:
         case FastMRIData():
             folder = _folder(data.dataset, data.folder)
-            return _kspace(data, FastMRISlices(_inside(folder, part, data.dataset)), None)
+            return _kspace(data, FastMRISlices(_inside(folder, part, data.dataset), data.accept), None)
         case BrainSmallData():
             folder = _folder("brain-small", data.folder)
             return _kspace(data, FastMRISlices(_inside(folder, part, "brain-small")), None)

@@ -1,0 +1,48 @@
+"""K-space as those read it that take many files: each is checked once, and its slices are mended as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.kspace_files import KSpaceFile
+from medrecon.findings import require_accepted
+from medrecon.scans.mri_checks import Mending, check_scan, energy_of, may_be_slab, partition_findings
+
+__all__ = ["MendedKSpace"]
+
+
+@dataclass(frozen=True, eq=False)
+class MendedKSpace:
+    """A file of k-space, mended as `medrecon reconstruct` mends it: `file[i]` reads a slice, `len(file)` counts them.
+
+    The file is checked when its first slice is read; `accept` names problems that are not to stop it.
+
+    Raises
+    ------
+    InputError
+        When a slice is read, if it cannot be, or what the file holds is no k-space of its shape.
+    """
+
+    file: KSpaceFile
+    accept: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def __iter__(self) -> Iterator[KSpaceSample]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> KSpaceSample:
+        return self._mending(self.file[index])
+
+    @cached_property
+    def _mending(self) -> Mending:
+        found = check_scan(self.file, range(len(self)))
+        slab = (
+            partition_findings([energy_of(slice_) for slice_ in self.file], self.file) if may_be_slab(self.file) else ()
+        )
+        require_accepted((*found.findings, *slab), self.accept, str(self.file.path))
+        return found.mending
