@@ -73,8 +73,10 @@ class Finding:
     text: str
 
 
-def require_accepted(findings: Iterable[Finding], accepted: Collection[FindingName], place: str) -> list[str]:
-    """Return what is to be told of findings, as notes.
+def require_accepted(
+    findings: Iterable[Finding], accepted: Collection[FindingName], place: str, option: str = "--accept"
+) -> list[str]:
+    """Return what is to be told of findings, as notes; `option` is by what a user accepts a problem.
 
     Raises
     ------
@@ -84,6 +86,6 @@ def require_accepted(findings: Iterable[Finding], accepted: Collection[FindingNa
     notes = []
     for finding in findings:
         if finding.severity is Severity.PROBLEM and finding.name not in accepted:
-            raise InputError(f"{place}: {finding.text}; --accept {finding.name} reconstructs it all the same")
+            raise InputError(f"{place}: {finding.text}; {option} {finding.name} takes it all the same")
         notes.append(f"mended: {finding.text}" if finding.severity is Severity.MENDED else finding.text)
     return notes

@@ -58,7 +58,6 @@ class HeldOut:
         wrong = space.norm(self.held_A(x) - self.held_y).square()
         return torch.where(energy > 0, wrong / energy, 0.0)
 
-
     def excess(self, x: Tensor, other: Tensor | None = None) -> Excess:
         """How much more is wrong with what `x` predicts than with what `other` does, or the black image where there is none.
 

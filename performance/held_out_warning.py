@@ -136,7 +136,11 @@ def tried(modality: str, part: str, group: tuple[Case, ...], scores: Mapping[str
     inputs, image = inputs_of(group[0]), group[0].image
     learned = {case.entry.name: case.entry for case in group if isinstance(case.entry.method, LearnedSettings)}
     best = max(score for name, score in scores.items() if name not in learned)
-    rival = WaveletSparsity() if modality == "mri" else PoissonTotalVariation(photons=inputs.photons, iterations=CT_ITERATIONS)
+    rival = (
+        WaveletSparsity()
+        if modality == "mri"
+        else PoissonTotalVariation(photons=inputs.photons, iterations=CT_ITERATIONS)
+    )
     problem = inputs.pose(rival, torch.device("cpu"))
     split = hold_out(problem.y, problem.A)
     assert split is not None
@@ -237,7 +241,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8, help="of each scenario, at most")
     parser.add_argument("--cache", type=Path, default=Path("held_out_warning.jsonl"), help="results by image")
     parser.add_argument("--parts", nargs="*", default=["validation", "test"], help="validation, test or both")
-    parser.add_argument("--rows", nargs="*", default=[""], help="keep the scenarios whose names hold one of these words")
+    parser.add_argument(
+        "--rows", nargs="*", default=[""], help="keep the scenarios whose names hold one of these words"
+    )
     parser.add_argument("--tell", action="store_true", help="measure nothing, and tell what is in the cache")
     parser.add_argument("--keep", action="store_true", help="write the table for the pages")
     options = parser.parse_args()
@@ -251,7 +257,17 @@ def main() -> None:
         "The rule: more is wrong with the network's prediction than with the rival's, or with that of a black image, by a tenth of what "
         "they differ by and by four standard errors (`medrecon.held_out.Excess`).",
     ]
-    columns = ["", "people", "scenario", "network", "images", "above, dB", "ratio", "warned, of those 1 dB below", "of others"]
+    columns = [
+        "",
+        "people",
+        "scenario",
+        "network",
+        "images",
+        "above, dB",
+        "ratio",
+        "warned, of those 1 dB below",
+        "of others",
+    ]
     command = "python performance/held_out_warning.py --keep"
     publish("held_out_warning", "The warning", command, columns, table(found), notes, keep=options.keep)
 

@@ -149,7 +149,10 @@ def test_an_excess_is_the_same_in_every_unit_and_over_a_batch_of_one_image() -> 
     y, A = SCANS["lines"]
     x = A.H(y)
     once = held(y, A).excess(x, 0.5 * x)
-    for found in (held(3 * y, A).excess(3 * x, 1.5 * x), held(torch.stack([y, y]), A).excess(torch.stack([x, x]), 0.5 * x)):
+    for found in (
+        held(3 * y, A).excess(3 * x, 1.5 * x),
+        held(torch.stack([y, y]), A).excess(torch.stack([x, x]), 0.5 * x),
+    ):
         assert (found.share, found.significance) == pytest.approx((once.share, once.significance))
 
 

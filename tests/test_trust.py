@@ -155,7 +155,9 @@ def test_an_automatic_method_has_no_options(scan: Path, tmp_path: Path) -> None:
 def test_an_image_without_phase_predicts_nothing_and_that_is_said(scan: Path, tmp_path: Path) -> None:
     said, _ = told(scan, tmp_path, "--method", "rss", "--check", *MASK)
     assert said["trust"]["held_out"] is None
-    assert said["notes"][0] == "how far to trust the image is not known: rss gives an image without the phase of k-space"
+    assert (
+        said["notes"][0] == "how far to trust the image is not known: rss gives an image without the phase of k-space"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from medrecon.config.methods import Method, MethodSettings, RootSumOfSquaresSett
 from medrecon.config.mri import MaskSettings, MRIPhantomName
 from medrecon.config.settings import Settings, Size
 from medrecon.device import DeviceName
+from medrecon.findings import FindingName
 from medrecon.modality import Modality
 
 __all__ = [
@@ -135,7 +136,7 @@ class FastMRISource(Settings):
     pattern: str = "*.h5"
     files: _Count | None = None
     slices: _Count | None = None
-    accept: tuple[str, ...] = ()
+    accept: tuple[FindingName, ...] = ()
 
     @model_validator(mode="after")
     def _require_place(self) -> Self:

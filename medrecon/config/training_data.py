@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from medrecon.config.ct import Photons
 from medrecon.config.mri import MaskSettings
 from medrecon.config.settings import Settings, Size
+from medrecon.findings import FindingName
 
 __all__ = [
     "AdjointMaximumSettings",
@@ -129,7 +130,7 @@ class FastMRIData(MRIData):
     folder: Path | None = None
     train: str = "multicoil_train"
     validation: str = "multicoil_val"
-    accept: tuple[str, ...] = ()
+    accept: tuple[FindingName, ...] = ()
 
 
 class BrainSmallData(MRIData):

@@ -84,7 +84,9 @@ class AutomaticWeight:
         if split is None:
             return WeightChoice(self.reconstruct, ())
         weight, curve = choose_weight(lambda weight: fmean(self._errors(weight, split)), self._start)
-        return WeightChoice(self.reconstruct if weight == self._start else _with(self.reconstruct, weight=weight), curve)
+        return WeightChoice(
+            self.reconstruct if weight == self._start else _with(self.reconstruct, weight=weight), curve
+        )
 
     @property
     def _start(self) -> float:

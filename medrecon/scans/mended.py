@@ -8,8 +8,10 @@ from functools import cached_property
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
-from medrecon.findings import require_accepted
-from medrecon.scans.mri_checks import Mending, check_scan, energy_of, may_be_slab, partition_findings
+from medrecon.findings import FindingName, require_accepted
+from medrecon.scans.mri_checks import Mending, check_scan
+from medrecon.scans.mri_energy import energy_of
+from medrecon.scans.mri_layout_checks import may_be_slab, partition_findings
 
 __all__ = ["MendedKSpace"]
 
@@ -18,7 +20,7 @@ __all__ = ["MendedKSpace"]
 class MendedKSpace:
     """A file of k-space, mended as `medrecon reconstruct` mends it: `file[i]` reads a slice, `len(file)` counts them.
 
-    The file is checked when its first slice is read; `accept` names problems that are not to stop it.
+    Coils are not weighted by their noise. The file is checked when its first slice is read; `accept` names problems that are not to stop it.
 
     Raises
     ------
@@ -27,7 +29,7 @@ class MendedKSpace:
     """
 
     file: KSpaceFile
-    accept: tuple[str, ...] = ()
+    accept: tuple[FindingName, ...] = ()
 
     def __len__(self) -> int:
         return len(self.file)
@@ -44,5 +46,5 @@ class MendedKSpace:
         slab = (
             partition_findings([energy_of(slice_) for slice_ in self.file], self.file) if may_be_slab(self.file) else ()
         )
-        require_accepted((*found.findings, *slab), self.accept, str(self.file.path))
+        require_accepted((*found.findings, *slab), self.accept, str(self.file.path), "data.accept")
         return found.mending

@@ -95,7 +95,7 @@ def test_a_problem_is_refused_unless_it_is_accepted_by_name(tmp_path: Path) -> N
     command = saved(tmp_path, torch.exp(-measured(FEW)), FEW)
     refused = medrecon(*command)
     assert refused.status == 2
-    assert "give -log(I / I0); --accept transmission reconstructs it all the same" in refused.complaint
+    assert "give -log(I / I0); --accept transmission takes it all the same" in refused.complaint
     taken = medrecon(*command, "--accept", "transmission")
     assert taken.status == 0
     assert "give -log(I / I0)" in taken.out
