@@ -135,6 +135,26 @@ def test_one_coil_has_a_map_of_ones(scan):
     assert inside(maps).any()
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_many_coils_have_the_maps_that_all_power_iterations_give(scan, noise, monkeypatch):
+    kspace, _, body = scan(40, 64, 60, noise)
+    fast = espirit(kspace, noise=noise, crop=SoftCrop(0.5))
+    sizes = []
+    plain = module._leading_eigenpair
+
+    def counted(matrices):
+        sizes.append(matrices.shape[-1])
+        return plain(matrices)
+
+    monkeypatch.setattr(module, "_leading_eigenpair", counted)
+    espirit(kspace, noise=noise)
+    assert module._FEW in sizes
+    monkeypatch.setattr(module, "_MANY", 40)
+    apart = distance(fast, espirit(kspace, noise=noise, crop=SoftCrop(0.5)))[body]
+    assert apart.quantile(0.99) < 1e-3
+    assert apart.max() < 1e-2
+
+
 def test_an_empty_slice_has_empty_maps(scan):
     kspace = torch.stack([scan()[0], torch.zeros(6, 96, 80, dtype=torch.complex64)])
     maps = espirit(kspace)
