@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.calibration import HardCrop, SoftCrop, espirit
+from medrecon.calibration import HardCrop, SoftCrop, eigenvectors, espirit
 from tests.calibration.conftest import birdcage_maps, fourier
 
 module = importlib.import_module("medrecon.calibration.espirit")
@@ -133,6 +133,26 @@ def test_one_coil_has_a_map_of_ones(scan):
     maps = espirit(scan(1)[0])
     assert torch.allclose(maps[inside(maps)[None]], torch.ones((), dtype=maps.dtype), atol=1e-5)
     assert inside(maps).any()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_many_coils_have_the_maps_that_all_power_iterations_give(scan, noise, monkeypatch):
+    kspace, _, body = scan(40, 64, 60, noise)
+    fast = espirit(kspace, noise=noise, crop=SoftCrop(0.5))
+    sizes = []
+    plain = eigenvectors.leading_eigenpair
+
+    def counted(matrices):
+        sizes.append(matrices.shape[-1])
+        return plain(matrices)
+
+    monkeypatch.setattr(eigenvectors, "leading_eigenpair", counted)
+    espirit(kspace, noise=noise)
+    assert eigenvectors._FEW in sizes
+    monkeypatch.setattr(eigenvectors, "_MANY", 40)
+    apart = distance(fast, espirit(kspace, noise=noise, crop=SoftCrop(0.5)))[body]
+    assert apart.quantile(0.99) < 1e-3
+    assert apart.max() < 1e-2
 
 
 def test_an_empty_slice_has_empty_maps(scan):
