@@ -27,6 +27,7 @@ _NODES_PER_TAP = 12  # coarse grid: 12 nodes per kernel sample; a lag then has a
 _STRETCH = 3e-4  # interpolated unit vectors whose length is off by more than this are solved for anew
 _MARGIN = 0.02  # interpolated eigenvalues are trusted to this much where they decide which pixels to solve anew
 _NOISE_EDGE = 1.05  # the overlap of the patches moves the edge by up to 2 per cent
+_HARD = HardCrop()
 _CHUNK = 1 << 22  # matrix entries held at a time
 
 
@@ -38,7 +39,7 @@ def espirit(
     kernel: int = 6,
     threshold: float = 0.02,
     noise: float | Tensor = 0.0,
-    crop: Crop = HardCrop(),
+    crop: Crop = _HARD,
 ) -> Tensor:
     r"""Estimate coil maps as the leading eigenvectors of the ESPIRiT operator.
 
@@ -90,7 +91,7 @@ class SecondSet:
     """When one set of maps is not enough: a second eigenvalue above `level` in more than `share` of the object's energy.
 
     The object is where the first eigenvalue is above `level` and the low-resolution image has more than `floor` of its mean energy.
-    All is looked at on the coarse grid, where edges that nearly meet across the border of the field look like two to the kernel. The
+    All is looked at on the coarse grid, where edges that nearly meet across the border of the field look like two to a kernel. The
     share was chosen on phantoms in 4 to 32 coils, signal-to-noise ratios from 15 to 100: below .052 in fields that hold them with
     a tenth to spare, above .07 in all but 3 of 36 that they exceed by a tenth and more (those have 16 calibration lines).
     """
@@ -108,7 +109,7 @@ def espirit_sets(
     kernel: int = 6,
     threshold: float = 0.02,
     noise: float | Tensor = 0.0,
-    crop: Crop = HardCrop(),
+    crop: Crop = _HARD,
     rule: SecondSet | None = SecondSet(),
 ) -> tuple[Tensor, Tensor | None]:
     """Estimate coil maps as `espirit`, and a second set of them, of the second eigenvectors, where one does not suffice.
