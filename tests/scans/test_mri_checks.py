@@ -22,7 +22,7 @@ from medrecon.errors import InputError
 from medrecon.findings import Severity
 from medrecon.problem import full_reconstruction
 from medrecon.progress import silent
-from medrecon.reconstructors import RootSumOfSquares
+from medrecon.reconstructors import RootSumOfSquares, ZeroFilled
 from medrecon.scans.mri import KSpaceScan
 from medrecon.scans.mri_checks import Mending, check_kspace
 from medrecon.scans.mri_inspection import inspect_kspace
@@ -310,3 +310,14 @@ def test_limits_of_the_header_that_lines_contradict_are_told(tmp_path: Path) -> 
     found = inspect_kspace(open_kspace(tmp_path / "a.h5")).findings
     assert [finding.name for finding in found] == ["partial-fourier", "header-limits"]
     assert "lines 0 to 59 were acquired, and lines 20 to 79 hold a signal" in found[1].text
+
+
+def test_a_calibration_in_the_file_is_named_where_maps_are_missing(tmp_path: Path) -> None:
+    kspace = sound().kspace
+    path = tmp_path / "a.h5"
+    write_fastmri(path, [kspace * (torch.arange(80) % 2 == 0)], header=make_header((96, 80), (96, 80)))
+    with h5py.File(path, "a") as file:
+        file["calibration_data"] = kspace[None, ..., 30:50].numpy()
+    scan = KSpaceScan.of(open_kspace(path), MRIAcquisition()).checked(range(1), silent)
+    with pytest.raises(InputError, match=r"coil maps need .*; the file holds `calibration_data`, which is not read"):
+        next(scan.problems(ZeroFilled(), torch.device("cpu")))

@@ -23,6 +23,7 @@ __all__ = ["HEADER_SLACK", "FastMRIFile", "KSpaceSample", "detect_sampling", "fi
 
 _WANTED = "a file in the format of fastMRI (.h5)"
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
+CALIBRATIONS = ("calibration_data", "calibration")
 STRAY_ZEROS = 0.1  # so many zeros among the samples of acquired lines are rounding, more are a pattern of points
 HEADER_SLACK = 2  # lines by which the zero-filled edge of k-space may exceed the header's
 
@@ -133,6 +134,7 @@ class FastMRIFile:
             self.shape: tuple[int, int, int, int] = (slices, coils, ky, kx)
             self.target_name = next((name for name in TARGETS[self.rank] if name in file), None)
             target = None if self.target_name is None else self._require_target(file[self.target_name])
+            self.calibration_name = next((name for name in CALIBRATIONS if name in file), None)
             self.mask_shape = self._require_mask(file["mask"]) if "mask" in file else None
             attributes = dict(file.attrs)
             is_oversampled = False
