@@ -223,7 +223,9 @@ class KSpaceScan:
         except InputError as error:
             if (name := self.file.calibration_name) is None:
                 raise
-            raise InputError(f"{error}; the file holds `{name}`, which is not read: its maps can be given so") from error
+            raise InputError(
+                f"{error}; the file holds `{name}`, which is not read: its maps can be given so"
+            ) from error
 
     @property
     def _takes_target(self) -> bool:

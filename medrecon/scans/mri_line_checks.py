@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medrecon.data.mri.fastmri import HEADER_SLACK, KSpaceSample
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.sampling_pattern import HEADER_SLACK
 from medrecon.findings import Finding, FindingName, Severity
 from medrecon.scans.mri_energy import LEAST_SIZE, center_block
 
