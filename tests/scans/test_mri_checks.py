@@ -321,3 +321,13 @@ def test_a_calibration_in_the_file_is_named_where_maps_are_missing(tmp_path: Pat
     scan = KSpaceScan.of(open_kspace(path), MRIAcquisition()).checked(range(1), silent)
     with pytest.raises(InputError, match=r"coil maps need .*; the file holds `calibration_data`, which is not read"):
         next(scan.problems(ZeroFilled(), torch.device("cpu")))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_ellipse_that_is_full_is_named(shape: tuple[int, int]) -> None:
+    kspace = sound(shape).kspace
+    y, x = torch.arange(shape[0]) - shape[0] // 2, torch.arange(shape[1]) - shape[1] // 2
+    inside = (2 * y[:, None] / shape[0]) ** 2 + (2 * x / shape[1]) ** 2 <= 1
+    assert names(sample(kspace * inside)) == ["elliptical-scan"]
+    thinned = inside & ((y[:, None] + x) % 2 == 0) | (y[:, None].abs() < 10) & (x.abs() < 10)
+    assert names(sample(kspace * thinned)) == []
