@@ -216,7 +216,7 @@ def test_a_side_that_is_missing_is_named(tmp_path: Path, shape: tuple[int, int],
     for limits in (
         None,
         EncodingLimits(0, shape[1] - quarter - 1, shape[1] // 2),
-    ):  # the second is wrong where the start is missing
+    ):  # the second: wrong without a start
         header = FastMRIHeader((*shape, 1), (*shape, 1), limits=limits if axis == -1 else None)
         write_fastmri(tmp_path / "a.h5", [kspace], header=header, overwrite=True)
         found = inspect_kspace(open_kspace(tmp_path / "a.h5"))
