@@ -26,6 +26,7 @@ class FindingName(StrEnum):
     ASYMMETRIC_ECHO = "asymmetric-echo"
     AXES_SWAPPED = "axes-swapped"
     COILS_AS_SLICES = "coils-as-slices"
+    ELLIPTICAL_SCAN = "elliptical-scan"
     HEADER_LIMITS = "header-limits"
     NOISY_COIL = "noisy-coil"
     OBJECT_IN_CORNERS = "object-in-corners"

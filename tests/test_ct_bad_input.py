@@ -111,6 +111,10 @@ def test_a_limited_arc_is_told(tmp_path: Path) -> None:
         (("--acceleration", "4"), "--acceleration is an option of MRI"),
         (("--center-fraction", "0.1"), "--center-fraction is an option of MRI"),
         (
+            ("--field-of-view", "99"),
+            "--field-of-view is an option of MRI, and scan.h5 holds sinograms of CT; --size and --pixel",
+        ),
+        (
             ("--method", "wavelet"),
             f"--method wavelet: scan.h5 holds sinograms of CT, whose methods are {', '.join(methods_of(Modality.CT))}",
         ),

@@ -172,7 +172,7 @@ class KSpaceScan:
         sample, target = self._read(index, reconstruct)
         start = time.perf_counter()
         less, scale = scaled(sample)
-        problem = pose(less, reconstruct, device, self.noise_covariance)
+        problem = self._pose(less, reconstruct, device)
         is_of_coils = isinstance(reconstruct, RootSumOfSquares)
         problem = self.grid.shown_coils(problem) if is_of_coils else self.grid.shown(problem)
         problem = replace(problem, target=None if target is None else target / scale)
@@ -225,6 +225,16 @@ class KSpaceScan:
 
     def unlike_training(self, reconstruct: LearnedReconstructor, posed: Posed) -> Iterator[str]:
         return mri_notes(reconstruct, posed.samples[0].true_acceleration)
+
+    def _pose(self, sample: KSpaceSample, reconstruct: Reconstructor, device: torch.device) -> Problem:
+        try:
+            return pose(sample, reconstruct, device, self.noise_covariance)
+        except InputError as error:
+            if (name := self.file.calibration_name) is None:
+                raise
+            raise InputError(
+                f"{error}; the file holds `{name}`, which is not read: its maps can be given so"
+            ) from error
 
     @property
     def _takes_target(self) -> bool:

@@ -106,17 +106,18 @@ def check_scan(file: KSpaceFile, indices: range) -> Checked:
 
 
 def _of_slices(file: KSpaceFile) -> Iterator[Finding]:
-    """What slices of a single coil say together, a few of them."""
-    n = len(file)
-    if file.shape[1] > 1 or n < FEWEST:
-        return
-    samples = []
-    for place in range(min(n, MOST)):
+    """What slices of a single coil say together, a few of them, of which one is held at a time."""
+    if file.shape[1] == 1 and len(file) >= FEWEST:
+        found = coils_as_slices(_spread_slices(file), len(file))
+        yield from () if found is None else (found,)
+
+
+def _spread_slices(file: KSpaceFile) -> Iterator[KSpaceSample]:
+    """A few of the slices, as far as they can be used."""
+    few = min(len(file), MOST)
+    for place in range(few):
         with suppress(InputError):
-            samples.append(file[place * (n - 1) // (min(n, MOST) - 1)])
-    found = coils_as_slices(samples, n)
-    if found is not None:
-        yield found
+            yield file[place * (len(file) - 1) // (few - 1)]
 
 
 def check_kspace(sample: KSpaceSample) -> Checked:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from medrecon.config.mri import MRIAcquisition
-from medrecon.data.mri.fastmri_header import finer_pixels
 from medrecon.data.mri.kspace_files import KSpaceFile
+from medrecon.data.mri.scan_geometry import finer_pixels
 from medrecon.errors import InputError
 from medrecon.operators import Interpolation
 from medrecon.problem import Problem

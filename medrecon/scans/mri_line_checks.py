@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medrecon.data.mri.fastmri import HEADER_SLACK, KSpaceSample
+from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.sampling_pattern import HEADER_SLACK
 from medrecon.findings import Finding, FindingName, Severity
 from medrecon.scans.mri_energy import LEAST_SIZE, center_block
 
@@ -20,6 +21,7 @@ SURE = 0.7  # how alike images of odd and even lines are at least, for their dif
 GHOST_PHASE, GHOST_SHIFT = 0.15, 0.12  # radians and samples of the readout: a ghost of 7 % and more
 AGREEING = 0.4  # how alike images of even lines and of odd ones are at least, if those are reversed
 CLEARER = 1.3  # times as alike as they are without that
+RIM = 0.03  # of the samples of an ellipse, that may lie otherwise at its rim
 MOST_COMPARED = 128  # rows and lines around the middle, which are enough for odd and even ones
 FINER = 16  # steps of the slope of a phase for each turn over the field
 
@@ -138,6 +140,10 @@ def missing(sample: KSpaceSample) -> Iterator[Finding]:
         return
     rows, lines = sample.sampled.any(dim=1), sample.sampled.any(dim=0)
     if not torch.equal(sample.sampled, rows[:, None] & lines):
+        if _is_ellipse(sample.sampled):
+            text = "all samples within an ellipse are there, as 3-D scans are acquired; the corners that they leave out count as "
+            text += f"undersampled ({sample.true_acceleration:.2f} times), and --mask does not draw within an ellipse"
+            yield Finding(FindingName.ELLIPTICAL_SCAN, Severity.NOTE, text)
         return
     first, stop = int(rows.nonzero()[0]), int(rows.nonzero()[-1]) + 1
     share = (stop - first) / (2 * max(ky // 2 - first, stop - ky // 2))
@@ -157,3 +163,15 @@ def limits_contradicted(sample: KSpaceSample, said: tuple[int, int] | None) -> I
         f"the header says, by its limits and center, that lines {said[0]} to {said[1] - 1} were acquired, and lines {left} to "
         f"{right - 1} hold a signal: the header is not followed",
     )
+
+
+def _is_ellipse(sampled: Tensor) -> bool:
+    """Whether a pattern `(ky, kx)` is all that lies within an ellipse about the center, but for its rim."""
+    ky, kx = sampled.shape
+    y, x = torch.arange(ky) - ky // 2, torch.arange(kx) - kx // 2
+    reach = float(y[sampled.any(dim=1)].abs().max()), float(x[sampled.any(dim=0)].abs().max())
+    for half in (0.0, 0.5):  # of a sample, by which the rim lies beyond the outermost ones
+        inside = (y[:, None] / max(reach[0] + half, 1.0)) ** 2 + (x / max(reach[1] + half, 1.0)) ** 2 <= 1
+        if int((inside != sampled).sum()) <= RIM * int(inside.sum()):
+            return True
+    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import combinations
 from statistics import median
 
@@ -22,7 +22,7 @@ UNLIKE = 0.95  # how alike magnitudes of coils are at most, over the whole image
 SMOOTH = 0.08  # of what sets two images apart over the whole, that is left within a patch: less is a smooth factor
 
 
-def coils_as_slices(samples: Sequence[KSpaceSample], n_slices: int) -> Finding | None:
+def coils_as_slices(samples: Iterable[KSpaceSample], n_slices: int) -> Finding | None:
     """Tell that slices of one coil are one object seen through unlike, smooth sensitivities.
 
     How alike two images are, `|<a, b>| / (|a| |b|)`, is taken over the whole, of their magnitudes, and over patches. A smooth

@@ -22,7 +22,7 @@ from medrecon.errors import InputError
 from medrecon.findings import Severity
 from medrecon.problem import full_reconstruction
 from medrecon.progress import silent
-from medrecon.reconstructors import RootSumOfSquares
+from medrecon.reconstructors import RootSumOfSquares, ZeroFilled
 from medrecon.scans.mri import KSpaceScan
 from medrecon.scans.mri_checks import Mending, check_kspace
 from medrecon.scans.mri_inspection import inspect_kspace
@@ -213,12 +213,18 @@ def test_a_side_that_is_missing_is_named(tmp_path: Path, shape: tuple[int, int],
     kspace = sound(shape).kspace.clone()
     quarter = shape[axis] // 4
     kspace.narrow(axis, shape[axis] - quarter if end else 0, quarter).zero_()
-    for limits in (None, EncodingLimits(0, shape[1] - quarter - 1, shape[1] // 2)):  # the second one is wrong
+    for limits in (
+        None,
+        EncodingLimits(0, shape[1] - quarter - 1, shape[1] // 2),
+    ):  # the second: wrong without a start
         header = FastMRIHeader((*shape, 1), (*shape, 1), limits=limits if axis == -1 else None)
         write_fastmri(tmp_path / "a.h5", [kspace], header=header, overwrite=True)
         found = inspect_kspace(open_kspace(tmp_path / "a.h5"))
         expected = "partial-fourier" if axis == -1 else "asymmetric-echo"
-        assert [(finding.name, finding.severity) for finding in found.findings] == [(expected, Severity.NOTE)]
+        told = [expected, "header-limits"] if limits and axis == -1 and not end else [expected]
+        assert [(finding.name, finding.severity) for finding in found.findings] == [
+            (one, Severity.NOTE) for one in told
+        ]
         assert found.sampling is not None
         assert found.sampling.fully_sampled
 
@@ -310,3 +316,24 @@ def test_limits_of_the_header_that_lines_contradict_are_told(tmp_path: Path) -> 
     found = inspect_kspace(open_kspace(tmp_path / "a.h5")).findings
     assert [finding.name for finding in found] == ["partial-fourier", "header-limits"]
     assert "lines 0 to 59 were acquired, and lines 20 to 79 hold a signal" in found[1].text
+
+
+def test_a_calibration_in_the_file_is_named_where_maps_are_missing(tmp_path: Path) -> None:
+    kspace = sound().kspace
+    path = tmp_path / "a.h5"
+    write_fastmri(path, [kspace * (torch.arange(80) % 2 == 0)], header=make_header((96, 80), (96, 80)))
+    with h5py.File(path, "a") as file:
+        file["calibration_data"] = kspace[None, ..., 30:50].numpy()
+    scan = KSpaceScan.of(open_kspace(path), MRIAcquisition()).checked(range(1), silent)
+    with pytest.raises(InputError, match=r"coil maps need .*; the file holds `calibration_data`, which is not read"):
+        next(scan.problems(ZeroFilled(), torch.device("cpu")))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_ellipse_that_is_full_is_named(shape: tuple[int, int]) -> None:
+    kspace = sound(shape).kspace
+    y, x = torch.arange(shape[0]) - shape[0] // 2, torch.arange(shape[1]) - shape[1] // 2
+    inside = (2 * y[:, None] / shape[0]) ** 2 + (2 * x / shape[1]) ** 2 <= 1
+    assert names(sample(kspace * inside)) == ["elliptical-scan"]
+    thinned = inside & ((y[:, None] + x) % 2 == 0) | (y[:, None].abs() < 10) & (x.abs() < 10)
+    assert names(sample(kspace * thinned)) == []

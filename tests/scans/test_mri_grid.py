@@ -15,10 +15,11 @@ from medrecon.data.mri.fastmri_header import FastMRIHeader
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.errors import InputError
 from medrecon.operators import Fourier
-from medrecon.problem import full_reconstruction, sense_problem
+from medrecon.problem import coil_problem, full_reconstruction, sense_problem
 from medrecon.results import Reconstruction
+from medrecon.scans.mri_grid import image_grid
 from medrecon.scans.mri_inspection import inspect_kspace, kspace_lines
-from medrecon.spaces import Space, root_sum_of_squares
+from medrecon.spaces import Space, image_space, root_sum_of_squares
 from medrecon.workflows import reconstruct_file
 from tests.kspace_files import simulated_scan
 from tests.program import medrecon
@@ -199,3 +200,15 @@ def test_previews_have_square_pixels(make: Make, tmp_path: Path) -> None:
     )
     rows, columns = matplotlib.image.imread(tmp_path / "a.png").shape[:2]
     assert 0.4 < rows / columns < 0.7  # two panels that are as high as wide, under a heading
+
+
+def test_a_magnitude_is_interpolated_with_a_note(make: Make) -> None:
+    """A network gives no complex image."""
+    path = make((48, 30), (48, 48), (96.0, 96.0, 5.0), (96.0, 96.0, 5.0))
+    file = open_kspace(path)
+    problem = image_grid(file, MRIAcquisition()).shown(coil_problem(file[0]))
+    magnitude = full_reconstruction(file[0])
+    shown = problem.display_image(magnitude)
+    assert problem.notes == ("the method gives no complex image: its magnitude is interpolated",)
+    expected = images_of(padded(Fourier(image_space((48, 30)))(magnitude + 0j), (48, 48))[None])[0].abs()
+    torch.testing.assert_close(shown, expected, rtol=1e-4, atol=1e-4)

@@ -14,17 +14,18 @@ import numpy as np
 import torch
 
 from medrecon.data.hdf5 import open_hdf5
-from medrecon.data.mri.fastmri_header import OVERSAMPLED_SHAPE, FastMRIHeader, parse_header, scan_geometry
+from medrecon.data.mri.fastmri_header import FastMRIHeader, parse_header
 from medrecon.data.mri.kspace_dataset import complex64, is_readout_oversampled, middle_slice, require_kspace
 from medrecon.data.mri.placement import is_partial, placement_of
+from medrecon.data.mri.sampling_pattern import detect_sampling, lines_if_whole, settle_padding
+from medrecon.data.mri.scan_geometry import OVERSAMPLED_SHAPE, scan_geometry
 from medrecon.errors import InputError
 
-__all__ = ["HEADER_SLACK", "FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
+__all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
 
 _WANTED = "a file in the format of fastMRI (.h5)"
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
-STRAY_ZEROS = 0.1  # so many zeros among the samples of acquired lines are rounding, more are a pattern of points
-HEADER_SLACK = 2  # lines by which the zero-filled edge of k-space may exceed the header's
+CALIBRATIONS = ("calibration_data", "calibration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +134,7 @@ class FastMRIFile:
             self.shape: tuple[int, int, int, int] = (slices, coils, ky, kx)
             self.target_name = next((name for name in TARGETS[self.rank] if name in file), None)
             target = None if self.target_name is None else self._require_target(file[self.target_name])
+            self.calibration_name = next((name for name in CALIBRATIONS if name in file), None)
             self.mask_shape = self._require_mask(file["mask"]) if "mask" in file else None
             attributes = dict(file.attrs)
             is_oversampled = False
@@ -182,10 +184,10 @@ class FastMRIFile:
             raise InputError(f"{self._place(index)}: k-space is zero everywhere; leave this slice out")
         sampled = detect_sampling(peak)
         if mask is not None:
-            sampled = _lines_if_whole(mask & (sampled if sampled.ndim == mask.ndim else _grid(sampled, peak.shape)))
+            sampled = lines_if_whole(mask & (sampled if sampled.ndim == mask.ndim else sampled.expand(peak.shape)))
             if not sampled.any():
                 raise InputError(f"{self._place(index)}: k-space is zero wherever `mask` says it was sampled")
-            if peak[~_grid(sampled, peak.shape)].any():
+            if peak[~sampled.expand(peak.shape)].any():
                 kspace = kspace * sampled
         if target is not None and not target.isfinite().all():
             raise InputError(f"{self._place(index)}: `{self.target_name}` holds NaN or infinite values; fetch it again")
@@ -198,7 +200,7 @@ class FastMRIFile:
             slice_index=index,
             maximum=self.maximum,
             oversampling=self.oversampling,
-            padding=_settle_padding(sampled, self.padding),
+            padding=settle_padding(sampled, self.padding),
         )
 
     def raw(self, index: int) -> torch.Tensor:
@@ -298,43 +300,6 @@ def find_fastmri_files(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     if not found:
         raise InputError("no input: name a file or a folder of *.h5 files")
     return list(dict.fromkeys(found))
-
-
-def detect_sampling(peak: torch.Tensor) -> torch.Tensor:
-    """Return which samples were acquired, from the largest magnitude `(ky, kx)` over the coils: zero means not.
-
-    The answer is `(kx,)` where whole lines are missing or present, but for stray zeros; else `(ky, kx)`.
-    """
-    occupied = peak > 0
-    block = occupied.any(dim=1, keepdim=True) & occupied.any(dim=0, keepdim=True)
-    holes = int(block.sum()) - int(occupied.sum())
-    return _lines_if_whole(block if holes <= STRAY_ZEROS * int(block.sum()) else occupied)
-
-
-def _lines_if_whole(sampled: torch.Tensor) -> torch.Tensor:
-    return sampled[0] if sampled.ndim == 2 and bool((sampled == sampled[0]).all()) else sampled
-
-
-def _grid(sampled: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    return sampled.expand(shape)
-
-
-def _settle_padding(sampled: torch.Tensor, said: tuple[int, int] | None) -> tuple[int, int]:
-    """Return (left, right) around the acquired lines: what the header says, corrected by what k-space holds.
-
-    A line with a signal was acquired, whatever the header says. Zeros at the edges of an unbroken run of lines are
-    padding where they are few: up to `HEADER_SLACK` a side beyond the header's, up to half of all where it is silent.
-    """
-    lines = sampled if sampled.ndim == 1 else sampled.any(dim=0)
-    there = lines.nonzero()
-    first, stop, n_lines = int(there[0]), int(there[-1]) + 1, lines.numel()
-    if said and max(said[0] - first, stop - said[1]) > HEADER_SLACK:
-        said = None  # lines with a signal lie outside of what it says, which is wrong then
-    left, right = said or (0, n_lines)
-    left, right = min(left, first), max(right, stop)
-    whole = first <= n_lines // 2 < stop and bool(lines[first:stop].all())
-    few = max(first - left, right - stop) <= HEADER_SLACK if said else 2 * (stop - first) >= n_lines
-    return (first, stop) if whole and few else (left, right)
 
 
 def _hdf5_files(paths: Iterator[Path]) -> list[Path]:

@@ -52,6 +52,11 @@ class KSpaceFile(Protocol):
         ...
 
     @property
+    def calibration_name(self) -> str | None:
+        """What k-space of a calibration is called that the file holds beside its own; it is not read."""
+        ...
+
+    @property
     def target_name(self) -> str | None:
         """What the reconstruction is called that the file holds."""
         ...

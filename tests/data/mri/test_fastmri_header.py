@@ -1,13 +1,7 @@
 import pytest
 
-from medrecon.data.mri.fastmri_header import (
-    EncodingLimits,
-    FastMRIHeader,
-    make_header,
-    parse_header,
-    scan_geometry,
-    write_header,
-)
+from medrecon.data.mri.fastmri_header import EncodingLimits, FastMRIHeader, make_header, parse_header, write_header
+from medrecon.data.mri.scan_geometry import scan_geometry
 
 KNEE = """<?xml version="1.0" encoding="utf-8"?>
 <ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
