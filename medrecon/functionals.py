@@ -59,8 +59,8 @@ class Proximable(Protocol):
 class LeastSquares:
     """`|A x - y|^2 / 2`, or `(1 - d) |A x - y|^2 / 2 + d L |x - A.H y / L|^2 / 2` with a `doubt` d in `A`, of shape `batch`.
 
-    `L` is the Lipschitz constant of the gradient, with any doubt. Its normal operator lies between `A.H A`, that of a scan which `A`
-    explains, and `L`, whose solution is the backprojection.
+    `L` is the Lipschitz constant of the gradient, with any doubt. The normal operator lies between `A.H A`, that of a scan which
+    `A` explains, and `L`, whose solution is the backprojection.
 
     Raises
     ------

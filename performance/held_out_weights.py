@@ -2,9 +2,9 @@
 
     python performance/held_out_weights.py FOLDER [--modality mri ct] [--part test] [--results FILE] [--keep]
 
-FOLDER holds images of many people (see `held_out_scans.py`, which poses unlike scans of them); `brain-axt2` and `lodopab-small` must be
-fetched. What is measured is kept in a file, so that a run that was stopped goes on. Choices were made on the people of `--part
-validation`; the table is of the others. `best` is the best PSNR over weights in steps of four about the default, and of two
+FOLDER holds images of many people (see `held_out_scans.py`, which poses unlike scans of them); `brain-axt2` and `lodopab-small`
+must be fetched. What is measured is kept in a file, so that a run that was stopped goes on. Choices were made on the people of
+`--part validation`; the table is of the others. `best` is the best PSNR over weights in steps of four about the default, and of two
 about the best of them; discrepancy and SURE choose among the same, by the noise that was added.
 """
 
@@ -26,7 +26,9 @@ from medrecon.modality import Modality
 from medrecon.reconstructors.predicted import choose_weight
 
 FACTORS = (1 / 4, 1.0, 4.0)  # of the default weight
-BY_NOISE = {"tv": ("usual", "noisy", "low dose")}  # where the noise chooses too: SURE takes a reconstruction more a weight
+BY_NOISE = {
+    "tv": ("usual", "noisy", "low dose")
+}  # where the noise chooses too: SURE takes a reconstruction more a weight
 COLUMNS = ["scans", "method", "without", "default", "auto", "best", "least default - without", "auto - default", "left"]
 Figures = tuple[float, float]
 
@@ -86,8 +88,9 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
         for method in dict.fromkeys(row.method for row in rows):
             mine = [row for row in rows if (row.group, row.method) == (group, method)]
             means = [_mean([getattr(row, name) for row in mine]) for name in ("without", "default", "auto", "best")]
-            least = min(row.default[0] - row.without[0] for row in mine), min(
-                row.default[1] - row.without[1] for row in mine
+            least = (
+                min(row.default[0] - row.without[0] for row in mine),
+                min(row.default[1] - row.without[1] for row in mine),
             )
             gains = sorted(row.auto[0] - row.default[0] for row in mine)
             moved = f"{gains[0]:+.2f} to {gains[-1]:+.2f}"
@@ -133,7 +136,9 @@ def main() -> None:
     parser.add_argument("--modality", nargs="+", type=Modality, default=list(Modality), help="mri, ct")
     parser.add_argument("--part", choices=PARTS, default="test", help="whose scans")
     parser.add_argument("--groups", nargs="+", help="of scans, such as wrapped; all unless given")
-    parser.add_argument("--results", type=Path, default=Path("results/held_out_weights.jsonl"), help="goes on from there")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results/held_out_weights.jsonl"), help="goes on from there"
+    )
     parser.add_argument("--keep", action="store_true", help="write the tables for docs/benchmarks.md")
     options = parser.parse_args()
     kept = Kept(options.results)
