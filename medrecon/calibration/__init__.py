@@ -4,7 +4,7 @@ from medrecon.calibration.completed import completed_maps
 from medrecon.calibration.espirit import Crop, HardCrop, SoftCrop, espirit
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
-from medrecon.calibration.maps_error import maps_error
+from medrecon.calibration.maps_error import calibration_width, maps_error
 from medrecon.calibration.measured import measured_root_sum_of_squares
 from medrecon.calibration.noise import measurement_noise, noise_level
 from medrecon.calibration.region import calibration_region
@@ -15,6 +15,7 @@ __all__ = [
     "MapsEstimate",
     "SoftCrop",
     "calibration_region",
+    "calibration_width",
     "completed_maps",
     "espirit",
     "estimate_maps",
