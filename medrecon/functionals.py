@@ -95,9 +95,8 @@ class LeastSquares:
         """The operator of the gradient, `normal(x) - A.H y`: `A.H A`, or `(1 - d) A.H A + d L`."""
         if self.doubt is None:
             return self.A.gram
-        own, other = (
-            Diagonal(self.space.expand(scale), self.space) for scale in (1 - self.doubt, self.lipschitz * self.doubt)
-        )
+        scales = (1 - self.doubt, self.lipschitz * self.doubt)
+        own, other = (Diagonal(torch.as_tensor(self.space.expand(scale)), self.space) for scale in scales)
         return own @ self.A.gram + other
 
     def __call__(self, x: Tensor, /) -> Tensor:

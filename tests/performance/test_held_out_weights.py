@@ -60,5 +60,7 @@ def test_a_narrower_field_wraps_what_is_wider(modules: dict[str, ModuleType]) ->
 
 def test_both_parts_have_the_same_scans_of_other_people(modules: dict[str, ModuleType]) -> None:
     people = ["c", "a", "d", "b", "e"]
-    chosen = {part: {modules["held_out_scans"]._of(part, people, n) for n in range(9)} for part in ("validation", "test")}
+    chosen = {
+        part: {modules["held_out_scans"]._of(part, people, n) for n in range(9)} for part in ("validation", "test")
+    }
     assert chosen == {"validation": {"a", "c", "e"}, "test": {"b", "d"}}
