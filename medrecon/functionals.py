@@ -59,8 +59,8 @@ class Proximable(Protocol):
 class LeastSquares:
     """`|A x - y|^2 / 2`, or `(1 - d) |A x - y|^2 / 2 + d L |x - A.H y / L|^2 / 2` with a `doubt` d in `A`, of shape `batch`.
 
-    `L` is the Lipschitz constant of the gradient, with any doubt. Its normal operator lies between `A.H A`, that of a scan which `A`
-    explains, and `L`, whose solution is the backprojection.
+    `L` is the Lipschitz constant of the gradient, with any doubt. The normal operator lies between `A.H A`, that of a scan which
+    `A` explains, and `L`, whose solution is the backprojection.
 
     Raises
     ------
@@ -95,9 +95,8 @@ class LeastSquares:
         """The operator of the gradient, `normal(x) - A.H y`: `A.H A`, or `(1 - d) A.H A + d L`."""
         if self.doubt is None:
             return self.A.gram
-        own, other = (
-            Diagonal(self.space.expand(scale), self.space) for scale in (1 - self.doubt, self.lipschitz * self.doubt)
-        )
+        scales = (1 - self.doubt, self.lipschitz * self.doubt)
+        own, other = (Diagonal(torch.as_tensor(self.space.expand(scale)), self.space) for scale in scales)
         return own @ self.A.gram + other
 
     def __call__(self, x: Tensor, /) -> Tensor:

@@ -77,7 +77,8 @@ class MRICase:
         if sample is None:
             sample, sigma = self._simulated(_head(folder, self.source, part, number), generator)
             variance = torch.tensor(sigma**2)
-        mask = _mask(self.mask, tuple(sample.kspace.shape[-2:]), self.acceleration, seed)
+        ny, nx = sample.kspace.shape[-2:]
+        mask = _mask(self.mask, (ny, nx), self.acceleration, seed)
         return Posed(sense_problem(undersample(sample, mask)), full_reconstruction(sample), variance)
 
     def _simulated(self, image: Tensor, generator: torch.Generator) -> tuple[KSpaceSample, float]:
@@ -190,7 +191,8 @@ def _folded(kspace: Tensor, width: int) -> Tensor:
     n = images.shape[-1]
     places = (torch.arange(n) - n // 2 + width // 2) % width
     folded = images.new_zeros((*images.shape[:-1], width)).index_add(-1, places, images)
-    return torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(folded, dim=axes), norm="ortho"), dim=axes)
+    kspace = torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(folded, dim=axes), norm="ortho"), dim=axes)
+    return kspace
 
 
 def _mask(kind: str, shape: tuple[int, int], acceleration: float, seed: int) -> SamplingMask:
@@ -254,7 +256,9 @@ def _head(folder: Path, source: str, part: str, number: int) -> Tensor:
 
 @cache
 def _clinical(file: Path) -> Tensor:
-    volume = np.asarray(nibabel.load(file).dataobj, dtype=np.float32)
+    image = nibabel.load(file)
+    assert isinstance(image, nibabel.Nifti1Pair)
+    volume = np.asarray(image.dataobj, dtype=np.float32)
     return torch.from_numpy(np.ascontiguousarray(volume[:, :, volume.shape[2] // 2]))
 
 
@@ -264,7 +268,8 @@ def _shrunk(image: Tensor, size: int) -> Tensor:
     share = min(1.0, size / max(image.shape))
     ny, nx = (2 * int(share * n / 2) for n in image.shape)
     top, left = (image.shape[0] // 2 - ny // 2, image.shape[1] // 2 - nx // 2)
-    return torch.fft.ifft2(torch.fft.ifftshift(spectrum[top : top + ny, left : left + nx])).abs()
+    smaller: Tensor = torch.fft.ifft2(torch.fft.ifftshift(spectrum[top : top + ny, left : left + nx])).abs()
+    return smaller
 
 
 def _section(folder: Path, source: str, part: str, number: int) -> tuple[Tensor, float]:

@@ -2,9 +2,9 @@
 
     python performance/held_out_weights.py FOLDER [--modality mri ct] [--part test] [--results FILE] [--keep]
 
-FOLDER holds images of many people (see `held_out_scans.py`, which poses unlike scans of them); `brain-axt2` and `lodopab-small` must be
-fetched. What is measured is kept in a file, so that a run that was stopped goes on. Choices were made on the people of `--part
-validation`; the table is of the others. `best` is the best PSNR over weights in steps of four about the default, and of two
+FOLDER holds images of many people (see `held_out_scans.py`, which poses unlike scans of them); `brain-axt2` and `lodopab-small`
+must be fetched. What is measured is kept in a file, so that a run that was stopped goes on. Choices were made on the people of
+`--part validation`; the table is of the others. `best` is the best PSNR over weights in steps of four about the default, and of two
 about the best of them; discrepancy and SURE choose among the same, by the noise that was added.
 """
 
@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="with the images of many people")
     parser.add_argument("--modality", nargs="+", type=Modality, default=list(Modality), help="mri, ct")
     parser.add_argument("--part", choices=PARTS, default="test", help="whose scans")
+    parser.add_argument("--every", type=int, default=1, help="2 takes every other scan, for a quick look")
     parser.add_argument("--groups", nargs="+", help="of scans, such as wrapped; all unless given")
     parser.add_argument(
         "--results", type=Path, default=Path("results/held_out_weights.jsonl"), help="goes on from there"
@@ -145,14 +146,15 @@ def main() -> None:
     for modality in options.modality:
         rows = []
         for number, case in cases(options.part, modality):
-            if options.groups and case.group not in options.groups:
+            if number % options.every or (options.groups and case.group not in options.groups):
                 continue
             scan = Measured(kept, case, options.folder, options.part, number)
             for method in METHODS[modality]:
                 row = row_of(scan, method)
                 rows.append(row)
                 print(f"{case}, {method}: {row}", flush=True)
-        command = "python performance/held_out_weights.py FOLDER --keep"
+        every = f" --every {options.every}" * (options.every > 1)
+        command = f"python performance/held_out_weights.py FOLDER{every} --keep"
         title = f"{modality.upper()}: the default weights, and those that held-out measurements choose"
         name = f"held_out_weights_{modality}"
         publish(name, title, command, COLUMNS, table(rows), notes(rows, modality), keep=options.keep)

@@ -94,9 +94,24 @@ def test_least_squares(name: str, generator: torch.Generator) -> None:
 
 
 @pytest.mark.parametrize("name", ["one", "batch of maps", "no bound", "no bound, batch"])
-def test_lipschitz_constant_bounds_every_slope(name: str, generator: torch.Generator) -> None:
+def test_doubted_least_squares(name: str, generator: torch.Generator) -> None:
     A = problems(generator)[name]
-    f = LeastSquares(A, A.range.random((3,), generator=generator, dtype=torch.float64))
+    y = A.range.random((3,), generator=generator, dtype=torch.float64)
+    doubt = torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64)
+    f, sure = LeastSquares(A, y, doubt), LeastSquares(A, y)
+    x = A.domain.random((3,), generator=generator, dtype=torch.float64).requires_grad_()
+    (gradient,) = torch.autograd.grad(f(x).sum(), x)
+    torch.testing.assert_close(f.gradient(x), gradient, rtol=0, atol=1e-10)
+    assert torch.equal(f.gradient(x)[0], sure.gradient(x)[0])  # without a doubt, to the bit
+    backprojected = A.H(y) / f.lipschitz  # what is left of the scan with nothing but doubt
+    torch.testing.assert_close(f.gradient(backprojected)[2], torch.zeros_like(x[2]), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("doubt", [None, torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64)], ids=["sure", "doubted"])
+@pytest.mark.parametrize("name", ["one", "batch of maps", "no bound", "no bound, batch"])
+def test_lipschitz_constant_bounds_every_slope(name: str, doubt: Tensor | None, generator: torch.Generator) -> None:
+    A = problems(generator)[name]
+    f = LeastSquares(A, A.range.random((3,), generator=generator, dtype=torch.float64), doubt)
     x, z = (A.domain.random((3,), generator=generator, dtype=torch.float64) for _ in range(2))
     for _ in range(300):  # power iteration on the gradient itself comes to the steepest change
         z = x + (z - x) / A.domain.norm(z - x)[:, None].reshape(3, *(1,) * A.domain.ndim)

@@ -50,7 +50,9 @@ _Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Weight = Annotated[
     Annotated[_Number | None, Tag("weight")] | Annotated[Literal["auto"], Tag("auto")],
     Discriminator(lambda value: "auto" if value == "auto" else "weight"),
-    Field(description="of the regularization; auto for the one that predicts best what is held back of the scan"),
+    Field(
+        description="of the regularization; auto to leave the default where others predict far better what is held back"
+    ),
 ]
 _Iterations = Annotated[int | None, Field(ge=1, description="at most")]
 _Tolerance = Annotated[

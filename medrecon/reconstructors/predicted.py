@@ -20,8 +20,9 @@ __all__ = ["AutomaticWeight", "Curve", "WeightChoice", "choose_weight"]
 
 _RATIO, _TRIALS = 4.0, 6
 _WORSE = 1.3  # times the least error, above which that of the method's own weight is clearly worse
+_GOOD = 1.1  # times the least, below which that of another weight is as good
+_SATURATED = 1.02  # times the error at one weight at the next, where there is nothing more to smooth
 _PREDICTS = 0.8  # an error below which something is predicted
-_FLAT = 0.2  # of what the best predicts, or of what it does not: by so much an error may lie above the least
 
 #: Weights and the held-out errors at them, in order of the weights.
 Curve = tuple[tuple[float, float], ...]
@@ -39,12 +40,12 @@ class WeightChoice:
 class AutomaticWeight:
     """A method at the weight by which it predicts best what is held back of the scan: of each image its own.
 
-    The method's own weight is kept, to the bit, unless its held-out error is above 1.3 times the least, as it is where coils and
-    maps, or the noise, are not what they seem. Weights are tried in steps of four, by the very method, until the errors rise on
-    both sides; two trials do where these are alike. What is held back is missing in the trials, which therefore ask for too much
-    regularization, and where noise rules it the curve is flat: so a weight is left only as far as need be, for the nearest whose
-    error lies above the least, `m`, by at most a fifth of `min(m, 1 - m)`, interpolated between two weights by the logarithms. Where
-    nothing can be held back the method keeps its own.
+    The method's own weight is kept, to the bit, unless its held-out error is above 1.3 times the least, as it is where coil maps,
+    or the noise, are not what they seem. Weights are tried in steps of four, by the method, until the errors rise on both sides;
+    two trials do where they are alike. What is held back is missing in the trials, which therefore ask for too much regularization,
+    and where noise rules it the curve is flat: so a weight is left only as far as need be, for the nearest whose error lies above
+    the least by at most a tenth, interpolated between two weights by the logarithms. Where nothing can be held back the method
+    keeps its own.
 
     Raises
     ------
@@ -100,10 +101,10 @@ class AutomaticWeight:
 
 
 def choose_weight(error: Callable[[float], float], start: float) -> tuple[float, Curve]:
-    """The weight to take in place of `start`, or `start` itself, by the held-out `error` at a weight; and the errors that were asked."""
+    """The weight to take instead of `start`, or `start` itself, by the held-out `error` at a weight; and the errors asked for."""
     errors = {weight: error(weight) for weight in (start, start * _RATIO)}
     while len(errors) < _TRIALS and not _alike(errors):
-        best = min(errors, key=lambda weight: errors[weight])
+        best = min(errors, key=lambda weight: (errors[weight], weight))
         if best not in (min(errors), max(errors)):
             break
         beyond = best * _RATIO if best == max(errors) else best / _RATIO
@@ -113,14 +114,15 @@ def choose_weight(error: Callable[[float], float], start: float) -> tuple[float,
 
 
 def _alike(errors: Mapping[float, float]) -> bool:
-    """Whether all weights predict about as well, and something."""
-    return max(errors.values()) <= _WORSE * min(errors.values()) and min(errors.values()) < _PREDICTS
+    """Whether all weights predict about as well, and something; not because they all smooth everything away."""
+    least, most = min(errors.values()), max(errors.values())
+    return least < _PREDICTS and _SATURATED * least < most <= _WORSE * least
 
 
 def _chosen(curve: Curve, start: float) -> float:
     """The weight nearest to `start`, one of the curve, whose error is as good as the least."""
     best, least = min(curve, key=lambda point: point[1])
-    level = least + _FLAT * max(min(least, 1 - least), 0.0)
+    level = _GOOD * least
     way = [point for point in curve if min(start, best) <= point[0] <= max(start, best)]
     way = way if start < best else way[::-1]
     place = next(k for k, (_, error) in enumerate(way) if error <= level)

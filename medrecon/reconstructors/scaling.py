@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from medrecon.calibration import measurement_noise
+from medrecon.calibration import calibration_width, measurement_noise
 from medrecon.operators import LinearOperator
 
 __all__ = [
@@ -22,8 +22,9 @@ __all__ = [
 ]
 
 _ALIASING = 0.034  # the relative noise at which noise asks for as much regularization as undersampling does
-_MISFIT = 0.03  # the error of coil maps at which it does
-_DOUBT = 0.2  # that at which coil maps say half of the image, and zero filling the other half
+_MISFIT = 0.015  # the error of coil maps at which it does
+_DOUBT = 0.17  # that at which coil maps say half of the image, and zero filling the other half
+_NARROW = 6  # lines of calibration, below which it is they that fail, and not one set of maps
 
 
 def intensity(backprojection: Tensor, A: LinearOperator) -> Tensor:
@@ -43,20 +44,25 @@ def relative_noise(y: Tensor, A: LinearOperator, scale: Tensor) -> Tensor:
 
 
 def sparsity_unit(y: Tensor, A: LinearOperator, backprojection: Tensor, misfit: Tensor | float = 0.0) -> Tensor:
-    """The unit of the weights of sparse reconstructions: `scale (1 + (noise / 0.034)^2 + (misfit / 0.03)^2)`, of shape `batch`.
+    """The unit of the weights of sparse reconstructions: `scale (1 + (noise / 0.034)^2 + (misfit / 0.015)^2)`, of shape `batch`.
 
     `scale` is the intensity of the image, `noise` relative to it, and `misfit` the error of the coil maps. The first term stands
     for the incoherent aliasing, which grows with the image alone; the second is that of a maximum a posteriori estimate,
     `sigma^2 / scale`; the third counts as noise what the maps cannot explain. The constants were fitted to the best weights on
-    simulated scans of signal-to-noise ratios from 10 to 100, the last on heads wider than their fields, and on few calibration lines.
+    simulated scans of signal-to-noise ratios from 10 to 100, the last where heads were wider than their fields, or calibrations
+    small.
     """
     scale = intensity(backprojection, A)
     noise = relative_noise(y, A, scale) / _ALIASING
     return scale * (1 + noise.square() + torch.as_tensor(misfit / _MISFIT).square())
 
 
-def doubt(misfit: Tensor) -> Tensor | None:
-    """The `doubt` of `LeastSquares` in an operator whose coil maps have this error, `1 / (1 + (0.2 / misfit)^2)`; None without any."""
+def doubt(y: Tensor, A: LinearOperator, misfit: Tensor) -> Tensor | None:
+    """The `doubt` of `LeastSquares` in an operator of coil maps with this error, `1 / (1 + (0.17 / misfit)^2)`; None without one.
+
+    Maps of fewer than six calibration lines are coarse everywhere, and not wrong where an object wraps: they are not doubted.
+    """
+    misfit = torch.where(calibration_width(y, A) < _NARROW, 0.0, misfit)
     if not bool((misfit > 0).any()):
         return None
     return misfit.square() / (misfit.square() + _DOUBT**2)

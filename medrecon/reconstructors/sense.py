@@ -35,7 +35,7 @@ class Sense:
             raise ValueError(f"Sense takes a weight of at least 0, got {self.weight}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        data = LeastSquares(A, y, doubt(maps_error(y, A)))
+        data = LeastSquares(A, y, doubt(y, A, maps_error(y, A)))
         normal, b = data.normal, data.backprojection
         if self.weight > 0:
             ridge = self.weight * relative_noise(y, A, intensity(b, A)).square()

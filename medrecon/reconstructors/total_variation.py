@@ -42,7 +42,7 @@ class TotalVariation:
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         misfit = maps_error(y, A)
-        data = LeastSquares(A, y, doubt(misfit))
+        data = LeastSquares(A, y, doubt(y, A, misfit))
         D = Gradient(A.domain)
         g = GroupL1(D.range, self.weight * sparsity_unit(y, A, data.backprojection, misfit))
         rho = max(self.weight, _LEAST) / self.threshold

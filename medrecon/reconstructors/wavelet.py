@@ -47,7 +47,7 @@ class WaveletSparsity:
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         crop = _divisible(A.domain, 2**self.levels)
         misfit = maps_error(y, A)
-        data = LeastSquares(A @ crop, y, doubt(misfit))
+        data = LeastSquares(A @ crop, y, doubt(y, A, misfit))
         threshold = self.weight * sparsity_unit(y, A, crop(data.backprojection), misfit)
         W = Wavelet(crop.domain, self.wavelet, self.levels)
         bases = (W @ Roll(crop.domain, shifts) for shifts in _shifts(crop.domain, 2**self.levels))

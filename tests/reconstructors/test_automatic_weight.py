@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medrecon.reconstructor import Reconstructor, parameters_of
 from medrecon.reconstructors import AutomaticWeight, NonnegativeTotalVariation, Sirt, TotalVariation
-from medrecon.reconstructors.predicted import _chosen
+from medrecon.reconstructors.predicted import _chosen, choose_weight
 from tests.problems import Scan, ct, mri
 
 MRI = partial(mri, (32, 48), noise=0.02)
@@ -60,8 +60,8 @@ def test_each_image_of_a_batch_has_its_own_weight_and_a_choice_one_for_all() -> 
 @pytest.mark.parametrize(
     ("curve", "start", "chosen"),
     [
-        (((1.0, 0.5), (4.0, 0.45), (16.0, 0.9)), 1.0, 1.0),  # a fifth of the least above it: flat
-        (((1.0, 0.9), (4.0, 0.8), (16.0, 0.85)), 1.0, None),  # a fifth of what is predicted
+        (((1.0, 0.49), (4.0, 0.45), (16.0, 0.9)), 1.0, 1.0),  # a tenth of the least above it
+        (((1.0, 2.0), (4.0, 1.2), (16.0, 1.0)), 1.0, None),
         (((1.0, 9.0), (4.0, 3.0), (16.0, 0.7)), 1.0, None),
         (((1.0, 0.1), (4.0, 0.3), (16.0, 0.6)), 16.0, None),
         (((1.0, 0.0), (4.0, 0.0), (16.0, 0.0)), 4.0, 4.0),
@@ -80,7 +80,38 @@ def test_the_nearest_weight_that_is_as_good(
     below, above = max(p for p in curve if p[0] <= found), min(p for p in curve if p[0] > found)
     share = torch.log(torch.tensor(found / below[0])) / torch.log(torch.tensor(above[0] / below[0]))
     between = below[1] ** (1 - share) * above[1] ** share
-    assert float(between) == pytest.approx(least + 0.2 * min(least, 1 - least), rel=1e-5)
+    assert float(between) == pytest.approx(1.1 * least, rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.97, 0.78])
+def test_a_weight_is_kept_where_the_best_predicts_little_better(share: float) -> None:
+    errors = {1.0: 0.6, 4.0: 0.6 * share, 0.25: 0.9, 16.0: 0.9}
+    assert choose_weight(errors.__getitem__, 1.0) == (1.0, ((1.0, 0.6), (4.0, 0.6 * share)))  # two trials say so
+
+
+@pytest.mark.parametrize("trend", [0.5, 2.0])
+def test_a_weight_that_predicts_worse_than_a_black_image_is_left(trend: float) -> None:
+    weight, curve = choose_weight(lambda weight: 0.4 + weight ** (1 if trend > 1 else -1), 8.0 if trend > 1 else 1 / 8)
+    assert dict(curve)[8.0 if trend > 1 else 1 / 8] > 1
+    assert 0.4 + weight ** (1 if trend > 1 else -1) < 1
+    assert len(curve) <= 6
+
+
+def test_of_weights_that_smooth_everything_away_the_search_goes_on_to_one_that_does_not() -> None:
+    weight, _ = choose_weight(lambda weight: 0.3 if weight > 0.1 else 0.1, 1.0)
+    assert weight < 0.2
+
+
+def test_a_kept_weight_gives_the_image_of_the_method_to_the_bit() -> None:
+    scan = MRI(n=1)
+    assert torch.equal(AutomaticWeight(TV)(scan.y, scan.A), TV(scan.y, scan.A))
+
+
+def test_a_batch_is_chosen_for_as_a_loop_would() -> None:
+    scan = MRI(n=2)
+    off = AutomaticWeight(replace(TV, weight=8 * TV.weight))
+    loop = torch.stack([off(y, scan.A) for y in scan.y])
+    torch.testing.assert_close(off(scan.y, scan.A), loop, rtol=0, atol=1e-4)
 
 
 def test_where_nothing_can_be_held_back_the_method_keeps_its_own() -> None:
