@@ -58,13 +58,12 @@ class HeldOut:
         wrong = space.norm(self.held_A(x) - self.held_y).square()
         return torch.where(energy > 0, wrong / energy, 0.0)
 
-
     def excess(self, x: Tensor, other: Tensor | None = None) -> Excess:
         """How much more is wrong with what `x` predicts than with what `other` does, or the black image where there is none.
 
-        Of the measurements `y`, with the predictions `p` of `x` and `q` of the other, `(|p - y|^2 - |q - y|^2) / |p - q|^2` is free of
-        the energy of their noise: 1 if the other is right, -1 if `x` is. Line integrals are weighted by the ramp along the detector,
-        so that differences count as they do in the image; k-space is as it is. A batch is taken together.
+        With the predictions `p` of `x` and `q` of the other, `(|p - y|^2 - |q - y|^2) / |p - q|^2` is free of the energy of the noise
+        in what was measured: 1 if the other is right, -1 if `x` is. Line integrals are weighted by the ramp along the detector, so
+        that differences count as they do in the image; k-space is as it is. A batch is taken together.
 
         Raises
         ------

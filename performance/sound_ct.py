@@ -165,7 +165,7 @@ def _htc(folders: Sequence[Path]) -> Scans:
         sinogram = torch.from_numpy(np.asarray(scan.sinogram, np.float64))
         grid = Grid((512, 512), float(p.effectivePixelSizePost) * bins / 512)
         yield file.name, sample_of(sinogram, geometry, grid)
-        yield f"{file.name}, every other view", sample_of(sinogram[::2], geometry[: views : 2], grid)
+        yield f"{file.name}, every other view", sample_of(sinogram[::2], geometry[:views:2], grid)
 
 
 def _tooth(folders: Sequence[Path]) -> Scans:

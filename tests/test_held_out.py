@@ -149,7 +149,10 @@ def test_an_excess_is_the_same_in_every_unit_and_over_a_batch_of_one_image() -> 
     y, A = SCANS["lines"]
     x = A.H(y)
     once = held(y, A).excess(x, 0.5 * x)
-    for found in (held(3 * y, A).excess(3 * x, 1.5 * x), held(torch.stack([y, y]), A).excess(torch.stack([x, x]), 0.5 * x)):
+    for found in (
+        held(3 * y, A).excess(3 * x, 1.5 * x),
+        held(torch.stack([y, y]), A).excess(torch.stack([x, x]), 0.5 * x),
+    ):
         assert (found.share, found.significance) == pytest.approx((once.share, once.significance))
 
 
@@ -167,7 +170,7 @@ def test_noise_that_is_the_same_to_both_is_no_doubt_and_equal_images_are_never_w
 
 
 def test_line_integrals_count_as_they_do_in_the_image() -> None:
-    """Noise of the image nearly vanishes in a line integral, and a bright rim of the whole does not: the image says which is worse."""
+    """Noise of the image nearly vanishes in a line integral, and too bright a whole does not: the image says which is worse."""
     A = Radon(Grid((32, 32), 1.0), ParallelBeam(Arc.half_turn(100), 46, 1.0))
     y, x = torch.meshgrid(*(torch.linspace(-1, 1, 32, dtype=torch.float64),) * 2, indexing="ij")
     truth = (y.square() + x.square() < 0.6).double()
