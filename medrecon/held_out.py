@@ -13,7 +13,7 @@ from medrecon.operators import LinearOperator
 __all__ = ["Excess", "HeldOut", "hold_out"]
 
 _SHARE = 5  # one in so many is held back
-_MORE, _SURE = 0.1, 4.0  # of what two images differ by, and standard errors: what is worse beyond doubt
+_MORE, _SURE = 0.3, 3.0  # of what two images differ by, and standard errors
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,14 @@ class Excess:
     significance: float
 
     @property
-    def is_worse(self) -> bool:
-        """Whether the image predicts worse than the other beyond doubt."""
-        return self.share > _MORE and self.significance > _SURE
+    def is_certain(self) -> bool:
+        """Whether the image predicts worse than the other beyond doubt, be it by little."""
+        return self.significance > _SURE
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it does so by more than a floor of noise in a magnitude can make it."""
+        return self.is_certain and self.share > _MORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +66,9 @@ class HeldOut:
     def excess(self, x: Tensor, other: Tensor | None = None) -> Excess:
         """How much more is wrong with what `x` predicts than with what `other` does, or the black image where there is none.
 
-        Of the measurements `y`, with the predictions `p` of `x` and `q` of the other, `(|p - y|^2 - |q - y|^2) / |p - q|^2` is free of
-        the energy of their noise: 1 if the other is right, -1 if `x` is. Line integrals are weighted by the ramp along the detector,
-        so that differences count as they do in the image; k-space is as it is. A batch is taken together.
+        With the predictions `p` of `x` and `q` of the other, `(|p - y|^2 - |q - y|^2) / |p - q|^2` is free of the energy of noise
+        in what was measured: 1 if the other is right, -1 if `x` is. Line integrals are weighted by the ramp along the detector, so
+        that differences count as they do in the image; k-space is as it is. A batch is taken together.
 
         Raises
         ------

@@ -105,7 +105,7 @@ class Trust:
     instead
         a method that predicts better.
     is_worse
-        whether the method surely predicts worse than another, or than a black image.
+        whether the method predicts worse than another, or than a black image, beyond doubt.
     unknown
         why there is no error, where that was asked.
     seconds

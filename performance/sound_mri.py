@@ -87,17 +87,21 @@ def _demo() -> Scans:
 def _of_coils() -> Scans:
     for coils in COILS:
         for brain in (True, False):
-            sample = _phantom((128, 128), coils, brain=brain)
-            for snr in RATIOS:
-                yield from _named(f"{coils} coils, SNR {snr:g}", masked(_with_noise(sample, snr)))
-            yield f"{coils} coils, no noise", sample
+            yield from _named(f"{coils} coils", _of_ratios(_phantom((128, 128), coils, brain=brain), with_masks=brain))
 
 
 def _of_sizes() -> Scans:
     for size in SIZES:
-        sample = _phantom(size, 8)
-        for snr in RATIOS:
-            yield from _named(f"{size}, SNR {snr:g}", masked(_with_noise(sample, snr)))
+        yield from _named(f"{size}", _of_ratios(_phantom(size, 8), with_masks=True))
+
+
+def _of_ratios(sample: KSpaceSample, *, with_masks: bool) -> Scans:
+    """The sample without noise and with, in full; by every mask at the middle one of the ratios."""
+    yield "no noise", sample
+    for snr in RATIOS:
+        noisy = _with_noise(sample, snr)
+        is_middle = with_masks and snr == RATIOS[1]
+        yield from _named(f"SNR {snr:g}", masked(noisy) if is_middle else iter([("full", noisy)]))
 
 
 def _contracts() -> Scans:

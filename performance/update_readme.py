@@ -1,4 +1,4 @@
-"""Write the tables of README.md, docs/benchmarks.md and docs/checks.md anew: methods, speed, and one table for each file in docs/benchmarks.
+"""Write the tables of the pages anew: methods, speed, and one table for each file in docs/benchmarks.
 
 Run as `python performance/update_readme.py`. A table `NAME` stands between the lines `<!-- begin: NAME -->` and
 `<!-- end: NAME -->` of one of the pages; `NAME` is `methods`, or `speed` (some rows of the others), or

@@ -139,8 +139,8 @@ def test_the_truth_errs_less_than_another_image_by_all_they_differ_in(name: str)
     other = truth * 0.7
     assert split.excess(other, truth).share == pytest.approx(1.0)
     assert split.excess(truth, other).share == pytest.approx(-1.0)
-    assert split.excess(other, truth).is_worse
-    assert not split.excess(truth, other).is_worse
+    assert split.excess(other, truth).is_large
+    assert not split.excess(truth, other).is_large
     assert split.excess(truth, truth) == Excess(0.0, 0.0)
     assert split.excess(-truth).share == pytest.approx(3.0)  # 4 - 1, over 1, of the black image
 
@@ -163,14 +163,14 @@ def test_noise_that_is_the_same_to_both_is_no_doubt_and_equal_images_are_never_w
     noisy = y + 0.5 * y.std() * torch.randn(y.shape, dtype=torch.float64, generator=generator)
     split = held(noisy, A)
     worse = truth + 0.3 * torch.randn(8, 8, dtype=torch.float64, generator=generator)
-    assert split.excess(worse, truth).is_worse
+    assert split.excess(worse, truth).is_large
     assert split.excess(worse, truth).share == pytest.approx(1.0, abs=0.2)
     alike = [truth + 0.1 * torch.randn(8, 8, dtype=torch.float64, generator=generator) for _ in range(2)]
-    assert not split.excess(*alike).is_worse
+    assert not split.excess(*alike).is_large
 
 
 def test_line_integrals_count_as_they_do_in_the_image() -> None:
-    """Noise of the image nearly vanishes in a line integral, and a bright rim of the whole does not: the image says which is worse."""
+    """Noise of the image nearly vanishes in a line integral, and too bright a whole does not: the image says which is worse."""
     A = Radon(Grid((32, 32), 1.0), ParallelBeam(Arc.half_turn(100), 46, 1.0))
     y, x = torch.meshgrid(*(torch.linspace(-1, 1, 32, dtype=torch.float64),) * 2, indexing="ij")
     truth = (y.square() + x.square() < 0.6).double()
@@ -179,4 +179,4 @@ def test_line_integrals_count_as_they_do_in_the_image() -> None:
     assert (noisy - truth).norm() > 3 * (too_bright - truth).norm()
     split = held(A(truth), A)
     assert split.error(noisy) < split.error(too_bright)
-    assert split.excess(noisy, too_bright).is_worse
+    assert split.excess(noisy, too_bright).is_large

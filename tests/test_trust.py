@@ -167,10 +167,10 @@ def test_an_image_without_phase_predicts_nothing_and_that_is_said(scan: Path, tm
         (Trust(None), None),
         (Trust(1.02), None),
         (Trust(None, unknown="of that"), "how far to trust the image is not known: of that"),
-        (Trust(3.2, is_worse=True), "do not trust this image: tv predicts measurements that it was not shown with an error of 3.2, where a "
-         "black image has 1; take another method or weight"),
-        (Trust(0.5, {"wavelet": 0.3}, instead="wavelet", is_worse=True), "do not trust this image: tv predicts measurements that it was not "
-         "shown with an error of 0.5, and wavelet with 0.3; take --method wavelet"),
+        (Trust(3.2, is_worse=True), "do not trust this image: tv predicts measurements that it was not shown with an error of "
+         "3.2, where a black image has 1; take another method or weight"),
+        (Trust(0.5, {"wavelet": 0.3}, instead="wavelet", is_worse=True), "do not trust this image: tv predicts measurements that "
+         "it was not shown with an error of 0.5, and wavelet with 0.3; take --method wavelet"),
     ],
 )  # fmt: skip
 def test_the_warning(found: Trust, text: str | None) -> None:

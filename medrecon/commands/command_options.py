@@ -83,8 +83,8 @@ class CommandOptions:
         bool | None,
         typer.Option(
             "--check/--no-check",
-            help="See how well the method predicts measurements that are held back, and whether a network does worse than a classical "
-            "method; done for networks unless --no-check is given.",
+            help="See how well the method predicts measurements that are held back, and whether a network does worse than a "
+            "classical method; done for networks unless --no-check is given.",
         ),
     ] = None
     mask: Annotated[

@@ -100,9 +100,9 @@ def _trust(taken: str, images: Mapping[str, Tensor], errors: Mapping[str, float]
     if taken not in errors:
         return Trust(None, unknown=f"what {taken} predicts is not finite")
     rest = {name: error for name, error in errors.items() if name != taken}
-    better = [name for name in rest if split.excess(images[taken], images[name]).is_worse]
+    better = [name for name in rest if split.excess(images[taken], images[name]).is_large]
     instead = min(better, key=lambda name: rest[name], default=None)
-    is_worse = instead is not None or split.excess(images[taken]).is_worse
+    is_worse = instead is not None or split.excess(images[taken]).is_certain
     return Trust(errors[taken], rest, instead=instead, is_worse=is_worse)
 
 
