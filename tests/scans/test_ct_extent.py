@@ -55,7 +55,7 @@ def test_a_whole_object_on_a_small_image(tmp_path: Path) -> None:
     y, x = (torch.from_numpy(axis) for axis in small.coordinates())
     inside = (torch.hypot(y[:, None], x) < 12) & (torch.hypot(y[:, None] + 10, x - 18) > 11)
     assert float(image[inside].mean()) == pytest.approx(0.02, rel=0.005)
-    assert "the object is wider than the image; the image was computed as the middle of one of 106 x 106 pixels" in said
+    assert "the object is wider than the image; the image was computed as the middle of one of 102 x 102 pixels" in said
     _, said = reconstructed(tmp_path, WIDE, small)
     assert "note: " not in said
 
