@@ -140,8 +140,8 @@ class Truncation:
         if not self.truncated:
             return f"the object ends within the detector, which sees {ends}"
         return (
-            f"the object reaches beyond the detector, which sees {ends}: unless the projections are continued, values of an analytic "
-            "reconstruction rise towards the edge of the field of view and are too high within it"
+            f"the object reaches beyond the detector, which sees {ends}: unless the projections are continued, values of "
+            "an analytic reconstruction rise towards the edge of the field of view and are too high within it"
         )
 
 
@@ -245,7 +245,7 @@ def _finite(values: Tensor) -> NDArray[np.float64]:
 
 
 def _spread(end: NDArray[np.float64]) -> float:
-    """The standard deviation of noise at an end `(batch, angle, bin)`, by second differences along the bins, or the views of one."""
+    """The standard deviation of noise at an end `(batch, angle, bin)`, by second differences along the bins or views."""
     along = -1 if end.shape[-1] >= 3 else -2
     bends = np.diff(end, 2, axis=along)
     return float(np.median(abs(bends)) / (0.6745 * math.sqrt(6))) if bends.size else 0.0

@@ -1,8 +1,8 @@
 """How a CT scan lies in space: the grid of the image and the rays of the scanner, as frozen values.
 
 Lengths are millimeters, angles radians. The image `(y, x)` has its pixel `(i, j)` at `y = (i - (ny - 1) / 2) dy`, `x` likewise,
-so that y grows downwards in a picture; the center of a grid, where it has one, is added. The ray at the signed distance s from the center whose normal lies at the angle phi is
-`x cos(phi) + y sin(phi) = s`: a parallel beam at angle theta measures `phi = theta` at all s. `repr` of every value is code.
+so that y grows downwards in a picture; a grid off the axis adds its center. The ray at the signed distance s from the axis whose
+normal lies at the angle phi is `x cos(phi) + y sin(phi) = s`: a parallel beam at angle theta measures `phi = theta` at all s. `repr` of every value is code.
 """
 
 from __future__ import annotations

@@ -117,6 +117,13 @@ class CommandOptions:
             metavar="MM|auto", help="CT: of the detector along itself in mm, or measured; else as the file says."
         ),
     ] = None
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="CT: fill dead and missing bins, and correct those that read too much or too little in all views.",
+        ),
+    ] = False
     accept: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Reconstruct in spite of a problem of the data, of this name; repeatable."),
@@ -199,7 +206,7 @@ class CommandOptions:
 
     def _acquisition(self, name: str, modality: Modality) -> dict[str, object]:
         of_ct: dict[str, object] = {"geometry": self.geometry, "views": self.views, "photons": self.photons}
-        of_ct |= {"pixel": self.pixel, "hu": self.hu or None, "offset": self.offset}
+        of_ct |= {"pixel": self.pixel, "hu": self.hu or None, "offset": self.offset, "repair": self.repair or None}
         of_mri: dict[str, object] = {
             "mask": self.mask,
             "acceleration": self.acceleration,

@@ -29,6 +29,7 @@ class CTAcquisition(Settings):
     `views` keeps so many evenly spaced ones, `photons` adds the noise of so many a ray, seeded by `seed` or by the file's name.
     `size` (y, x) and `pixel` millimeters make the grid of the image. `hu` gives images in Hounsfield units.
     `offset` of the detector, millimeters, stands in place of the file's; "auto" measures it.
+    `repair` fills bins that say nothing, and corrects those that read too much or too little in all views.
     `accept` names problems that are found in the data and are not to stop it.
     """
 
@@ -41,6 +42,7 @@ class CTAcquisition(Settings):
     pixel: Length | None = None
     hu: bool = False
     offset: Annotated[float, Field(allow_inf_nan=False)] | Literal["auto"] | None = None
+    repair: bool = False
     accept: tuple[FindingName, ...] = ()
 
 

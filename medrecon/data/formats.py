@@ -175,3 +175,6 @@ class _LoDoPaB:
 
     def raw(self, index: int) -> Tensor:
         return self._file[index].sinogram
+
+    def unchecked(self, index: int) -> SinogramSample:
+        return self._file[index]

@@ -36,6 +36,7 @@ from medrecon.results import Display, SliceResult, Window
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
 from medrecon.scans.ct_extent import is_cut, measured_bins, problem_of
 from medrecon.scans.ct_geometry_checks import FLIPPED, measured_offset, offset_words
+from medrecon.scans.ct_repair import RepairedSinograms
 from medrecon.scans.learned_notes import ct_notes
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
@@ -132,7 +133,7 @@ class SinogramScan:
             raise InputError(f"{file.path}: has {n_views} views; --views takes 1 to {n_views}, got {acquisition.views}")
         if acquisition.seed is not None and acquisition.photons is None:
             raise InputError("--seed belongs to the noise that --photons adds; give both, or neither")
-        return cls(file, acquisition, grid)
+        return cls(RepairedSinograms(file) if acquisition.repair else file, acquisition, grid)
 
     @property
     def source(self) -> Path:
@@ -188,13 +189,18 @@ class SinogramScan:
     def _looked_through(self, indices: range) -> SinogramScan:
         read = self.file[_middle(indices)]
         sample = self._as_mended(read)
+        done = self.file.repair(read.index).words if isinstance(self.file, RepairedSinograms) else ""
         findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
         told = require_accepted(findings, self.acquisition.accept, str(self.source))
         is_flipped = any(finding.name == FLIPPED for finding in findings)
         is_sound = all(finding.severity is not Severity.PROBLEM for finding in findings)
         mended = replace(self, indices=indices, is_flipped=is_flipped, is_sound=is_sound)
         middle = mended._prepared(read)
-        return replace(mended, middle=middle, notes=(*self.file.notes, *self.notes, *told, *self._notes(middle)))
+        return replace(
+            mended,
+            middle=middle,
+            notes=(*self.file.notes, *self.notes, *filter(None, [done]), *told, *self._notes(middle)),
+        )
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         assert self.middle is not None

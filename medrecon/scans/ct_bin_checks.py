@@ -12,7 +12,7 @@ from torch import Tensor
 from medrecon.findings import Finding, FindingName, Severity
 from medrecon.words import listed
 
-__all__ = ["DEAD", "bin_findings", "dead_bins", "dead_words"]
+__all__ = ["DEAD", "bin_findings", "dead_bins", "dead_words", "uneven_bins"]
 
 DEAD = FindingName.DEAD_BINS
 
@@ -32,20 +32,22 @@ def bin_findings(y: NDArray[np.float64]) -> Iterator[Finding]:
     some = y[:: max(1, len(y) // _MOST_VIEWS)]
     if dead:
         yield Finding(DEAD, Severity.NOTE, dead_words(dead))
-    off = {k: size for k, size in _offsets(some).items() if k not in dead}
+    off = {k: size for k, size in uneven_bins(some).items() if k not in dead}
     if off:
         named = [f"{k} ({size:+.3g})" for k, size in off.items()]
         yield Finding(
             FindingName.UNEVEN_BINS,
             Severity.NOTE,
-            f"bins that read too much or too little in all views: {listed(named)}; they draw rings, subtract that from them or "
-            "calibrate the detector",
+            f"bins that read too much or too little in all views: {listed(named)}; they draw rings, give --repair, which "
+            "subtracts that, or calibrate the detector",
         )
 
 
 def dead_words(bins: tuple[int, ...] | list[int]) -> str:
     """Name dead bins, and say what they do."""
-    return f"dead bins: {listed(bins)}; they draw rings or stripes, fill them from their neighbors first"
+    return (
+        f"dead bins: {listed(bins)}; they draw rings or stripes, give --repair, which fills them from their neighbors"
+    )
 
 
 def dead_bins(sinogram: Tensor) -> tuple[int, ...]:
@@ -83,8 +85,8 @@ def _alone(y: NDArray[np.float64], k: int) -> bool:
     return bool(abs(middle) > 2 * apart)
 
 
-def _offsets(y: NDArray[np.float64]) -> dict[int, float]:
-    """By how much single bins deviate from both sides in all views alike, of those that do."""
+def uneven_bins(y: NDArray[np.float64]) -> dict[int, float]:
+    """By how much single bins of a sinogram `(angle, detector)` deviate from both sides in all views alike, of those that do."""
     typical = float(np.quantile(y, 0.95))
     if len(y) < _LEAST_VIEWS or y.shape[1] < 4 * _AROUND or typical <= 0:
         return {}

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import avg_pool2d
 
-from medrecon.coverage import coverage, truncation
+from medrecon.coverage import angular_cells, coverage, truncation
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.geometry import FanBeam, Geometry, Grid, require_outside
 from medrecon.operators import Radon
@@ -17,12 +17,14 @@ from medrecon.problem import Problem, ct_problem
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import FilteredBackprojection, extrapolate
 from medrecon.weights.learned import LearnedReconstructor
+from medrecon.words import counted
 
 __all__ = ["is_cut", "measured_bins", "problem_of"]
 
 _SEEN = 0.05  # of the largest integrals: where an object is
 _CLEARLY = 1.5  # standard deviations of noise
 _BEND = 0.6745 * math.sqrt(6)  # the median of second differences of white noise
+_SPARSE = 8  # times too few views: streaks as large as the object's contrast
 _AWAY = 0.7  # of the distance of the source: how far the corners of an image may reach
 
 
@@ -43,15 +45,29 @@ def problem_of(
     first, grid = samples[0], samples[0].grid
     if isinstance(reconstruct, LearnedReconstructor):
         return replace(ct_problem(samples, device=device), notes=(_OF_NETWORKS,) if cut else ())
-    if not cut and (isinstance(reconstruct, FilteredBackprojection) or not _is_beside(first)):
-        return ct_problem(samples, device=device)
+    is_analytic = isinstance(reconstruct, FilteredBackprojection)
+    few = _few_views(first) if is_analytic else ()
+    if not cut and (is_analytic or not _is_beside(first)):
+        return replace(ct_problem(samples, device=device), notes=few)
     whole = [_continued(one) if cut else one for one in samples]
     larger = _holding(grid, whole[0].geometry, max(_radius(one) for one in whole))
     problem = ct_problem([replace(one, grid=larger, target=None) for one in whole], device=device)
     ny, nx = larger.shape
     words = f"; the image was computed as the middle of one of {ny} x {nx} pixels, which holds the object"
     note = _continued_words(whole[0]) if cut else "the object is wider than the image"
-    return replace(problem, shape=grid.shape, notes=(note + (words if larger != grid else ""),))
+    return replace(problem, shape=grid.shape, notes=(note + (words if larger != grid else ""), *few))
+
+
+def _few_views(sample: SinogramSample) -> tuple[str, ...]:
+    """Say so where views are by far too few for filtered backprojection: Kak & Slaney, ch. 5.1.1 (1988)."""
+    across = 2 * _radius(sample) / min(sample.grid.spacing)
+    step, needed = angular_cells(sample.geometry).step, round(math.pi / 2 * across)
+    if not math.pi / step < needed / _SPARSE:
+        return ()
+    return (
+        f"{counted(len(sample.geometry.angles), 'view')}: filtered backprojection draws streaks of so few; an object of "
+        f"{across:.0f} pixels across takes about {needed} over half a turn, and tv does with fewer",
+    )
 
 
 _OF_NETWORKS = (

@@ -89,6 +89,17 @@ def test_transmission_and_counts_are_no_line_integrals(geometry: Geometry, blank
 
 def test_a_lost_sign_is_noticed() -> None:
     assert list(found(-measured(HALF, photons=1e4), HALF)) == ["negative"]
+    assert list(found(torch.full(HALF.shape, -0.1), HALF)) == ["negative"]
+
+
+def test_nothing_but_zeros_is_told() -> None:
+    assert list(found(torch.zeros(HALF.shape), HALF)) == ["empty"]
+
+
+@pytest.mark.parametrize("photons", [1.0, 3.0, 10.0])
+def test_the_noise_of_few_photons_is_no_truncation(photons: float) -> None:
+    for phantom in (BODY, DISK):
+        assert "truncated" not in found(measured(HALF, phantom, photons), HALF)
 
 
 def test_a_problem_is_refused_unless_it_is_accepted_by_name(tmp_path: Path) -> None:

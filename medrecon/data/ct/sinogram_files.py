@@ -47,6 +47,10 @@ class Sinograms(Protocol):
         """Read one sinogram, `(angle, detector)` float32, as it is, nothing checked."""
         ...
 
+    def unchecked(self, index: int) -> SinogramSample:
+        """Read one sample, its line integrals as they are, nothing checked of them."""
+        ...
+
 
 class SinogramFile:
     """A file of sinograms `(angle, detector)` or `(n, angle, detector)`, dimensionless line integrals `-log(I / I0)`.
@@ -108,9 +112,14 @@ class SinogramFile:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> SinogramSample:
+        sample = self.unchecked(index)
+        require_line_integrals(sample.sinogram, self._place(sample.index))
+        return sample
+
+    def unchecked(self, index: int) -> SinogramSample:
+        """Read one sample, its line integrals as they are, nothing checked of them."""
         index = self._require_index(index)
         sinogram = self.raw(index)
-        require_line_integrals(sinogram, self._place(index))
         target = self._read("target", index) if self.has_target else None
         if target is not None and not bool(target.isfinite().all()):
             raise InputError(f"{self._place(index)}: `target` holds NaN or infinite values; mend or remove it")
@@ -210,7 +219,7 @@ def require_line_integrals(sinogram: Tensor, place: str) -> None:
     ]
     raise InputError(
         f"{place}: the line integrals are not all finite ({', '.join(kinds)}; first at angle {view}, bin {k}); a ray of no photons "
-        "has no logarithm: floor the counts before it, or leave this slice out"
+        "has no logarithm: floor the counts before it, leave this slice out, or let --repair fill it from its neighbors"
     )
 
 

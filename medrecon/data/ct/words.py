@@ -34,6 +34,6 @@ def truncation_words(edge: float, geometry: Geometry) -> str:
     size = f" of {geometry.field_radius:.0f} mm"
     return (
         f"the projections are truncated: at the detector's edge they reach {100 * edge:.0f} % of the largest line integrals, so "
-        f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the border "
-        "of that field, and wrong beyond it, unless the projections are continued, as all methods but networks have it"
+        f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the "
+        "border of that field, and wrong beyond it, unless the projections are continued, as all methods but networks have it"
     )

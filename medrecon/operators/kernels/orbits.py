@@ -66,7 +66,7 @@ class Orbits:
 def find_orbits(
     views: NDArray[np.float64], bins: NDArray[np.float64], *, square: bool, centered: bool = True
 ) -> Orbits:
-    """The cheapest partition; `square` says whether x and y of the grid may be exchanged, `centered` whether they may be mirrored."""
+    """The cheapest partition; `square`: x and y of the grid may be exchanged, `centered`: they may be mirrored."""
     return _find(views.tobytes(), bins.tobytes(), square, centered)
 
 

@@ -1,0 +1,167 @@
+"""Bins of a detector that say nothing are filled, and those that read too much or too little in all views are corrected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medrecon.data.ct.attenuation import AttenuationUnit
+from medrecon.data.ct.geometry_files import CTScan
+from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
+from medrecon.data.ct.sinograms import SinogramSample
+from medrecon.scans.ct_bin_checks import dead_bins, uneven_bins
+from medrecon.words import counted, listed
+
+__all__ = ["Repair", "RepairedSinograms", "repair"]
+
+Floats = NDArray[np.float64]
+
+_ROUNDS = 3  # of looking for bins that are off, each without what was found before
+_LOST = 0.5  # of the views: a bin with fewer values is filled as a whole
+_NARROW = 3  # bins side by side, up to which a cubic fills them; more are filled by a line
+
+
+@dataclass(frozen=True, eq=False)
+class Repair:
+    """A sinogram without the faults of its detector, and what was done.
+
+    Parameters
+    ----------
+    sinogram
+        `(angle, detector)`.
+    filled
+        bins that were filled from their neighbors in all views.
+    values
+        how many single values were filled besides.
+    corrected
+        bins, and what was subtracted from each in all views.
+    """
+
+    sinogram: Tensor
+    filled: tuple[int, ...]
+    values: int
+    corrected: tuple[tuple[int, float], ...]
+
+    @property
+    def words(self) -> str:
+        """What was done; empty for nothing."""
+        parts = []
+        if self.filled:
+            parts.append(f"filled from their neighbors: bins {listed(self.filled)}")
+        if self.values:
+            parts.append(f"filled from their neighbors: {counted(self.values, 'single value')}")
+        if self.corrected:
+            parts.append(f"corrected in all views: bins {listed([f'{k} ({-by:+.3g})' for k, by in self.corrected])}")
+        return f"repaired: {'; '.join(parts)}" if parts else ""
+
+
+def repair(sinogram: Tensor) -> Repair:
+    """Mend a sinogram `(angle, detector)`.
+
+    Bins that are dead, or not finite in half of the views, take a cubic through two sound neighbors on either side, or a line where
+    more than three lie side by side; so do single values that are not finite, a line. From bins that are off in all views the median
+    of what they read beyond that cubic is subtracted: the gain of a bin is a constant under the logarithm. Views without any
+    finite value stay as they are.
+    """
+    y = sinogram.double().numpy().copy()
+    finite = np.isfinite(y)
+    sound_views = finite.any(1)
+    lost = set(np.flatnonzero(finite[sound_views].mean(0) < _LOST).tolist()) | set(dead_bins(sinogram))
+    single = ~finite & sound_views[:, None]
+    single[:, sorted(lost)] = False
+    for view in np.flatnonzero(single.any(1)):
+        known = finite[view].copy()
+        known[sorted(lost)] = False
+        if known.any():
+            y[view, single[view]] = np.interp(np.flatnonzero(single[view]), np.flatnonzero(known), y[view, known])
+    for k in sorted(lost):
+        y[sound_views, k] = _expected(y, k, lost)[sound_views]
+    corrected = _corrected(y, lost) if sound_views.all() else {}
+    mended = torch.from_numpy(y).to(sinogram.dtype)
+    return Repair(mended, tuple(sorted(lost)), int(single.sum()), tuple(sorted(corrected.items())))
+
+
+def _corrected(y: Floats, lost: set[int]) -> dict[int, float]:
+    """Subtract from bins in place what they are off, and say how much."""
+    off: dict[int, float] = {}
+
+    def subtract(k: int, wrong: set[int]) -> None:
+        size = float(np.median(y[:, k] - _expected(y, k, wrong)))
+        y[:, k] -= size
+        off[k] = off.get(k, 0.0) + size
+
+    for _ in range(_ROUNDS):
+        found = set(uneven_bins(y)) - lost
+        for k in found:  # its neighbors may be off as well, and not found before it is mended
+            subtract(k, found | lost | {k - 1, k + 1})
+        if not found:
+            break
+    for k in tuple(off):
+        subtract(k, off.keys() | lost)
+    return off
+
+
+def _expected(y: Floats, k: int, wrong: set[int]) -> Floats:
+    """What the sound bins beside bin `k` say of it, `(angle,)`."""
+    sound = [j for j in range(y.shape[1]) if j not in wrong and j != k]
+    before, after = [j for j in sound if j < k][-2:], [j for j in sound if j > k][:2]
+    if not before or not after:
+        nearest = before[-1:] or after[:1]
+        return y[:, nearest[0]].copy() if nearest else y[:, k]
+    if after[0] - before[-1] > _NARROW + 1:
+        before, after = before[-1:], after[:1]
+    places = np.array(before + after, dtype=np.float64)
+    shares = [np.prod((k - np.delete(places, i)) / (places[i] - np.delete(places, i))) for i in range(len(places))]
+    expected: Floats = y[:, before + after] @ np.array(shares)
+    return expected
+
+
+@dataclass(frozen=True, eq=False)
+class RepairedSinograms:
+    """A file of sinograms, each mended when it is read."""
+
+    file: Sinograms
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    @property
+    def scan(self) -> CTScan:
+        return self.file.scan
+
+    @property
+    def unit(self) -> AttenuationUnit:
+        return self.file.unit
+
+    @property
+    def has_target(self) -> bool:
+        return self.file.has_target
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.file.notes
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def __getitem__(self, index: int) -> SinogramSample:
+        sample = self.unchecked(index)
+        require_line_integrals(sample.sinogram, f"{self.path}: slice {index} (of {len(self)}, counted from 0)")
+        return sample
+
+    def raw(self, index: int) -> Tensor:
+        return self.repair(index).sinogram
+
+    def unchecked(self, index: int) -> SinogramSample:
+        sample = self.file.unchecked(index)
+        return replace(sample, sinogram=repair(sample.sinogram).sinogram)
+
+    def repair(self, index: int) -> Repair:
+        """Mend one sinogram."""
+        return repair(self.file.raw(index))
