@@ -41,6 +41,7 @@ class FindingName(StrEnum):
     ANGLE_SIGN = "angle-sign"
     DEAD_BINS = "dead-bins"
     DETECTOR_DISTANCE = "detector-distance"
+    EMPTY = "empty"
     FLIPPED_DETECTOR = "flipped-detector"
     LIMITED_ARC = "limited-arc"
     MISSING_VIEWS = "missing-views"

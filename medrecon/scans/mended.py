@@ -20,7 +20,8 @@ __all__ = ["MendedKSpace"]
 class MendedKSpace:
     """A file of k-space, mended as `medrecon reconstruct` mends it: `file[i]` reads a slice, `len(file)` counts them.
 
-    Coils are not weighted by their noise. The file is checked when its first slice is read; `accept` names problems that are not to stop it.
+    The file is checked when its first slice is read; `accept` names problems that are not to stop it. Coils are not weighted by
+    their noise.
 
     Raises
     ------
