@@ -3,8 +3,9 @@
     python performance/ct_truncation.py [--chests FOLDER] [--keep]
 
 Parallel views over half a turn see a field of so much of the object's radius, with the noise of 10 000 photons a ray: of phantoms,
-and with `--chests` of a slice each of some people, of `hu.npz` (`hu`, Hounsfield units, slice by slice) and `index.csv` (its `patient` and `spacing`) in a folder. Figures are those within .85 of the radius of the field: the error of the mean value, and
-PSNR over the largest value there. "Before" is the method on the data and the grid as they are.
+and with `--chests` of a slice each of some people, of `hu.npz` (`hu`, Hounsfield units, slice by slice) and `index.csv` (its
+`patient` and `spacing`) in a folder. Figures are those within .85 of the radius of the field: the error of the mean value, and PSNR
+over the largest value there. "Before" is the method on the data and the grid as they are.
 """
 
 from __future__ import annotations
