@@ -84,6 +84,7 @@ from .reconstructors import Tikhonov as Tikhonov
 from .reconstructors import TotalVariation as TotalVariation
 from .reconstructors import WaveletSparsity as WaveletSparsity
 from .reconstructors import ZeroFilled as ZeroFilled
+from .reconstructors import extrapolate as extrapolate
 from .weights.learned import LearnedReconstructor as LearnedReconstructor
 from .weights.learned import load as load
 

@@ -2,7 +2,8 @@
 
 Lengths are millimeters, angles radians. The image `(y, x)` has its pixel `(i, j)` at `y = (i - (ny - 1) / 2) dy`, `x` likewise,
 so that y grows downwards in a picture; a grid off the axis adds its center. The ray at the signed distance s from the axis whose
-normal lies at the angle phi is `x cos(phi) + y sin(phi) = s`: a parallel beam at angle theta measures `phi = theta` at all s. `repr` of every value is code.
+normal lies at the angle phi is `x cos(phi) + y sin(phi) = s`: a parallel beam at angle theta measures `phi = theta` at all s.
+`repr` of every value is code.
 """
 
 from __future__ import annotations

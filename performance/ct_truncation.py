@@ -2,10 +2,10 @@
 
     python performance/ct_truncation.py [--chests FOLDER] [--keep]
 
-Parallel views over half a turn see a field of so much of the object's radius, with the noise of 10 000 photons a ray: of phantoms in
-closed form, and with `--chests` of a slice each of some people, of `hu.npz` (`hu`, Hounsfield units, slice by slice) and `index.csv`
-(its `patient` and `spacing`) in a folder. Figures are those within .85 of the radius of the field: the error of the mean value, and
-PSNR over the largest value there. "Before" is the method on the data and the grid as they are.
+Parallel views over half a turn see a field of so much of the object's radius, with the noise of 10 000 photons a ray: of phantoms,
+and with `--chests` of a slice each of some people, of `hu.npz` (`hu`, Hounsfield units, slice by slice) and `index.csv` (its
+`patient` and `spacing`) in a folder. Figures are those within .85 of the radius of the field: the error of the mean value, and PSNR
+over the largest value there. "Before" is the method on the data and the grid as they are.
 """
 
 from __future__ import annotations
@@ -128,11 +128,11 @@ def main() -> None:
                 before, after = (figures(image, target, sample) for image in images)
                 found.setdefault((kind, share, name), []).append((*before, *after))
     rows = []
-    for (kind, share, name), values in found.items():
-        error, decibel, after, better = (statistics.fmean(column) for column in zip(*values, strict=True))
+    for (kind, part, name), values in found.items():
+        error, decibel, better_error, better = (statistics.fmean(column) for column in zip(*values, strict=True))
         worst = max(abs(value[2]) for value in values)
-        rows.append([kind, f"{share:g}", name, f"{error:+.1f} %", f"{decibel:.1f}"])
-        rows[-1] += [f"{after:+.1f} %", f"{worst:.1f} %", f"{better:.1f}"]
+        rows.append([kind, f"{part:g}", name, f"{error:+.1f} %", f"{decibel:.1f}"])
+        rows[-1] += [f"{better_error:+.1f} %", f"{worst:.1f} %", f"{better:.1f}"]
     publish(
         "ct_truncation",
         "CT: objects wider than the detector",
@@ -140,8 +140,8 @@ def main() -> None:
         ["objects", "field / object", "method", "mean, before", "PSNR, before", "mean", "mean, worst", "PSNR"],
         rows,
         [
-            f"Means over {len(PHANTOMS)} phantoms and {options.people if options.chests else 0} chests, {PHOTONS:.0f} photons a ray, "
-            f"{VIEWS} parallel views, images of {SIZE} x {SIZE}."
+            f"Means over {len(PHANTOMS)} phantoms and {options.people if options.chests else 0} chests, {PHOTONS:.0f} photons a "
+            f"ray, {VIEWS} parallel views, images of {SIZE} x {SIZE}."
         ],
         keep=options.keep,
     )

@@ -64,7 +64,7 @@ def repair(sinogram: Tensor) -> Repair:
     """Mend a sinogram `(angle, detector)`.
 
     Bins that are dead, or not finite in half of the views, take a cubic through two sound neighbors on either side, or a line where
-    more than three lie side by side; so do single values that are not finite, a line. From bins that are off in all views the median
+    more than three lie side by side; single values that are not finite a line. From bins that are off in all views the median
     of what they read beyond that cubic is subtracted: the gain of a bin is a constant under the logarithm. Views without any
     finite value stay as they are.
     """
