@@ -90,7 +90,7 @@ class Problem:
         means nothing where its maps are zero.
         """
         if "set" in self.A.domain.axes and self.A.domain.contains(x):
-            return root_sum_of_squares(self._shown(coils_of(self.A, "display_image")(x)), -3)
+            return torch.linalg.vector_norm(self._shown(coils_of(self.A, "display_image")(x)), dim=-3)
         return self._shown(x)
 
     def _shown(self, x: Tensor) -> Tensor:

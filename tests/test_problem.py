@@ -12,6 +12,7 @@ from medrecon.errors import InputError
 from medrecon.metrics import psnr
 from medrecon.operators import Fourier, Mask, factor_of
 from medrecon.problem import (
+    Problem,
     coil_problem,
     crop_readout,
     full_reconstruction,
@@ -20,6 +21,7 @@ from medrecon.problem import (
     undersample,
 )
 from medrecon.reconstructors import RootSumOfSquares, Sense
+from medrecon.solvers import conjugate_gradient, run
 from medrecon.spaces import Space
 from tests.kspace_files import simulated_scan
 
@@ -181,6 +183,11 @@ def test_a_figure_is_shown_by_a_notebook_and_written(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes().startswith(start)
 
 
+def least_squares(problem: Problem) -> Tensor:
+    A, b = problem.A, problem.A.H(problem.y)
+    return run(conjugate_gradient(A.gram, b, b), max_iterations=20).x
+
+
 def test_the_noise_of_coils_weighs_them_and_given_maps_see_the_same_image() -> None:
     scan = simulated_scan(SHAPE, acceleration=3, snr=None)
     levels = torch.tensor([1.0, 1, 12, 1, 1, 1])
@@ -189,7 +196,7 @@ def test_the_noise_of_coils_weighs_them_and_given_maps_see_the_same_image() -> N
     sample = replace(KSpaceSample.full(kspace, None, SHAPE, "scan.h5"), sampled=scan.sampled)
     weighted = sense_problem(sample, maps=scan.maps, noise_covariance=levels.square().diag())
     plain = sense_problem(sample, maps=scan.maps)
-    errors = [float((Sense()(p.y, p.A) - scan.truth).norm()) for p in (weighted, plain)]
+    errors = [float((least_squares(p) - scan.truth).norm()) for p in (weighted, plain)]
     assert errors[0] < errors[1] / 2
     assert weighted.gain is None
     estimated = sense_problem(sample, noise_covariance=levels.square().diag())

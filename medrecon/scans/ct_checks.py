@@ -52,7 +52,9 @@ def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
     """Counts, transmission, or a logarithm of the other sign."""
     low, high = np.quantile(y[:: max(1, len(y) // _MOST_VIEWS)], [0.01, 0.99])
     if not y.any():
-        return Finding(FindingName.EMPTY, Severity.NOTE, "line integrals are all zero: no object was seen, and the image is zero")
+        return Finding(
+            FindingName.EMPTY, Severity.NOTE, "line integrals are all zero: no object was seen, and the image is zero"
+        )
     air, is_air = _air(y)
     if is_air and 0.5 < air < 2 and low < _SHADOW * air and high < (1 + 2 * _LEVEL) * air:
         return Finding(

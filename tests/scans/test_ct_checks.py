@@ -182,7 +182,7 @@ def test_an_offset_is_taken_that_is_measured_or_given(tmp_path: Path) -> None:
     command = saved(tmp_path, sinogram, FEW)
     refused = medrecon(*command)
     assert refused.status == 2
-    assert "or give --offset auto; --accept off-axis reconstructs" in refused.complaint
+    assert "or give --offset auto; --accept off-axis takes" in refused.complaint
     (tmp_path / "right").mkdir()
     assert medrecon(*saved(tmp_path / "right", sinogram, replace(FEW, offset=4.5))).status == 0
     right = images(tmp_path / "right" / "x.h5")

@@ -101,7 +101,7 @@ def test_inspect_and_reconstruct_weigh_coils_and_targets_stay(tmp_path: Path) ->
     assert (found["name"], found["severity"]) == ("noisy-coil", "mended")
     assert any("mended: coil 2 is " in note for note in inspection.notes)
     mask = WholeLineMaskSettings(kind=MaskName.EQUISPACED, seed=0)
-    opened = KSpaceScan(open_kspace(tmp_path / "a.h5"), MRIAcquisition(mask=mask)).checked(range(2), silent)
+    opened = KSpaceScan.of(open_kspace(tmp_path / "a.h5"), MRIAcquisition(mask=mask)).checked(range(2), silent)
     assert opened.notes == inspection.notes
     posed = next(opened.problems(RootSumOfSquares(), torch.device("cpu")))
     unweighted = coil_problem(opened.file[0])
