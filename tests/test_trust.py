@@ -10,6 +10,8 @@ import h5py
 import pytest
 import torch
 
+from medrecon.operators import Identity
+from medrecon.problem import Problem
 from medrecon.reconstructors import TotalVariation
 from medrecon.results import Trust
 from medrecon.spaces import image_space
@@ -122,7 +124,7 @@ def test_the_magnitude_keeps_its_values_and_takes_the_phase_of_the_other_which_s
     space = image_space((6, 8))
     guide = torch.randn(6, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
     magnitude = torch.rand(4, 6, generator=torch.Generator().manual_seed(1)) + 0.5
-    x = with_phase(magnitude, guide, space)
+    x = with_phase(magnitude, guide, Problem(guide, Identity(space), (6, 8)))
     torch.testing.assert_close(x[1:5, 1:7].abs(), magnitude)
     torch.testing.assert_close(x[1:5, 1:7].angle(), guide[1:5, 1:7].angle())
     x[1:5, 1:7] = guide[1:5, 1:7]

@@ -21,7 +21,6 @@ from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import AutomaticWeight, RootSumOfSquares
 from medrecon.results import Trust
 from medrecon.scans import Scan
-from medrecon.spaces import Space
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.workflows.methods import build_reconstructor
 
@@ -122,27 +121,36 @@ def _trials(
     for kind, method in sorted(made.items(), key=lambda item: isinstance(item[1], LearnedReconstructor)):
         x = _image(method, _problem(scan, method, device) if _takes_coil_images(method) else problem, split)
         if not split.A.domain.contains(x) and images:
-            x = with_phase(x, next(iter(images.values())), split.A.domain)
+            x = with_phase(x, next(iter(images.values())), problem)
         if split.A.domain.contains(x):
             images[kind] = x
     return split, {kind: images[kind] for kind in made if kind in images}
 
 
 def _image(method: Reconstructor, problem: Problem, split: HeldOut) -> Tensor:
-    """The image of what is not held back, of the problem as the method takes it; as large as it is shown where that is its own."""
+    """The image of what is not held back, of the problem as the method takes it; a magnitude where that is its own."""
     if not _takes_coil_images(method):
-        is_learned = isinstance(method, LearnedReconstructor)
-        return method.with_phase(split.y, split.A) if is_learned else method(split.y, split.A)
+        if isinstance(method, LearnedReconstructor):
+            return method.with_phase(split.y, split.A)
+        return method(split.y, split.A)
     own = hold_out(problem.y, problem.A)
     assert own is not None  # of the same lines
-    return problem.display_image(method(own.y, own.A))
+    return method(own.y, own.A).abs()
 
 
-def with_phase(magnitude: Tensor, guide: Tensor, space: Space) -> Tensor:
-    """A real image `(..., y, x)` with the phase of `guide`, of the space; `guide` itself where it shows more."""
-    inside = Crop(space, (magnitude.shape[-2], magnitude.shape[-1]))
+def with_phase(magnitude: Tensor, guide: Tensor, problem: Problem) -> Tensor:
+    """The image of the problem's domain that shows the real `magnitude`, `(..., y, x)`, with the phase of `guide`.
+
+    The centers of the two are laid on each other; where `guide` shows more, it stays itself.
+    """
+    space = problem.A.domain
+    size = (min(magnitude.shape[-2], space.shape[-2]), min(magnitude.shape[-1], space.shape[-1]))
+    plain = replace(problem, shape=size, step=(1.0, 1.0), gain=None)
+    shown, wanted = plain.display_image(guide), plain.display_image(magnitude)
+    inside = Crop(space, (*space.shape[:-2], *size))
     seen = inside(guide)
-    return guide + inside.H(magnitude * torch.sgn(seen) - seen)
+    factor = torch.where(shown > 0, wanted / shown, 0.0)
+    return guide + inside.H((factor.unsqueeze(-3) if "set" in space.axes else factor) * seen - seen)
 
 
 def _takes_coil_images(method: Reconstructor) -> bool:
