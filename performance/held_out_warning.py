@@ -259,7 +259,7 @@ def main() -> None:
     notes = [
         *(summary(found, part) for part in ("test", "validation") if any(one.part == part for one in found)),
         "Above: PSNR of the network less that of the best classical method at its tuned settings, median. Ratio: of the held-out "
-        "errors of the network and of wavelet or tv-poisson at its defaults, median. Cost: of the check of a file, in slices by the "
+        "errors of the network and of wavelet or tv-poisson at its defaults, median. Cost: of checking a file, in slices by the "
         "network.",
         "The rule: beyond three standard errors more is wrong with the network's prediction than with the rival's, by three tenths "
         "of what they differ by, or than with a black image (`medrecon.held_out.Excess`). A tenth had been chosen on the "
