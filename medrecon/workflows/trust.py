@@ -131,8 +131,9 @@ def _trials(
 def _image(method: Reconstructor, problem: Problem, split: HeldOut) -> Tensor:
     """The image of what is not held back, of the problem as the method takes it; as large as it is shown where that is its own."""
     if not _takes_coil_images(method):
-        is_learned = isinstance(method, LearnedReconstructor)
-        return method.with_phase(split.y, split.A) if is_learned else method(split.y, split.A)
+        if isinstance(method, LearnedReconstructor):
+            return method.with_phase(split.y, split.A)
+        return method(split.y, split.A)
     own = hold_out(problem.y, problem.A)
     assert own is not None  # of the same lines
     return problem.display_image(method(own.y, own.A))
