@@ -23,8 +23,8 @@ from medrecon.geometry import Geometry, Grid
 from medrecon.scans.ct_checks import sinogram_findings
 from medrecon.scans.ct_geometry_checks import measured_offset
 
-OFFSETS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
-PHOTONS = (300.0, 1000.0, 10_000.0, 100_000.0, None)
+OFFSETS = (0.0, 0.05, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
+PHOTONS = (300.0, 1000.0, 10_000.0, None)
 KINDS = ("parallel, half a turn", "parallel, a turn", "fan", "half-fan")
 VIEWS = (90, 360)
 OBJECTS = ("abdomen", "head")

@@ -123,7 +123,10 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write the table for the pages")
     options = parser.parse_args()
     rows: list[list[str]] = []
-    for group, samples in {**sound_mri.groups(options.folders), **sound_ct.groups(options.folders)}.items():
+    groups: dict[str, Iterator[tuple[str, Sample]]] = {}
+    groups.update(sound_mri.groups(options.folders))
+    groups.update(sound_ct.groups(options.folders))
+    for group, samples in groups.items():
         if not any(word in group for word in options.only):
             continue
         found = scans_of(group, samples)

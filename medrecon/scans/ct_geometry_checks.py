@@ -45,10 +45,12 @@ def contradictions(sample: SinogramSample, cut: Truncation) -> Iterator[Finding]
         return
     smooth = smoothed_bins(y)
     disagreement, change = ray_disagreement(smooth, geometry), view_change(y)
+    found: tuple[Finding, ...] = ()
     if disagreement > max(_DISAGREE, change):
-        yield from _disagreeing(smooth, geometry, disagreement, change)
-    elif isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
-        yield from _moving(y, geometry)
+        found = tuple(_disagreeing(smooth, geometry, disagreement, change))
+    if not found and isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
+        found = tuple(_moving(y, geometry))
+    yield from found
 
 
 def measured_offset(sample: SinogramSample) -> float:

@@ -251,8 +251,12 @@ def test_an_object_at_the_edge_is_told_in_that_noise_as_well() -> None:
 
 
 @pytest.mark.parametrize("geometry", [HALF, FULL], ids=["half a turn", "a turn"])
-def test_an_axis_half_a_bin_off_is_noticed_in_the_noise_of_a_thousand_photons(geometry: ParallelBeam) -> None:
-    off = replace(geometry, offset=geometry.spacing / 2)
-    noisy = count_photons(phantom_sinogram(BODY, off), 1000, torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("bins", [0.5, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize("photons", [1000, 10_000])
+def test_an_axis_half_a_bin_off_is_noticed_in_the_noise_of_a_thousand_photons(
+    geometry: ParallelBeam, bins: float, photons: int
+) -> None:
+    off = replace(geometry, offset=bins * geometry.spacing)
+    noisy = count_photons(phantom_sinogram(BODY, off), photons, torch.Generator().manual_seed(1))
     (found,) = sinogram_findings(sampled(noisy, geometry))
     assert found.name == "off-axis"
