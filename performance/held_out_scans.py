@@ -191,8 +191,8 @@ def _folded(kspace: Tensor, width: int) -> Tensor:
     n = images.shape[-1]
     places = (torch.arange(n) - n // 2 + width // 2) % width
     folded = images.new_zeros((*images.shape[:-1], width)).index_add(-1, places, images)
-    kspace = torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(folded, dim=axes), norm="ortho"), dim=axes)
-    return kspace
+    measured: Tensor = torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(folded, dim=axes), norm="ortho"), dim=axes)
+    return measured
 
 
 def _mask(kind: str, shape: tuple[int, int], acceleration: float, seed: int) -> SamplingMask:
