@@ -90,7 +90,8 @@ class Problem:
         means nothing where its maps are zero.
         """
         if "set" in self.A.domain.axes and self.A.domain.contains(x):
-            return torch.linalg.vector_norm(self._shown(coils_of(self.A, "display_image")(x)), dim=-3)
+            combined: Tensor = torch.linalg.vector_norm(self._shown(coils_of(self.A, "display_image")(x)), dim=-3)
+            return combined
         return self._shown(x)
 
     def _shown(self, x: Tensor) -> Tensor:

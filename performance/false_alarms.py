@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import sound_ct
 import sound_mri
@@ -42,12 +43,20 @@ TIMED = 3  # scans of a group, of which a reconstruction is timed
 COLUMNS = ["scans", "number", "problems", "mended", "notes", "checks, ms", "of a reconstruction, %"]
 
 
+class Said(NamedTuple):
+    """A finding, or what `inspect` alone says."""
+
+    name: str
+    severity: Severity
+    text: str
+
+
 @dataclass(frozen=True)
 class Told:
     """What was said of a scan, how long that took, and how long its reconstruction where that was timed."""
 
     name: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Said, ...]
     seconds: float
     reconstruction: float | None
 
@@ -56,16 +65,17 @@ def told(name: str, sample: Sample, *, timed: bool) -> Told:
     start = time.process_time()
     found = check_kspace(sample).findings if isinstance(sample, KSpaceSample) else _ct_findings(sample)
     seconds = time.process_time() - start
+    said = [Said(finding.name, finding.severity, finding.text) for finding in found]
     if isinstance(sample, KSpaceSample):
-        found = (*found, *_inspected(sample))
-    return Told(name, tuple(found), seconds, _reconstruction(sample) if timed else None)
+        said += _inspected(sample)
+    return Told(name, tuple(said), seconds, _reconstruction(sample) if timed else None)
 
 
 def _ct_findings(sample: SinogramSample) -> tuple[Finding, ...]:
     return (*geometry_findings(sample.geometry), *sinogram_findings(sample))
 
 
-def _inspected(sample: KSpaceSample) -> Iterator[Finding]:
+def _inspected(sample: KSpaceSample) -> Iterator[Said]:
     """What `inspect` says of a slice beyond what `reconstruct` does: silent coils, spikes."""
     size = sample.kspace.shape[-2:]
     with TemporaryDirectory() as folder:
@@ -77,7 +87,7 @@ def _inspected(sample: KSpaceSample) -> Iterator[Finding]:
     known = {finding.text for finding in inspected.findings}
     for text in inspected.problems:
         if text not in known:
-            yield Finding("spikes" if "spike" in text else "silent-coil", Severity.PROBLEM, text)
+            yield Said("spikes" if "spike" in text else "silent-coil", Severity.PROBLEM, text)
 
 
 def _reconstruction(sample: Sample) -> float:

@@ -29,7 +29,7 @@ def test_every_name_is_found_somewhere_and_none_is_made_up() -> None:
 
 @pytest.mark.parametrize("kind", [MRIAcquisition, CTAcquisition])
 def test_a_misspelled_name_is_refused_with_those_there_are(kind: type[MRIAcquisition | CTAcquisition]) -> None:
-    with pytest.raises(InputError, match=r"--accept should be 'asymmetric-echo', .*'view-sums'.*got axes-swaped"):
-        settings_from(kind, {"accept": ("axes-swaped",)})
+    with pytest.raises(InputError, match=r"--accept should be 'asymmetric-echo', .*'view-sums'.*got axes-crossed"):
+        settings_from(kind, {"accept": ("axes-crossed",)})
     taken = settings_from(kind, {"accept": ("axes-swapped",)})
     assert taken.accept == (FindingName.AXES_SWAPPED,)
