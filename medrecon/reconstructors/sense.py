@@ -35,7 +35,11 @@ class Sense:
             raise ValueError(f"Sense takes a weight of at least 0, got {self.weight}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        data = LeastSquares(A, y, doubt(y, A, maps_error(y, A)))
+        return self.solve(y, A, maps_error(y, A))
+
+    def solve(self, y: Tensor, A: LinearOperator, misfit: Tensor) -> Tensor:
+        """The image, where coil maps have the error `misfit`, of shape `batch`; of 0 they are taken for exact."""
+        data = LeastSquares(A, y, doubt(y, A, misfit))
         normal, b = data.normal, data.backprojection
         if self.weight > 0:
             ridge = self.weight * relative_noise(y, A, intensity(b, A)).square()

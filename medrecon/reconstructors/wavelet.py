@@ -45,8 +45,11 @@ class WaveletSparsity:
             raise ValueError(f"WaveletSparsity takes a weight of at least 0, got {self.weight}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        return self.solve(y, A, maps_error(y, A))
+
+    def solve(self, y: Tensor, A: LinearOperator, misfit: Tensor) -> Tensor:
+        """The image, where coil maps have the error `misfit`, of shape `batch`; of 0 they are taken for exact."""
         crop = _divisible(A.domain, 2**self.levels)
-        misfit = maps_error(y, A)
         data = LeastSquares(A @ crop, y, doubt(y, A, misfit))
         threshold = self.weight * sparsity_unit(y, A, crop(data.backprojection), misfit)
         W = Wavelet(crop.domain, self.wavelet, self.levels)

@@ -192,8 +192,18 @@ def _unet(channels: int, settings: VarNetSettings | MoDLSettings, *, change: boo
     return NormalizedUNet(unet, margin=settings.margin, change=change)
 
 
-def _wavelet(settings: WaveletImageSettings) -> WaveletSparsity:
-    return WaveletSparsity(weight=settings.weight, iterations=settings.iterations)
+@dataclass(frozen=True)
+class _Trusting:
+    """A method that takes coil maps for exact, as it did when networks learned from its images."""
+
+    reconstruct: Sense | WaveletSparsity
+
+    def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        return self.reconstruct.solve(y, A, y.abs().new_zeros(A.range.batch_shape(y)))
+
+
+def _wavelet(settings: WaveletImageSettings) -> Reconstructor:
+    return _Trusting(WaveletSparsity(weight=settings.weight, iterations=settings.iterations))
 
 
 def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
@@ -204,7 +214,7 @@ def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
             initial = ZeroFilled()
         case "sense":
             chosen = settings.sense  # stops nowhere early, so that a batch gives what a loop gives
-            initial = Sense(chosen.weight, chosen.iterations, tolerance=0.0)
+            initial = _Trusting(Sense(chosen.weight, chosen.iterations, tolerance=0.0))
         case "wavelet":
             initial = _wavelet(settings.wavelet)
         case "rss":
