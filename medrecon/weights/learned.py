@@ -21,8 +21,9 @@ from medrecon.modality import Modality
 from medrecon.networks import MeasuredRootSumOfSquares, compile_unets
 from medrecon.networks.data_normalization import DataNormalization
 from medrecon.networks.execution import explain_compiler_error
-from medrecon.operators import LinearOperator
+from medrecon.operators import LinearOperator, coils_of
 from medrecon.reconstructor import Parameters
+from medrecon.spaces import root_sum_of_squares
 from medrecon.weights.card import find_weights
 from medrecon.weights.networks import (
     FAMILIES,
@@ -124,7 +125,11 @@ class LearnedReconstructor:
             return self(y, A)
         x = replace(self, network=network.reconstruct)(y, A)
         with torch.no_grad():
-            return network.combined(x, y, A) * torch.sgn(x)
+            combined = network.combined(x, y, A)
+            if "set" not in A.domain.axes:
+                return combined * torch.sgn(x)
+            seen = root_sum_of_squares(coils_of(A, type(self).__name__)(x), -3)
+            return torch.where(seen > 0, combined / seen, 0.0).unsqueeze(-3) * x
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         A.range.require(y, type(self).__name__)
