@@ -23,7 +23,7 @@ from medrecon.modality import Modality
 from medrecon.networks import UNet, compile_unets
 from medrecon.operators import LinearOperator, Radon
 from medrecon.problem import Problem, ct_problem, remove_oversampling
-from medrecon.scans.mri import pose
+from medrecon.scans.mri_posing import pose
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.workflows import build_reconstructor
 from medrecon.workflows.training import train_network

@@ -18,7 +18,7 @@ from medrecon.data.mri.masks import equispaced_fraction_mask, equispaced_mask, m
 from medrecon.modality import Modality
 from medrecon.networks.data_normalization import AdjointMaximum, Constant
 from medrecon.problem import ct_problem, remove_oversampling, undersample
-from medrecon.scans.mri import pose
+from medrecon.scans.mri_posing import pose
 from medrecon.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.weights.networks import load_network

@@ -26,7 +26,8 @@ from medrecon.reconstructor import Reconstructor
 from medrecon.report.viewer_report import Facts
 from medrecon.results import Display
 from medrecon.scans.masks import build_mask
-from medrecon.scans.mri import DISPLAY, pose, scaled
+from medrecon.scans.mri import DISPLAY
+from medrecon.scans.mri_posing import pose, scaled
 from medrecon.weights.learned import LearnedReconstructor
 
 __all__ = ["MRIInputs"]

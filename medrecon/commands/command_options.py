@@ -24,6 +24,7 @@ from medrecon.config import (
 )
 from medrecon.config.files import parse_change
 from medrecon.config.methods import ALIASES, METHODS
+from medrecon.config.usual_methods import USUAL_METHODS
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
 from medrecon.modality import Modality
@@ -31,9 +32,7 @@ from medrecon.modality import Modality
 __all__ = ["CommandOptions", "given", "known_method", "parse_field", "parse_size", "reject_options"]
 
 _LOG = logging.getLogger(__name__)
-_DEFAULT_METHODS = {Modality.MRI: "wavelet", Modality.CT: "fbp"}
 _AUTO = "auto"
-_CANDIDATES = {Modality.MRI: ("wavelet", "tv", "varnet"), Modality.CT: ("fbp", "tv-poisson", "primal-dual")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +149,9 @@ class CommandOptions:
             "slices": SliceSettings() if self.slices is None else SliceSettings.parse(self.slices),
             "device": self.device,
             "check": self.check,
-            "candidates": [{"kind": kind} for kind in _CANDIDATES[modality][1:]] if self.method == _AUTO else [],
+            "candidates": [{"kind": kind} for kind in USUAL_METHODS[modality].candidates[1:]]
+            if self.method == _AUTO
+            else [],
         }
         by_set = {change.partition("=")[0].strip() for change in self.changes or ()}
         settings = settings_from(ReconstructionSettings, fields, by_set=by_set)
@@ -172,12 +173,12 @@ class CommandOptions:
                 "set": self.changes,
             }
             reject_options(of_one, "an option of one method, and --method auto tries several")
-            return _CANDIDATES[modality][0]
+            return USUAL_METHODS[modality].candidates[0]
         if self.method is None and self.weights is not None:
             from medrecon.weights.learned import method_of
 
             return method_of(self.weights)
-        method = _DEFAULT_METHODS[modality] if self.method is None else known_method(self.method)
+        method = USUAL_METHODS[modality].default if self.method is None else known_method(self.method)
         if method not in known:
             raise InputError(
                 f"--method {self.method}: {name} holds {modality.holds}, whose methods are {', '.join(known)}"

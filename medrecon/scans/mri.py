@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,12 +18,10 @@ from medrecon.errors import InputError
 from medrecon.evaluation import LEAST_SCORED, PROTOCOL, VolumeScore
 from medrecon.findings import require_accepted
 from medrecon.modality import Modality
-from medrecon.operators import Crop
 from medrecon.problem import (
     Problem,
     coil_problem,
     remove_oversampling,
-    sense_problem,
     undersample,
 )
 from medrecon.progress import Progress
@@ -37,10 +34,11 @@ from medrecon.scans.mri_checks import NOTHING, MendedFile, Mending, check_scan
 from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_grid import ImageGrid, image_grid
 from medrecon.scans.mri_layout_checks import may_be_slab, partition_findings
+from medrecon.scans.mri_posing import pose, scaled
 from medrecon.scans.protocol import Posed, sound_slices
-from medrecon.weights.learned import LearnedReconstructor, Weights
+from medrecon.weights.learned import LearnedReconstructor
 
-__all__ = ["DISPLAY", "KSpaceScan", "pose", "scaled"]
+__all__ = ["DISPLAY", "KSpaceScan"]
 
 #: How images of MRI are shown.
 DISPLAY = Display(
@@ -264,38 +262,6 @@ class KSpaceScan:
         return sample, None if self.peak is None else target
 
 
-def pose(
-    sample: KSpaceSample,
-    reconstruct: Reconstructor,
-    device: torch.device | str = "cpu",
-    noise_covariance: Tensor | None = None,
-) -> Problem:
-    """The problem of a slice that the method solves: of coil images, or of one image seen through coil maps.
-
-    Coils are weighted by `noise_covariance`, `(coil, coil)`, if there is one.
-
-    Raises
-    ------
-    InputError
-        If it takes coil maps and there are no calibration lines to estimate them from.
-    """
-    if isinstance(reconstruct, LearnedReconstructor):
-        return _pose_as_trained(sample, reconstruct.weights, device, noise_covariance)
-    if isinstance(reconstruct, RootSumOfSquares):
-        return coil_problem(sample, noise_covariance=noise_covariance, device=device)
-    return sense_problem(sample, noise_covariance=noise_covariance, device=device)
-
-
-def scaled(sample: KSpaceSample) -> tuple[KSpaceSample, float]:
-    """Divide a sample by a power of two, so that its largest value is near 1; return this number, too.
-
-    That is exact, and keeps what is computed of it within the range of float32, whatever units the scanner used.
-    """
-    peak = float(torch.view_as_real(sample.kspace).abs().max())
-    scale = 2.0 ** max(-120, min(math.frexp(peak)[1], 120))
-    return replace(sample, kspace=sample.kspace / scale), scale
-
-
 def sampling_words(sample: KSpaceSample, kind: str) -> str:
     """Say which samples were acquired, or kept by a mask of this kind."""
     if sample.fully_sampled:
@@ -305,22 +271,6 @@ def sampling_words(sample: KSpaceSample, kind: str) -> str:
     unit = "lines" if reachable.ndim == 1 else "samples"
     count = f"{int(reachable.sum())} of {reachable.numel()} {unit}"
     return f"{kind}: {count}, true acceleration {sample.true_acceleration:.2f}"
-
-
-def _pose_as_trained(
-    sample: KSpaceSample, weights: Weights, device: torch.device | str, noise_covariance: Tensor | None
-) -> Problem:
-    if weights.family == "sense":
-        return sense_problem(sample, noise_covariance=noise_covariance, device=device)
-    taken = sample
-    if weights.inference.keep_oversampling:
-        taken = replace(sample, matrix=(sample.kspace.shape[-2], sample.matrix[1]))
-    problem = coil_problem(taken, noise_covariance=noise_covariance, device=device)
-    problem = replace(problem, shape=sample.matrix)
-    if not weights.inference.crop_first:
-        return problem
-    center = Crop(problem.A.domain, (sample.kspace.shape[-3], *sample.matrix))
-    return replace(problem, A=problem.A @ center.H)
 
 
 def _residual(posed: Posed, x: Tensor) -> Tensor | None:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from medrecon.config.methods import MethodSettings, PoissonTotalVariationSettings, WaveletSettings
 from medrecon.config.reconstruction import ReconstructionSettings
+from medrecon.config.usual_methods import USUAL_METHODS
 from medrecon.held_out import HeldOut, hold_out
-from medrecon.modality import Modality
 from medrecon.operators import Crop
 from medrecon.problem import Problem
 from medrecon.progress import silent
@@ -26,11 +25,6 @@ from medrecon.workflows.methods import build_reconstructor
 
 __all__ = ["Settled", "settle", "with_phase"]
 
-#: The classical method that a network is held against.
-_RIVALS: dict[Modality, MethodSettings] = {
-    Modality.MRI: WaveletSettings(),
-    Modality.CT: PoissonTotalVariationSettings(iterations=8),  # of 24, which say the same
-}
 _FEW = "the scan has fewer than five lines or views that can be held back"
 
 
@@ -63,7 +57,7 @@ def settle(
     check = is_learned if settings.check is None else settings.check
     if not (check or settings.candidates or is_open):
         return Settled(method.kind, reconstruct)
-    others = settings.candidates or ((_RIVALS[opened.modality],) if is_learned else ())
+    others = settings.candidates or ((USUAL_METHODS[opened.modality].rival,) if is_learned else ())
     made: dict[str, Reconstructor] = {method.kind: reconstruct}
     for other in others:
         made[other.kind] = build_reconstructor(other, opened.modality, photons=photons, device=device)

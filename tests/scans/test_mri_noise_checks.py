@@ -18,9 +18,10 @@ from medrecon.problem import coil_problem
 from medrecon.progress import silent
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import RootSumOfSquares, Sense, TotalVariation, WaveletSparsity
-from medrecon.scans.mri import KSpaceScan, pose
+from medrecon.scans.mri import KSpaceScan
 from medrecon.scans.mri_checks import check_kspace
 from medrecon.scans.mri_inspection import inspect_kspace
+from medrecon.scans.mri_posing import pose
 from tests.kspace_files import SimulatedScan, simulated_scan
 from tests.scans.test_mri_checks import SHAPES, sample
 
