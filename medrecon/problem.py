@@ -281,7 +281,8 @@ def sense_problem(
     """
     sample, gain = _whitened(remove_oversampling(sample), noise_covariance)
     if maps is not None and noise_covariance is not None:
-        maps, gain = Whitening.of(noise_covariance)(maps), None
+        maps = Whitening.of(noise_covariance)(maps)
+        gain = gain if maps.ndim > sample.kspace.ndim else None  # of sets, coil images are shown
     kspace = sample.kspace.to(device)
     notes: tuple[str, ...] = ()
     origin = "given"

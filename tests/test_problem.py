@@ -199,6 +199,10 @@ def test_the_noise_of_coils_weighs_them_and_given_maps_see_the_same_image() -> N
     errors = [float((least_squares(p) - scan.truth).norm()) for p in (weighted, plain)]
     assert errors[0] < errors[1] / 2
     assert weighted.gain is None
+    sets = torch.stack([scan.maps, torch.zeros_like(scan.maps)])
+    of_sets = sense_problem(sample, maps=sets, noise_covariance=levels.square().diag())
+    shown = of_sets.display_image(torch.stack([scan.truth, torch.zeros_like(scan.truth)]))
+    assert float(shown.sum() / scan.truth.abs().sum()) == pytest.approx(1, abs=0.03)
     estimated = sense_problem(sample, noise_covariance=levels.square().diag())
     image = estimated.display_image(Sense()(estimated.y, estimated.A))
     assert float((image - scan.truth.abs()).norm()) < errors[1] / 2

@@ -1,4 +1,4 @@
-"""K-space as those read it that take many files: each is checked once, and its slices are mended as they are read."""
+"""K-space as those read it that take many files: each is checked first, and its slices are mended as they are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.findings import FindingName, require_accepted
-from medrecon.scans.mri_checks import Mending, check_scan
+from medrecon.scans.mri_checks import MendedFile, check_scan
 from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_layout_checks import may_be_slab, partition_findings
 
@@ -20,8 +20,8 @@ __all__ = ["MendedKSpace"]
 class MendedKSpace:
     """A file of k-space, mended as `medrecon reconstruct` mends it: `file[i]` reads a slice, `len(file)` counts them.
 
-    The file is checked when its first slice is read; `accept` names problems that are not to stop it. Coils are not weighted by
-    their noise.
+    The file is checked when its first slice is read, by each process anew; `accept` names problems that are not to stop it. Coils
+    are not weighted by their noise.
 
     Raises
     ------
@@ -39,13 +39,13 @@ class MendedKSpace:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> KSpaceSample:
-        return self._mending(self.file[index])
+        return self._mended[index]
 
     @cached_property
-    def _mending(self) -> Mending:
+    def _mended(self) -> MendedFile:
         found = check_scan(self.file, range(len(self)))
         slab = (
             partition_findings([energy_of(slice_) for slice_ in self.file], self.file) if may_be_slab(self.file) else ()
         )
         require_accepted((*found.findings, *slab), self.accept, str(self.file.path), "data.accept")
-        return found.mending
+        return MendedFile(self.file, found)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
+from torch import Tensor
+
 from medrecon.config.mri import MRIAcquisition
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.scan_geometry import finer_pixels
@@ -57,7 +60,17 @@ class ImageGrid:
         if self.step == (1.0, 1.0):
             return replace(problem, shape=self.shape)
         finer = Interpolation(problem.A.domain, self.shape, self.step)
-        return replace(problem, A=problem.A @ finer.H, shape=self.shape)
+        gain = problem.gain
+        if gain is not None:
+            along_y, along_x = (_linear(*one).to(gain) for one in zip(gain.shape, self.shape, self.step, strict=True))
+            gain = along_y @ gain @ along_x.mT
+        return replace(problem, A=problem.A @ finer.H, shape=self.shape, gain=gain)
+
+
+def _linear(n: int, m: int, step: float) -> Tensor:
+    """Weights `(m, n)` of linear interpolation, of a smooth image without ringing at its borders; places as of `Interpolation`."""
+    places = ((torch.arange(m, dtype=torch.float64) - m // 2) * step + n // 2).clamp(0, n - 1)
+    return (1 - (places[:, None] - torch.arange(n)).abs()).clamp_min(0)
 
 
 def kspace_pixel(file: KSpaceFile) -> Pair | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medrecon.calibration import coil_noise_levels, coil_noise_ratios
+from medrecon.calibration import calibration_region, coil_noise_levels, coil_noise_ratios
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.findings import Finding, FindingName, Severity
 from medrecon.words import listed
@@ -30,9 +30,11 @@ def check_noise(sample: KSpaceSample) -> tuple[tuple[Finding, ...], Tensor | Non
         return (), None
     levels = coil_noise_levels(sample.kspace, sample.sampled)
     times = listed([f"coil {coil} is {float(levels[coil] / levels.median()):.3g} times as noisy" for coil in noisy])
+    is_calibrated = 0 not in calibration_region(sample.kspace, sample.sampled)
+    brightness = "keeps its brightness" if is_calibrated else "is dimmer where such coils lie nearest"
     text = (
-        f"{times} as the median coil, which would spread over the image: coils are weighted by their noise, and the image keeps "
-        "its brightness; look at the cables"
+        f"{times} as the median coil, which would spread over the image: coils are weighted by their noise, and the image "
+        f"{brightness}; look at the cables"
     )
     return (Finding(FindingName.NOISY_COIL, Severity.MENDED, text),), levels.square().diag()
 

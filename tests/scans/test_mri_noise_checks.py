@@ -109,3 +109,27 @@ def test_inspect_and_reconstruct_weigh_coils_and_targets_stay(tmp_path: Path) ->
     rss = RootSumOfSquares()
     torch.testing.assert_close(posed.targets[0], unweighted.display_image(rss(unweighted.y, unweighted.A)))
     assert posed.problem.gain is not None
+
+
+@pytest.mark.parametrize("method", [RootSumOfSquares(), Sense()])
+@pytest.mark.parametrize("size", [(192, 160), (121, 99), (48, 40)])
+def test_images_of_weighted_coils_have_their_brightness_on_any_grid(
+    tmp_path: Path, method: Reconstructor, size: tuple[int, int]
+) -> None:
+    scan = simulated_scan(acceleration=1, n_coils=3, snr=None)
+    header = make_header((96, 80), (96, 80))
+    for name, levels in (("sound", {}), ("noisy", {1: 12.0})):
+        write_fastmri(tmp_path / f"{name}.h5", [noisy(scan, levels, 0.003)], header=header)
+
+    def image(name: str, asked: tuple[int, int] | None) -> Tensor:
+        file = open_kspace(tmp_path / f"{name}.h5")
+        opened = KSpaceScan.of(file, MRIAcquisition(size=asked)).checked(range(1), silent)
+        posed = next(opened.problems(method, torch.device("cpu")))
+        return posed.problem.display_image(method(posed.problem.y, posed.problem.A))
+
+    def apart(asked: tuple[int, int] | None) -> float:
+        sound = image("sound", asked)
+        return float((image("noisy", asked) - sound).norm() / sound.norm())
+
+    assert image("noisy", size).shape == size
+    assert apart(size) < 1.15 * apart(None)
