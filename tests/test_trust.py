@@ -80,7 +80,7 @@ def test_a_network_is_held_against_a_classical_method_unless_that_is_not_wanted(
 
 
 def test_a_network_that_falls_behind_is_warned_of_first(tmp_path: Path) -> None:
-    """Learned primal-dual on pixels sixteen times as wide as it was trained on: a decibel below tv-poisson."""
+    """Learned primal-dual on pixels sixteen times as wide as it was trained on: half a decibel and more below tv-poisson."""
     path = tmp_path / "sinogram.h5"
     options = ("--modality", "ct", "--size", "32", "--views", "240", "--photons", "5000")
     assert medrecon("simulate", path, *options).status == 0

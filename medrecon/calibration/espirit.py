@@ -92,8 +92,8 @@ class SecondSet:
 
     The object is where the first eigenvalue is above `level` and the low-resolution image has more than `floor` of its mean energy.
     All is looked at on the coarse grid, where edges that nearly meet across the border of the field look like two to a kernel. The
-    share was chosen on phantoms in 4 to 32 coils, signal-to-noise ratios from 15 to 100: below .052 in fields that hold them with
-    a tenth to spare, above .07 in all but 3 of 36 that they exceed by a tenth and more (those have 16 calibration lines).
+    share was chosen on phantoms in 4 to 32 coils, of signal-to-noise ratios from 15 to 100, so that fields which hold them with a
+    tenth to spare have one set.
     """
 
     level: float = 0.8

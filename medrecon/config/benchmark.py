@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from medrecon.config.ct import CTPhantomName, Length, Photons, Seed
+from medrecon.config.ct import CTPhantomName, Photons, Seed
 from medrecon.config.methods import Method, MethodSettings, RootSumOfSquaresSettings, methods_of
 from medrecon.config.mri import MaskSettings, MRIPhantomName
-from medrecon.config.settings import Settings, Size
+from medrecon.config.settings import Length, Settings, Size
 from medrecon.device import DeviceName
 from medrecon.findings import FindingName
 from medrecon.modality import Modality

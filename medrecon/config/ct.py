@@ -10,7 +10,7 @@ from medrecon.config.settings import Length, Pixels, Settings, Size
 from medrecon.findings import FindingName
 from medrecon.modality import Modality
 
-__all__ = ["CTAcquisition", "CTPhantomName", "CTSimulationSettings", "Length", "Photons", "Seed"]
+__all__ = ["CTAcquisition", "CTPhantomName", "CTSimulationSettings", "Photons", "Seed"]
 
 Photons = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

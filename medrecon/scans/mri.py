@@ -137,31 +137,30 @@ class KSpaceScan:
         if is_slab:
             slab = partition_findings(energies, self.file)
             told += require_accepted(slab, self.acquisition.accept, str(self.source))
-        notes = [*self.file.notes, *self.grid.notes, *told]
         if varies:
-            notes.append("the sampling differs between slices; that of the middle one is told")
-        if peak is not None and (fault := self._not_scored(peak)):
-            peak = None
-            notes.append(f"{fault}: nothing is scored")
-        if self.file.target_name is not None and not (self.has_target or self._takes_target):
-            notes.append(
-                "the target of the file lies on another grid than --size and --field-of-view make: nothing is scored"
-            )
+            told.append("the sampling differs between slices; that of the middle one is told")
+        fault = self._not_scored(peak)
         return replace(
             self,
             indices=indices,
             mask=mask,
-            peak=peak,
-            notes=tuple(notes),
+            peak=None if fault else peak,
+            notes=(*self.file.notes, *self.grid.notes, *told, *fault),
             mending=found.mending,
             noise_covariance=found.noise_covariance,
         )
 
-    def _not_scored(self, peak: float) -> str:
+    def _not_scored(self, peak: float | None) -> tuple[str, ...]:
+        """Why nothing is scored, where there is a target."""
         if peak == 0:
-            return "the target is zero everywhere"
-        few = f"the image has less than {LEAST_SCORED} pixels a side"
-        return few if min(self.grid.shape) < LEAST_SCORED else ""
+            return ("the target is zero everywhere: nothing is scored",)
+        if peak is not None and min(self.grid.shape) < LEAST_SCORED:
+            return (f"the image has less than {LEAST_SCORED} pixels a side: nothing is scored",)
+        if self.file.target_name is not None and not self.has_target:
+            return (
+                "the target of the file lies on another grid than --size and --field-of-view make: nothing is scored",
+            )
+        return ()
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         return (self._posed(index, reconstruct, device) for index in self.indices)

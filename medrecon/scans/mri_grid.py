@@ -14,7 +14,7 @@ from medrecon.errors import InputError
 from medrecon.operators import Interpolation
 from medrecon.problem import Problem
 
-__all__ = ["ImageGrid", "image_grid", "kspace_pixel"]
+__all__ = ["ImageGrid", "image_grid"]
 
 NO_FIELD = 1e-3  # of a field of view, by which another may exceed it through rounding
 SAME_PLACE = 0.01  # pixels that the edge of an image may move, for its grid to be that of k-space
@@ -73,7 +73,7 @@ def _linear(n: int, m: int, step: float) -> Tensor:
     return (1 - (places[:, None] - torch.arange(n)).abs()).clamp_min(0)
 
 
-def kspace_pixel(file: KSpaceFile) -> Pair | None:
+def _kspace_pixel(file: KSpaceFile) -> Pair | None:
     """The `(y, x)` spacing in millimeters of images that lie on the grid of k-space, where the header tells."""
     header = file.header
     for field, (rows, columns) in (
@@ -96,7 +96,7 @@ def image_grid(file: KSpaceFile, acquisition: MRIAcquisition) -> ImageGrid:
     grid, asked, field = _scanner_grid(file), acquisition.size, acquisition.field_of_view
     if asked is None and field is None:
         return grid
-    own = kspace_pixel(file)
+    own = _kspace_pixel(file)
     if own is None or grid.pixel is None:
         return _cropped(file, grid, asked, field)
     covered = own[0] * file.shape[-2], own[1] * file.shape[-1]
@@ -114,7 +114,7 @@ def image_grid(file: KSpaceFile, acquisition: MRIAcquisition) -> ImageGrid:
 
 def _scanner_grid(file: KSpaceFile) -> ImageGrid:
     """The crop that a target or the header names; where k-space has fewer samples over its field, the header's finer matrix."""
-    own, header = kspace_pixel(file), file.header
+    own, header = _kspace_pixel(file), file.header
     grid = ImageGrid(file.matrix, file.matrix, pixel=own)
     if own is None or header.recon_fov is None or file.target_name is not None:
         return grid
