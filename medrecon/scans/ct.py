@@ -35,7 +35,7 @@ from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
 from medrecon.results import Display, SliceResult, Window
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
-from medrecon.scans.ct_extent import is_cut, measured_bins, problem_of, search_grid
+from medrecon.scans.ct_extent import is_cut, measured_bins, problem_of, search_grid, warm_up_extrapolation
 from medrecon.scans.ct_geometry_checks import FLIPPED, measured_offset, offset_words
 from medrecon.scans.ct_repair import Readings, RepairedSinograms, Repairs
 from medrecon.scans.learned_notes import ct_notes
@@ -213,6 +213,8 @@ class SinogramScan:
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         assert self.middle is not None
         warm_up(reconstruct, Radon(self.middle.grid, self.middle.geometry), device)
+        if self.is_sound and is_cut(self.middle):
+            warm_up_extrapolation(self.middle)
         return (self._posed(samples, cut, reconstruct, device) for samples, cut in self._together(reconstruct))
 
     def _together(self, reconstruct: Reconstructor) -> Iterator[tuple[list[SinogramSample], bool]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 
@@ -22,16 +23,24 @@ from medrecon.reconstructors import FilteredBackprojection, extrapolate
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.words import counted
 
-__all__ = ["is_cut", "measured_bins", "problem_of", "search_grid"]
+__all__ = ["is_cut", "measured_bins", "problem_of", "search_grid", "warm_up_extrapolation"]
 
 _SEEN = 0.05  # of the largest integrals: where an object is
 _CLEARLY = 1.5  # standard deviations of noise
+_SOME = 8  # views
 _SPARSE = 8  # times too few views: streaks as large as the object's contrast
 
 
 def is_cut(sample: SinogramSample) -> bool:
     """Whether the object reaches beyond the detector."""
     return truncation(sample.sinogram, sample.geometry).truncated
+
+
+def warm_up_extrapolation(sample: SinogramSample) -> None:
+    """Continue some views of a sample that is cut off, so that what is timed after it has its loops compiled."""
+    some = slice(None, None, max(1, len(sample.sinogram) // _SOME))
+    with suppress(ValueError, ArithmeticError):
+        extrapolate(sample.sinogram[some], sample.geometry[some])
 
 
 def search_grid(sample: SinogramSample, reconstruct: Reconstructor) -> Grid:
