@@ -18,7 +18,17 @@ from torch import Tensor
 
 from medrecon.geometry import FanBeam, Geometry, ParallelBeam
 
-__all__ = ["AngularCells", "Coverage", "Scan", "Truncation", "angular_cells", "coverage", "is_offset", "truncation"]
+__all__ = [
+    "AngularCells",
+    "Coverage",
+    "Scan",
+    "Truncation",
+    "angular_cells",
+    "bend_noise",
+    "coverage",
+    "is_offset",
+    "truncation",
+]
 
 _HOLE = 3.0  # a gap between views is a hole in the scan from this many usual steps on
 _BRIDGED = math.radians(10)  # a hole up to this is bridged where no opposite view fills it
@@ -133,17 +143,6 @@ class Truncation:
         """Whether the object reaches beyond the field of view: not where so few photons were counted that noise tells as much."""
         return self.worst > max(_TRUNCATED, _CLEARLY * self.noise)
 
-    @property
-    def words(self) -> str:
-        """What that does to an image."""
-        ends = f"at its first bin {100 * self.first:.0f} % and at its last bin {100 * self.last:.0f} % of the largest values"
-        if not self.truncated:
-            return f"the object ends within the detector, which sees {ends}"
-        return (
-            f"the object reaches beyond the detector, which sees {ends}: unless the projections are continued, values of "
-            "an analytic reconstruction rise towards the edge of the field of view and are too high within it"
-        )
-
 
 def is_offset(geometry: Geometry) -> bool:
     """Whether the detector lies more than half a bin off its middle: less is a scan of interleaved rays (quarter offset)."""
@@ -244,11 +243,14 @@ def _finite(values: Tensor) -> NDArray[np.float64]:
     return np.where(np.isfinite(numbers), numbers, 0.0)
 
 
+def bend_noise(bends: NDArray[np.float64]) -> float:
+    """The standard deviation of white noise of which these are second differences, most of them of nothing else; 0 of none."""
+    return float(np.median(abs(bends)) / (0.6745 * math.sqrt(6))) if bends.size else 0.0
+
+
 def _spread(end: NDArray[np.float64]) -> float:
     """The standard deviation of noise at an end `(batch, angle, bin)`, by second differences along the bins or views."""
-    along = -1 if end.shape[-1] >= 3 else -2
-    bends = np.diff(end, 2, axis=along)
-    return float(np.median(abs(bends)) / (0.6745 * math.sqrt(6))) if bends.size else 0.0
+    return bend_noise(np.diff(end, 2, axis=-1 if end.shape[-1] >= 3 else -2))
 
 
 def _highest(edges: NDArray[np.float64], views: int) -> float:

@@ -24,7 +24,7 @@ class FindingName(StrEnum):
 
     # MRI
     ASYMMETRIC_ECHO = "asymmetric-echo"
-    AXES_SWAPPED = "axes-swapped"
+    AXES_SWAPPED = "axes-swapped"  # of sinograms as well
     COILS_AS_SLICES = "coils-as-slices"
     ELLIPTICAL_SCAN = "elliptical-scan"
     HEADER_LIMITS = "header-limits"
@@ -49,7 +49,6 @@ class FindingName(StrEnum):
     OFF_AXIS = "off-axis"
     OPAQUE = "opaque"
     RAYS_DISAGREE = "rays-disagree"
-    SWAPPED_AXES = "swapped-axes"
     TRANSMISSION = "transmission"
     TRUNCATED = "truncated"
     UNEVEN_BINS = "uneven-bins"

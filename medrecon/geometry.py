@@ -16,8 +16,20 @@ from typing import Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arc", "FanBeam", "Geometry", "Grid", "ParallelBeam", "Rays", "lodopab", "lodopab_grid", "require_outside"]
+__all__ = [
+    "Arc",
+    "FanBeam",
+    "Geometry",
+    "Grid",
+    "ParallelBeam",
+    "Rays",
+    "clear_radius",
+    "lodopab",
+    "lodopab_grid",
+    "require_outside",
+]
 
+_CLEAR = 0.7  # of the distance of the source: what is well clear of it
 _LARGEST_ANGLE = 4 * math.pi  # two turns: what lies beyond was given in degrees
 
 
@@ -334,6 +346,11 @@ def require_outside(geometry: Geometry, grid: Grid) -> None:
                 f"the source, {geometry.source_distance:g} mm from the center, lies inside the image of {grid.extent[0]:g} x "
                 f"{grid.extent[1]:g} mm; take a smaller image, or check that all lengths are millimeters"
             )
+
+
+def clear_radius(geometry: Geometry) -> float:
+    """The radius that a square image about the axis may reach, well clear of the source, mm; infinite for parallel beams."""
+    return math.inf if isinstance(geometry, ParallelBeam) else _CLEAR * geometry.source_distance
 
 
 def _angles(who: str, angles: Iterable[float]) -> Arc | tuple[float, ...]:

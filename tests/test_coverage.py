@@ -131,13 +131,10 @@ def test_truncation_says_which_side() -> None:
     geometry = parallel(Arc(0.0, math.pi / 360, 90))
     inside = truncation(phantom_sinogram(disk(40), geometry), geometry)
     assert (inside.first, inside.last, inside.truncated) == (0.0, 0.0, False)
-    assert "ends within the detector" in inside.words
     right = truncation(phantom_sinogram(disk(40, x0=20.0), geometry), geometry)
     assert right.first == 0.0
     assert right.last == right.worst > 0.5
     assert right.truncated
-    assert "at its first bin 0 %" in right.words
-    assert "reaches beyond the detector" in right.words
 
 
 def test_truncation_is_not_noise(generator: torch.Generator) -> None:

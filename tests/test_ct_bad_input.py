@@ -93,7 +93,12 @@ def test_truncated_projections_are_told_with_what_they_do(tmp_path: Path) -> Non
     done = medrecon("reconstruct", narrow, "-o", tmp_path / "o.h5")
     assert (done.status, done.err) == (0, "")
     assert "note: the projections are truncated" in done.out
-    assert "values are too high towards the border of that field, and wrong beyond it" in done.out
+    assert "the field of 24 mm around the center that is seen whole; they were continued" in done.out
+    assert "those beyond it are little more than an outline" in done.out
+    assert "too high" not in done.out
+    assert (
+        "values are too high towards the border of that field, and wrong beyond it" in medrecon("inspect", narrow).out
+    )
 
 
 def test_a_limited_arc_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medrecon.coverage import Scan, coverage
 from medrecon.functionals import Box
-from medrecon.geometry import Geometry, Grid, ParallelBeam
+from medrecon.geometry import Geometry, Grid, ParallelBeam, clear_radius
 from medrecon.operators import Radon
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
 from medrecon.reconstructors.fitted_ellipse import FittedEllipse, fit_ellipse, rays_of
@@ -29,7 +29,6 @@ _WITHIN = 0.98  # of the field's radius: where filtered backprojection is believ
 _TISSUE = 0.75  # the quantile of the image in the field that stands for what is around it
 _LEAST, _MOST = 1.4, 3.0  # fields: how far the object may reach
 _MARGIN = 1.1
-_AWAY = 0.7  # of the distance of the source: what a square around the center may reach
 _SMOOTH = FilteredBackprojection(Window.HANN, 0.5)
 _ROUNDS = 3  # of fitting an ellipse to the data of one density
 _SUBSETS, _PASSES = 8, 24
@@ -119,10 +118,7 @@ def _disk(grid: Grid, radius: float) -> NDArray[np.bool_]:
 
 def _reach(geometry: Geometry, radius: float) -> float:
     """The radius, as far as the object may reach."""
-    most = _MOST * coverage(geometry).radius
-    return (
-        min(radius, most) if isinstance(geometry, ParallelBeam) else min(radius, most, _AWAY * geometry.source_distance)
-    )
+    return min(radius, _MOST * coverage(geometry).radius, clear_radius(geometry))
 
 
 def _widened(geometry: Geometry, radius: float) -> Geometry:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +26,7 @@ from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import geometry_words
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_PROTOCOL, LoDoPaBScore, image_range
-from medrecon.findings import Severity, require_accepted
+from medrecon.findings import FindingName, Severity, require_accepted
 from medrecon.geometry import Geometry, Grid, require_outside
 from medrecon.modality import Modality
 from medrecon.operators import Radon
@@ -34,9 +35,9 @@ from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
 from medrecon.results import Display, SliceResult, Window
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
-from medrecon.scans.ct_extent import is_cut, measured_bins, problem_of
+from medrecon.scans.ct_extent import is_cut, measured_bins, problem_of, search_grid, warm_up_extrapolation
 from medrecon.scans.ct_geometry_checks import FLIPPED, measured_offset, offset_words
-from medrecon.scans.ct_repair import RepairedSinograms
+from medrecon.scans.ct_repair import Readings, RepairedSinograms, Repairs
 from medrecon.scans.learned_notes import ct_notes
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
@@ -99,6 +100,8 @@ class SinogramScan:
         what it mended: the detector's offset in place of the file's, mm, and whether its bins are reversed.
     is_sound
         whether it found no problem: what is none of these is taken as it is.
+    repairs
+        what was done to all of them.
     """
 
     file: Sinograms
@@ -110,6 +113,7 @@ class SinogramScan:
     offset: float | None = None
     is_flipped: bool = False
     is_sound: bool = True
+    repairs: Repairs = field(default_factory=Repairs)
 
     modality = Modality.CT
 
@@ -173,9 +177,11 @@ class SinogramScan:
         return len(self.file)
 
     def checked(self, indices: range, progress: Progress) -> SinogramScan:
-        for place, _ in enumerate(sound_slices(self.file, indices)):
+        repairs = Repairs()
+        for place, read in enumerate(sound_slices(Readings(self.file), indices)):
+            repairs = repairs.joined(read)
             progress(f"{self.source.name}: read", place + 1, len(indices))
-        return self._mended(indices)._looked_through(indices)
+        return replace(self, repairs=repairs)._mended(indices)._looked_through(indices)
 
     def _mended(self, indices: range) -> SinogramScan:
         """Take the offset that is asked for."""
@@ -189,9 +195,11 @@ class SinogramScan:
     def _looked_through(self, indices: range) -> SinogramScan:
         read = self.file[_middle(indices)]
         sample = self._as_mended(read)
-        done = self.file.repair(read.index).words if isinstance(self.file, RepairedSinograms) else ""
         findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
-        told = require_accepted(findings, self.acquisition.accept, str(self.source))
+        named = (
+            one for one in findings if one.name is not FindingName.TRUNCATED
+        )  # of which `problem_of` tells what is done
+        told = require_accepted(named, self.acquisition.accept, str(self.source))
         is_flipped = any(finding.name == FLIPPED for finding in findings)
         is_sound = all(finding.severity is not Severity.PROBLEM for finding in findings)
         mended = replace(self, indices=indices, is_flipped=is_flipped, is_sound=is_sound)
@@ -199,25 +207,30 @@ class SinogramScan:
         return replace(
             mended,
             middle=middle,
-            notes=(*self.file.notes, *self.notes, *filter(None, [done]), *told, *self._notes(middle)),
+            notes=(*self.file.notes, *self.notes, *filter(None, [self.repairs.words]), *told, *self._notes(middle)),
         )
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         assert self.middle is not None
         warm_up(reconstruct, Radon(self.middle.grid, self.middle.geometry), device)
-        return (self._posed(samples, cut, reconstruct, device) for samples, cut in self._together())
+        if self.is_sound and is_cut(self.middle):
+            warm_up_extrapolation(self.middle)
+        return (self._posed(samples, cut, reconstruct, device) for samples, cut in self._together(reconstruct))
 
-    def _together(self) -> Iterator[tuple[list[SinogramSample], bool]]:
-        """The samples in batches, and whether the detector cuts them off: such come alone."""
+    def _together(self, reconstruct: Reconstructor) -> Iterator[tuple[list[SinogramSample], bool]]:
+        """The samples in batches of one grid, and whether the detector cuts them off: such come alone."""
         assert self.middle is not None
         most = max(1, min(_TOGETHER, _LARGEST // self.middle.sinogram.numel()))
         batch: list[SinogramSample] = []
+        grid = self.grid
         for index in self.indices:
             sample = self._read(index)
             cut = self.is_sound and is_cut(sample)
-            if batch and (cut or len(batch) == most):
+            taken = search_grid(sample, reconstruct) if self.is_sound and not cut else sample.grid
+            if batch and (cut or taken != grid or len(batch) == most):
                 yield batch, False
                 batch = []
+            grid = taken
             if cut:
                 yield [sample], True
             else:
@@ -232,11 +245,14 @@ class SinogramScan:
         views, measured = samples[0].geometry.shape[0], self.file.scan.geometry.shape[0]
         thinned = "" if views == measured else f"; {views} views of {measured}"
         dose = "" if photons is None else f"{photons:.0f} photons per ray"
+        start = time.perf_counter()
+        problem = (
+            problem_of(samples, reconstruct, device, cut=cut) if self.is_sound else ct_problem(samples, device=device)
+        )
+        seconds = time.perf_counter() - start
         return Posed(
             indices=range(samples[0].index, samples[-1].index + 1),
-            problem=problem_of(samples, reconstruct, device, cut=cut)
-            if self.is_sound
-            else ct_problem(samples, device=device),
+            problem=problem,
             samples=samples,
             targets=[sample.target for sample in samples],
             sentence=f"{geometry}{thinned}{dose and '; '}{dose}",
@@ -248,7 +264,9 @@ class SinogramScan:
                 "photons": photons,
                 "added_photons": self.acquisition.photons,
                 "seed": None if self.acquisition.photons is None else self._seed,
+                "repaired_bins": self.repairs.n_bins,
             },
+            seconds=seconds,
         )
 
     def images(self, posed: Posed, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrecon.findings import Finding, FindingName, Severity
+from medrecon.geometry import Geometry
 from medrecon.words import listed
 
-__all__ = ["DEAD", "bin_findings", "dead_bins", "dead_words", "uneven_bins"]
+__all__ = ["DEAD", "axis_bin", "bin_findings", "dead_bins", "dead_words", "uneven_bins"]
 
 DEAD = FindingName.DEAD_BINS
 
@@ -22,17 +24,23 @@ _GAPS = (1, 2)  # bins, to the neighbors that say what a bin should read: wider 
 _SIGNIFICANT = 6.0  # standard deviations
 _OUTSTANDING = 4.0  # times what bins around deviate, or those at the same distance on the other side
 _AROUND = 5  # bins
+_BESIDE = 2  # bins, by which the mirror image of a place may be off
 _SEEN = 0.004  # of a sinogram's typical largest values: what draws a ring
 _OFF = 0.01  # of them: what a constant bin deviates at least
 
 
-def bin_findings(y: NDArray[np.float64]) -> Iterator[Finding]:
+def axis_bin(geometry: Geometry) -> float:
+    """The place on the detector, counted in bins, that sees the axis of rotation; it may lie beyond its ends."""
+    return (geometry.n_bins - 1) / 2 - geometry.offset / geometry.spacing
+
+
+def bin_findings(y: NDArray[np.float64], geometry: Geometry) -> Iterator[Finding]:
     """Bins of a sinogram `(angle, detector)`, all of it finite, that say nothing, or too much or too little in all views."""
     dead = dead_bins(torch.from_numpy(y))
     some = y[:: max(1, len(y) // _MOST_VIEWS)]
     if dead:
         yield Finding(DEAD, Severity.NOTE, dead_words(dead))
-    off = {k: size for k, size in uneven_bins(some).items() if k not in dead}
+    off = {k: size for k, size in uneven_bins(some, axis_bin(geometry)).items() if k not in dead}
     if off:
         named = [f"{k} ({size:+.3g})" for k, size in off.items()]
         yield Finding(
@@ -85,15 +93,20 @@ def _alone(y: NDArray[np.float64], k: int) -> bool:
     return bool(abs(middle) > 2 * apart)
 
 
-def uneven_bins(y: NDArray[np.float64]) -> dict[int, float]:
-    """By how much single bins of a sinogram `(angle, detector)` deviate from both sides in all views alike, of those that do."""
+def uneven_bins(y: NDArray[np.float64], axis: float | None = None) -> dict[int, float]:
+    """By how much single bins of a sinogram `(angle, detector)` deviate from both sides in all views alike, of those that do.
+
+    Not what deviates on both sides of the axis, which the bin `axis` sees, else that in the middle. Of one bin on the axis itself
+    nothing tells a fault from a thin rod there: it is taken for a fault.
+    """
+    axis = (y.shape[1] - 1) / 2 if axis is None else axis
     typical = float(np.quantile(y, 0.95))
     if len(y) < _LEAST_VIEWS or y.shape[1] < 4 * _AROUND or typical <= 0:
         return {}
     found: dict[int, float] = {}
     for gap in _GAPS:
         size, usual, error = _deviations(y, gap)
-        round_ = _OUTSTANDING * np.maximum(_around(usual, gap), _mirrored(usual))
+        round_ = _OUTSTANDING * np.maximum(_around(usual, gap), _mirrored(usual, axis, gap))
         least = np.maximum(np.maximum(_SIGNIFICANT * error, _SEEN * typical), round_)
         for k in np.flatnonzero(abs(size) > least).tolist():
             found.setdefault(k, float(size[k]))
@@ -108,10 +121,23 @@ def _around(sizes: NDArray[np.float64], gap: int) -> NDArray[np.float64]:
     return largest
 
 
-def _mirrored(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The largest deviation about the same place on the other side: what is round about the axis deviates on both."""
-    mirrored: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(np.pad(sizes[::-1], 2), 5).max(-1)
-    return mirrored
+def _mirrored(sizes: NDArray[np.float64], axis: float, gap: int) -> NDArray[np.float64]:
+    """The largest deviation about the same place on the other side: what is round about the axis deviates on both.
+
+    Where that is the bin itself, or has its fault, what counts is the less of the deviations on both sides.
+    """
+    n = len(sizes)
+    bins, largest = np.arange(n), np.zeros(n)
+
+    def at(places: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.where((places >= 0) & (places < n), sizes[np.clip(places, 0, n - 1)], 0.0)
+
+    for twice in {math.floor(2 * axis), math.ceil(2 * axis)}:
+        for shift in range(-_BESIDE, _BESIDE + 1):
+            place = twice - bins + shift
+            here = np.where(abs(place - bins) < gap, np.minimum(at(place), at(twice - place)), at(place))
+            largest = np.maximum(largest, np.where(place == bins, 0.0, here))
+    return largest
 
 
 def _deviations(

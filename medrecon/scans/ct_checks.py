@@ -40,12 +40,17 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
     if found := _no_line_integrals(y) or _swapped_axes(y):
         yield found
         return
-    yield from bin_findings(y)
+    yield from bin_findings(y, sample.geometry)
     cut = truncation(sample.sinogram, sample.geometry)
     against = tuple(contradictions(sample, cut))
     yield from against
     if cut.truncated and all(finding.severity is Severity.NOTE for finding in against):
-        yield Finding(FindingName.TRUNCATED, Severity.NOTE, truncation_words(cut.worst, sample.geometry))
+        yield Finding(
+            FindingName.TRUNCATED,
+            Severity.NOTE,
+            f"{truncation_words(sample.geometry, cut.worst)}; values are too high towards the border of that field, and wrong "
+            "beyond it, unless the projections are continued, as all methods but networks have it",
+        )
 
 
 def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
@@ -99,7 +104,7 @@ def _swapped_axes(y: NDArray[np.float64]) -> Finding | None:
         return None
     spread, other = (100 * float(np.std(sums) / abs(np.mean(sums))) for sums in (y.sum(1), y.sum(0)))
     return Finding(
-        FindingName.SWAPPED_AXES,
+        FindingName.AXES_SWAPPED,
         Severity.PROBLEM,
         f"the axes may be swapped: the first and last views see nothing, and sums of the views differ by {spread:.0f} %, those "
         f"along the other axis by {other:.2g} %; a sinogram is (angle, detector): transpose it",

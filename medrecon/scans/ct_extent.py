@@ -4,33 +4,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
+from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from medrecon.coverage import angular_cells, coverage, truncation
+from medrecon.coverage import angular_cells, bend_noise, truncation
 from medrecon.data.ct.sinograms import SinogramSample
-from medrecon.geometry import FanBeam, Geometry, Grid, require_outside
+from medrecon.data.ct.words import truncation_words
+from medrecon.geometry import Geometry, Grid, clear_radius, require_outside
 from medrecon.operators import Radon
-from medrecon.problem import Problem, ct_problem
+from medrecon.problem import Problem, ct_problem, radon
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import FilteredBackprojection, extrapolate
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.words import counted
 
-__all__ = ["is_cut", "measured_bins", "problem_of"]
+__all__ = ["is_cut", "measured_bins", "problem_of", "search_grid", "warm_up_extrapolation"]
 
 _SEEN = 0.05  # of the largest integrals: where an object is
 _CLEARLY = 1.5  # standard deviations of noise
-_BEND = 0.6745 * math.sqrt(6)  # the median of second differences of white noise
+_SOME = 8  # views
 _SPARSE = 8  # times too few views: streaks as large as the object's contrast
-_AWAY = 0.7  # of the distance of the source: how far the corners of an image may reach
 
 
 def is_cut(sample: SinogramSample) -> bool:
     """Whether the object reaches beyond the detector."""
     return truncation(sample.sinogram, sample.geometry).truncated
+
+
+def warm_up_extrapolation(sample: SinogramSample) -> None:
+    """Continue some views of a sample that is cut off, so that what is timed after it has its loops compiled."""
+    some = slice(None, None, max(1, len(sample.sinogram) // _SOME))
+    with suppress(ValueError, ArithmeticError):
+        extrapolate(sample.sinogram[some], sample.geometry[some])
+
+
+def search_grid(sample: SinogramSample, reconstruct: Reconstructor) -> Grid:
+    """The grid that a method takes for an object that the detector sees whole.
+
+    It is that of the image but for methods that search for the image whose projections they are: where the object is wider, such
+    get one that holds it, of which the image is the middle.
+    """
+    is_search = not isinstance(reconstruct, LearnedReconstructor | FilteredBackprojection)
+    if is_search and _is_beside(sample):
+        return _holding(sample.grid, sample.geometry, _radius(sample))
+    return sample.grid
 
 
 def problem_of(
@@ -39,54 +61,56 @@ def problem_of(
     """The problem that a method takes of samples of one geometry; `cut` says of a single one whether the detector cuts it off.
 
     A network takes the projections as they are. Else those that are cut off are continued (`extrapolate`), on a grid that holds the
-    object, of which the image that was asked for is the middle. Methods that search for the image whose projections they are get
-    such a grid, too, where an object that is seen whole is wider than the image.
+    object, of which the image that was asked for is the middle. Others take the largest `search_grid`. Notes are the same for all
+    slices of a file.
     """
-    first, grid = samples[0], samples[0].grid
+    grid = samples[0].grid
     if isinstance(reconstruct, LearnedReconstructor):
-        return replace(ct_problem(samples, device=device), notes=(_OF_NETWORKS,) if cut else ())
-    is_analytic = isinstance(reconstruct, FilteredBackprojection)
-    few = _few_views(first) if is_analytic else ()
-    if not cut and (is_analytic or not _is_beside(first)):
-        return replace(ct_problem(samples, device=device), notes=few)
-    whole = [_continued(one) if cut else one for one in samples]
-    larger = _holding(grid, whole[0].geometry, max(_radius(one) for one in whole))
-    problem = ct_problem([replace(one, grid=larger, target=None) for one in whole], device=device)
-    ny, nx = larger.shape
-    words = f"; the image was computed as the middle of one of {ny} x {nx} pixels, which holds the object"
-    note = _continued_words(whole[0]) if cut else "the object is wider than the image"
-    return replace(problem, shape=grid.shape, notes=(note + (words if larger != grid else ""), *few))
+        as_they_are = (f"{truncation_words(samples[0].geometry)}; {_OF_NETWORKS}",) if cut else ()
+        return replace(ct_problem(samples, device=device), notes=as_they_are)
+    notes: tuple[str, ...] = _few_views(samples) if isinstance(reconstruct, FilteredBackprojection) else ()
+    if cut:
+        notes = (f"{truncation_words(samples[0].geometry)}; {_CONTINUED}", *notes)
+        samples = [_continued(one) for one in samples]
+        larger = _holding(grid, samples[0].geometry, max(_radius(one) for one in samples))
+    else:
+        larger = max((search_grid(one, reconstruct) for one in samples), key=lambda one: one.shape)
+        notes = notes if larger == grid else (_WIDER, *notes)
+    if larger != grid:
+        samples = [replace(one, grid=larger, target=None) for one in samples]
+    problem = ct_problem(samples, device=device)
+    return replace(problem, shape=grid.shape, notes=notes)
 
 
-def _few_views(sample: SinogramSample) -> tuple[str, ...]:
+def _few_views(samples: Sequence[SinogramSample]) -> tuple[str, ...]:
     """Say so where views are by far too few for filtered backprojection: Kak & Slaney, ch. 5.1.1 (1988)."""
-    across = 2 * _radius(sample) / min(sample.grid.spacing)
-    step, needed = angular_cells(sample.geometry).step, round(math.pi / 2 * across)
-    if not math.pi / step < needed / _SPARSE:
+    first, step = samples[0], angular_cells(samples[0].geometry).step
+    pixel = min(first.grid.spacing)
+    across = 2 * max(_radius(one) for one in samples) / pixel
+    if not math.pi / step < round(math.pi / 2 * across) / _SPARSE:
         return ()
+    side = max(first.grid.extent) / pixel
     return (
-        f"{counted(len(sample.geometry.angles), 'view')}: filtered backprojection draws streaks of so few; an object of "
-        f"{across:.0f} pixels across takes about {needed} over half a turn, and tv does with fewer",
+        f"{counted(len(first.geometry.angles), 'view')}: filtered backprojection draws streaks of so few; an object as wide as the "
+        f"image, {side:.0f} pixels, takes about {math.pi / 2 * side:.0f} over half a turn, and tv does with fewer",
     )
 
 
 _OF_NETWORKS = (
-    "networks take truncated projections as they are: values are too high towards the border of the field, and wrong beyond it; "
-    "other methods continue the projections"
+    "networks take them as they are: values are too high towards the border of that field, and wrong beyond it; other methods "
+    "continue the projections"
 )
+_CONTINUED = (
+    "they were continued to where the object seems to end: values within that field are mostly right to 1 or 2 %, those beyond it "
+    "are little more than an outline"
+)
+_WIDER = "the object is wider than the image, which was computed as the middle of a larger one that holds the object"
 
 
 def measured_bins(sample: SinogramSample, A: Radon) -> slice:
     """The bins of the range of `A` that were measured."""
     shift = float(sample.geometry.positions()[0] - A.geometry.positions()[0]) / sample.geometry.spacing
     return slice(round(shift), round(shift) + sample.geometry.n_bins)
-
-
-def _continued_words(sample: SinogramSample) -> str:
-    return (
-        f"the truncated projections were continued to {coverage(sample.geometry).radius:.0f} mm from the center, where the object "
-        "seems to end: values within the field are mostly right to 1 or 2 %, those beyond it are little more than an outline"
-    )
 
 
 def _continued(sample: SinogramSample) -> SinogramSample:
@@ -97,13 +121,19 @@ def _continued(sample: SinogramSample) -> SinogramSample:
 
 def _is_beside(sample: SinogramSample) -> bool:
     """Whether rays that miss the image met the object, as blocks of some views and bins tell, so that noise does not count."""
-    y, missed = sample.sinogram, Radon(sample.grid, sample.geometry)(torch.ones(sample.grid.shape)) == 0
+    y, missed = sample.sinogram, _missed(sample.grid, sample.geometry)
     block = max(1, len(y) // 20), min(4, y.shape[1])
     means, shares = (avg_pool2d(values[None], block)[0] for values in (y * missed, missed.to(y.dtype)))
     if not bool((shares == 1).any()):
         return False
-    noise = (y.diff(n=2, dim=-1).abs()[missed[:, 1:-1]].median() / _BEND) if bool(missed[:, 1:-1].any()) else 0.0
-    return float(means[shares == 1].max()) > max(_SEEN * float(y[:: block[0]].quantile(0.99)), _CLEARLY * float(noise))
+    noise = bend_noise(y.diff(n=2, dim=-1)[missed[:, 1:-1]].double().numpy())
+    return float(means[shares == 1].max()) > max(_SEEN * float(y[:: block[0]].quantile(0.99)), _CLEARLY * noise)
+
+
+@lru_cache(maxsize=4)
+def _missed(grid: Grid, geometry: Geometry) -> Tensor:
+    """Rays `(angle, detector)` that miss the image."""
+    return radon(grid, geometry)(torch.ones(grid.shape)) == 0
 
 
 def _radius(sample: SinogramSample) -> float:
@@ -117,9 +147,7 @@ def _radius(sample: SinogramSample) -> float:
 
 def _holding(grid: Grid, geometry: Geometry, radius: float) -> Grid:
     """A grid about the middle of another that holds a circle about the axis, as far as the source leaves room."""
-    if isinstance(geometry, FanBeam):
-        radius = min(radius, _AWAY * geometry.source_distance)
-    larger = grid.covering(radius)
+    larger = grid.covering(min(radius, clear_radius(geometry)))
     try:
         require_outside(geometry, larger)
     except ValueError:

@@ -144,7 +144,7 @@ def _inspect(file: Sinograms, index: int) -> SinogramReport:
         return SinogramReport(index, problem=str(error).removeprefix(f"{file.path}: "))
     dead = dead_bins(sinogram)
     try:
-        require_line_integrals(sinogram, f"slice {index}")
+        require_line_integrals(sinogram, f"slice {index}", can_repair=True)
     except InputError as error:
         return SinogramReport(index, dead_bins=dead, problem=str(error))
     findings = tuple(sinogram_findings(_sample(file, sinogram, index)))

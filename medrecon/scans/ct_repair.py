@@ -14,7 +14,7 @@ from medrecon.data.ct.attenuation import AttenuationUnit
 from medrecon.data.ct.geometry_files import CTScan
 from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
 from medrecon.data.ct.sinograms import SinogramSample
-from medrecon.scans.ct_bin_checks import dead_bins, uneven_bins
+from medrecon.scans.ct_bin_checks import axis_bin, dead_bins, uneven_bins
 from medrecon.words import counted, listed
 
 __all__ = ["Repair", "RepairedSinograms", "repair"]
@@ -43,9 +43,54 @@ class Repair:
     """
 
     sinogram: Tensor
-    filled: tuple[int, ...]
-    values: int
-    corrected: tuple[tuple[int, float], ...]
+    filled: tuple[int, ...] = ()
+    values: int = 0
+    corrected: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What was done; empty for nothing."""
+        return Repairs().joined(self).words
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """What was done to the sinograms of a file, all together.
+
+    Parameters
+    ----------
+    filled, values
+        bins that were filled in any of them, and how many single values.
+    corrected
+        bins that were corrected in any, with the least and the most that was subtracted.
+    n_repaired, n_slices
+        how many of them were changed, of how many.
+    """
+
+    filled: tuple[int, ...] = ()
+    values: int = 0
+    corrected: tuple[tuple[int, float, float], ...] = ()
+    n_repaired: int = 0
+    n_slices: int = 0
+
+    def joined(self, one: Repair) -> Repairs:
+        """These, and what was done to one sinogram more."""
+        corrected = {k: (low, high) for k, low, high in self.corrected}
+        for k, by in one.corrected:
+            low, high = corrected.get(k, (by, by))
+            corrected[k] = min(low, by), max(high, by)
+        return Repairs(
+            filled=tuple(sorted({*self.filled, *one.filled})),
+            values=self.values + one.values,
+            corrected=tuple((k, *corrected[k]) for k in sorted(corrected)),
+            n_repaired=self.n_repaired + bool(one.filled or one.values or one.corrected),
+            n_slices=self.n_slices + 1,
+        )
+
+    @property
+    def n_bins(self) -> int:
+        """How many bins were filled or corrected."""
+        return len({*self.filled, *(k for k, _, _ in self.corrected)})
 
     @property
     def words(self) -> str:
@@ -56,12 +101,18 @@ class Repair:
         if self.values:
             parts.append(f"filled from their neighbors: {counted(self.values, 'single value')}")
         if self.corrected:
-            parts.append(f"corrected in all views: bins {listed([f'{k} ({-by:+.3g})' for k, by in self.corrected])}")
-        return f"repaired: {'; '.join(parts)}" if parts else ""
+            sizes = [f"{k} ({_range_words(-high, -low)})" for k, low, high in self.corrected]
+            parts.append(f"corrected in all views: bins {listed(sizes)}")
+        where = "" if self.n_repaired == self.n_slices else f" in {self.n_repaired} of {self.n_slices} slices"
+        return f"repaired{where}: {'; '.join(parts)}" if parts else ""
 
 
-def repair(sinogram: Tensor) -> Repair:
-    """Mend a sinogram `(angle, detector)`.
+def _range_words(low: float, high: float) -> str:
+    return " to ".join(dict.fromkeys(f"{size:+.3g}" for size in (low, high)))
+
+
+def repair(sinogram: Tensor, axis: float | None = None) -> Repair:
+    """Mend a sinogram `(angle, detector)`; `axis` is the bin that sees the axis of rotation, else that in the middle.
 
     Bins that are dead, or not finite in half of the views, take a cubic through two sound neighbors on either side, or a line where
     more than three lie side by side; single values that are not finite a line. From bins that are off in all views the median
@@ -81,12 +132,12 @@ def repair(sinogram: Tensor) -> Repair:
             y[view, single[view]] = np.interp(np.flatnonzero(single[view]), np.flatnonzero(known), y[view, known])
     for k in sorted(lost):
         y[sound_views, k] = _expected(y, k, lost)[sound_views]
-    corrected = _corrected(y, lost) if sound_views.all() else {}
+    corrected = _corrected(y, lost, axis) if sound_views.all() else {}
     mended = torch.from_numpy(y).to(sinogram.dtype)
     return Repair(mended, tuple(sorted(lost)), int(single.sum()), tuple(sorted(corrected.items())))
 
 
-def _corrected(y: Floats, lost: set[int]) -> dict[int, float]:
+def _corrected(y: Floats, lost: set[int], axis: float | None) -> dict[int, float]:
     """Subtract from bins in place what they are off, and say how much."""
     off: dict[int, float] = {}
 
@@ -96,7 +147,7 @@ def _corrected(y: Floats, lost: set[int]) -> dict[int, float]:
         off[k] = off.get(k, 0.0) + size
 
     for _ in range(_ROUNDS):
-        found = set(uneven_bins(y)) - lost
+        found = set(uneven_bins(y, axis)) - lost
         for k in found:  # its neighbors may be off as well, and not found before it is mended
             subtract(k, found | lost | {k - 1, k + 1})
         if not found:
@@ -151,17 +202,45 @@ class RepairedSinograms:
         return len(self.file)
 
     def __getitem__(self, index: int) -> SinogramSample:
-        sample = self.unchecked(index)
-        require_line_integrals(sample.sinogram, f"{self.path}: slice {index} (of {len(self)}, counted from 0)")
-        return sample
+        return self.mended(index)[0]
+
+    def mended(self, index: int) -> tuple[SinogramSample, Repair]:
+        """A sound sample, and what was done to it.
+
+        Raises
+        ------
+        InputError
+            If values are not finite all the same.
+        """
+        sample = self.file.unchecked(index)
+        done = self._mended(sample.sinogram)
+        require_line_integrals(done.sinogram, _place(self, index))
+        return replace(sample, sinogram=done.sinogram), done
 
     def raw(self, index: int) -> Tensor:
-        return self.repair(index).sinogram
+        return self._mended(self.file.raw(index)).sinogram
 
     def unchecked(self, index: int) -> SinogramSample:
         sample = self.file.unchecked(index)
-        return replace(sample, sinogram=repair(sample.sinogram).sinogram)
+        return replace(sample, sinogram=self._mended(sample.sinogram).sinogram)
 
-    def repair(self, index: int) -> Repair:
-        """Mend one sinogram."""
-        return repair(self.file.raw(index))
+    def _mended(self, sinogram: Tensor) -> Repair:
+        return repair(sinogram, axis_bin(self.scan.geometry))
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """What was done to each sinogram of a file, all of them finite; --repair is advised where it is not given."""
+
+    file: Sinograms
+
+    def __getitem__(self, index: int) -> Repair:
+        if isinstance(self.file, RepairedSinograms):
+            return self.file.mended(index)[1]
+        sample = self.file.unchecked(index)
+        require_line_integrals(sample.sinogram, _place(self.file, index), can_repair=True)
+        return Repair(sample.sinogram)
+
+
+def _place(file: Sinograms, index: int) -> str:
+    return f"{file.path}: slice {index} (of {len(file)}, counted from 0)"

@@ -119,7 +119,7 @@ def test_swapped_axes_with_as_many_bins_as_views(views: int) -> None:
         ParallelBeam(Arc.half_turn(views), views, 96 / views),
         FanBeam(Arc.full_turn(views), views, 192 / views, 200.0, 150.0),
     ):
-        assert list(found(measured(geometry, photons=2e4).T, geometry)) == ["swapped-axes"]
+        assert list(found(measured(geometry, photons=2e4).T, geometry)) == ["axes-swapped"]
         assert found(measured(geometry, photons=2e4), geometry) == {}
 
 

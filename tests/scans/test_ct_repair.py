@@ -1,16 +1,23 @@
 """`--repair`: rings go, dead and missing bins are filled, sound data stay as they are."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from medrecon.data.ct.sinogram_files import SinogramFile
+from medrecon.data.phantoms.ellipses import Ellipse, Phantom
+from medrecon.errors import InputError
+from medrecon.geometry import Arc, ParallelBeam
 from medrecon.operators import Radon
 from medrecon.reconstructors import FilteredBackprojection
+from medrecon.scans.ct_bin_checks import axis_bin, bin_findings, uneven_bins
 from medrecon.scans.ct_repair import repair
 from tests.program import images, medrecon
-from tests.scans.test_ct_checks import BODY, DISK, FLAT, GEOMETRIES, HALF, measured, sampled, saved
+from tests.scans.test_ct_checks import BODY, DISK, FEW, FLAT, GEOMETRIES, HALF, measured, sampled, saved
 
 
 def image(sinogram: Tensor) -> Tensor:
@@ -70,6 +77,79 @@ def test_sound_data_stay_as_they_are() -> None:
                 mended = repair(sound)
                 assert torch.equal(mended.sinogram, sound)
                 assert mended.words == ""
+
+
+def test_what_was_done_to_other_slices_than_the_middle_is_told(tmp_path: Path) -> None:
+    sound = measured(FEW, photons=2e4).float()
+    faulty, other = sound.clone(), sound.clone()
+    faulty[:, 35] += 0.3
+    faulty[:, 50] = torch.nan
+    other[:, 35] += 0.2
+    told = medrecon(
+        *saved(tmp_path, torch.stack([faulty, sound, other]), FEW), "--repair", "--json", tmp_path / "r.json"
+    )
+    assert told.status == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    (note,) = report["notes"]
+    assert re.fullmatch(
+        r"repaired in 2 of 3 slices: filled from their neighbors: bins 50; corrected in all views: bins 35 \(-0.[23]\d* to "
+        r"-0.[12]\d*\)",
+        note,
+    )
+    assert report["repaired_bins"] == 2
+
+
+def test_a_view_that_is_lost_is_not_left_to_repair(tmp_path: Path) -> None:
+    lost = measured(FEW).float()
+    lost[3] = torch.nan
+    command = saved(tmp_path, lost, FEW)
+    for options in ((), ("--repair",)):
+        refused = medrecon(*command, *options)
+        assert refused.status == 2
+        assert "leave this slice out, of which whole views are lost" in refused.complaint
+        assert "--repair" not in refused.complaint
+
+
+def test_repair_is_advised_where_there_is_the_option(tmp_path: Path) -> None:
+    one = measured(FEW).float()
+    one[3, 40] = torch.nan
+    command = saved(tmp_path, one, FEW)
+    assert "let --repair fill it" in medrecon(*command).complaint
+    with pytest.raises(InputError, match=r"floor the counts before it, or leave this slice out$"):
+        SinogramFile(tmp_path / "s.npy")[0]  # as training and benchmark read it
+
+
+MIDDLE = [(80, k, 0.0) for k in (38, 39, 40, 42)] + [
+    (81, 40, 0.0),
+    (81, 44, 0.0),
+    (80, 45, -5.0),
+    (80, 39, 0.25),
+    (80, 40, 0.25),
+]
+
+
+@pytest.mark.parametrize(("n_bins", "k", "offset"), MIDDLE, ids=str)
+def test_a_bin_near_the_axis_is_corrected(n_bins: int, k: int, offset: float) -> None:
+    geometry = ParallelBeam(Arc.full_turn(90), n_bins, 1.3, offset=1.3 * offset)
+    sound = measured(geometry, photons=2e4)
+    faulty = sound.clone()
+    faulty[:, k] += 0.2
+    mended = repair(faulty, axis_bin(geometry))
+    assert dict(mended.corrected) == pytest.approx({k: 0.2}, abs=0.02)
+    text = {finding.name: finding.text for finding in bin_findings(faulty.numpy(), geometry)}["uneven-bins"]
+    assert f": {k} (+0." in text
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.25, 0.5, -5.0])
+@pytest.mark.parametrize("n_bins", [80, 81])
+@pytest.mark.parametrize("radius", [1.4, 2.0, 3.0, 5.0])
+def test_a_rod_on_the_axis_is_no_fault(n_bins: int, radius: float, offset: float) -> None:
+    geometry = ParallelBeam(Arc.full_turn(90), n_bins, 1.3, offset=1.3 * offset)
+    disk = (Ellipse(0.02, (0.0, 0.0), (40.0, 40.0)),)
+    rod = Phantom((*disk, Ellipse(0.05, (0.0, 0.0), (1.3 * radius, 1.3 * radius))))
+    assert uneven_bins(measured(geometry, rod).numpy(), axis_bin(geometry)) == {}
+    for photons in (1e3, 2e4):
+        assert list(bin_findings(measured(geometry, rod, photons).numpy(), geometry)) == []
 
 
 def test_by_the_program(tmp_path: Path) -> None:

@@ -196,8 +196,10 @@ class SinogramFile:
             )
 
 
-def require_line_integrals(sinogram: Tensor, place: str) -> None:
+def require_line_integrals(sinogram: Tensor, place: str, *, can_repair: bool = False) -> None:
     """Refuse a sinogram with values that no measurement gives; `place` stands before the reason.
+
+    Where the option can be given, --repair is named, unless a whole view is lost, which nothing fills.
 
     Raises
     ------
@@ -219,8 +221,16 @@ def require_line_integrals(sinogram: Tensor, place: str) -> None:
     ]
     raise InputError(
         f"{place}: the line integrals are not all finite ({', '.join(kinds)}; first at angle {view}, bin {k}); a ray of no photons "
-        "has no logarithm: floor the counts before it, leave this slice out, or let --repair fill it from its neighbors"
+        f"has no logarithm: {_remedy(wrong, can_repair=can_repair)}"
     )
+
+
+def _remedy(wrong: Tensor, *, can_repair: bool) -> str:
+    if bool(wrong.all(1).any()):
+        return "floor the counts before it, or leave this slice out, of which whole views are lost"
+    if can_repair:
+        return "floor the counts before it, leave this slice out, or let --repair fill it from its neighbors"
+    return "floor the counts before it, or leave this slice out"
 
 
 def write_sinograms(

@@ -2,6 +2,7 @@
 
 import math
 
+from medrecon.coverage import coverage
 from medrecon.geometry import Geometry, Grid, ParallelBeam
 from medrecon.words import counted
 
@@ -29,11 +30,14 @@ def grid_words(grid: Grid) -> str:
     return f"{ny} x {nx} pixels of {pixel}{place}"
 
 
-def truncation_words(edge: float, geometry: Geometry) -> str:
-    """Say that the object reaches beyond the detector, its edge being so high in the sinogram."""
-    size = f" of {geometry.field_radius:.0f} mm"
+def truncation_words(geometry: Geometry, edge: float | None = None) -> str:
+    """Say that the object reaches beyond the detector, and how high its `edge` is in the sinogram, of the largest values."""
+    seen = (
+        ""
+        if edge is None
+        else f"at the detector's edge they reach {100 * edge:.0f} % of the largest line integrals, and "
+    )
     return (
-        f"the projections are truncated: at the detector's edge they reach {100 * edge:.0f} % of the largest line integrals, so "
-        f"that the object is wider than the field{size} around the center that is seen whole; values are too high towards the "
-        "border of that field, and wrong beyond it, unless the projections are continued, as all methods but networks have it"
+        f"the projections are truncated: {seen}the object is wider than the field of {coverage(geometry).radius:.0f} mm around the "
+        "center that is seen whole"
     )
