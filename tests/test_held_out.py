@@ -37,7 +37,7 @@ def ct(views: int = 23) -> tuple[Tensor, LinearOperator]:
     return A(torch.rand(8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))), A
 
 
-SCANS = {"lines": mri(lines()), "points": mri(points()), "full": mri(torch.ones(64, dtype=torch.bool)), "views": ct()}
+SCANS = {"lines": mri(lines()), "points": mri(points()), "full": mri(torch.ones(64, dtype=torch.bool)), "views": ct(30)}
 
 
 def held(y: Tensor, A: LinearOperator, seed: int = 0) -> HeldOut:
