@@ -54,7 +54,7 @@ class Prediction:
 
     @property
     def error(self) -> float:
-        """`|predicted - measured|^2 / |measured|^2`, weighted: of two predictions that with an excess over the other has the larger.
+        """`|predicted - measured|^2 / |measured|^2`, weighted; where one prediction has an excess over another, it is larger.
 
         It is 0 without error, or where nothing but zeros was held back, and 1 for the black image. Noise in what was measured adds
         its share of the energy, the same to every image; weighted by the ramp it may be most of it.

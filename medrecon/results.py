@@ -127,7 +127,9 @@ class Trust:
         if not self.is_worse:
             return ()
         error, other = _told_apart(self.held_out, 1.0 if self.instead is None else self.others[self.instead])
-        words = f"do not trust this image: {method} predicts measurements that it was not shown with an error of {error}"
+        words = (
+            f"do not trust this image: {method} predicts measurements that it was not shown with an error of {error}"
+        )
         if self.instead is not None:
             return (f"{words}, and {self.instead} with {other}; take --method {self.instead}",)
         return (f"{words}, where a black image has {other}; take another method or weight",)

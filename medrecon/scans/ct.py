@@ -222,7 +222,7 @@ class SinogramScan:
         kept = replace(sample, sinogram=split.y[0], geometry=cast(Radon, split.A).geometry)
         cut = self.is_sound and is_cut(sample)
         whole = self._posed([kept], cut, Sirt(), device).problem
-        held_A = Radon(cast(Radon, whole.A).grid, cast(Radon, split.held_A).geometry)  # noqa: N806
+        held_A = Radon(cast(Radon, whole.A).grid, cast(Radon, split.held_A).geometry)
         found: list[HeldOut | None] = []
         for method in methods:
             is_learned = isinstance(method, LearnedReconstructor)
