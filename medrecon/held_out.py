@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from medrecon.operators import LinearOperator
+from medrecon.spaces import Space
 
-__all__ = ["Excess", "HeldOut", "hold_out"]
+__all__ = ["Excess", "HeldOut", "Prediction", "hold_out"]
 
 _SHARE = 5  # one in so many is held back
 _MORE, _SURE = 0.3, 3.0  # of what two images differ by, and standard errors
+_LEAST = 5  # lines or views, of fewer of which no standard error is known
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Excess:
     """How much more one image errs than another: as a share of what they differ by, and in standard errors.
 
     What is held back was measured line by line, or view by view: differences are taken of each, since both images err in the same
-    noise, and the standard error is that of their sum.
+    noise, and the standard error is that of their sum. Of fewer than five nothing is certain: the significance is 0.
     """
 
     share: float
@@ -39,8 +41,60 @@ class Excess:
 
 
 @dataclass(frozen=True, eq=False)
+class Prediction:
+    """What an image predicts of measurements that were held back: `predicted` of `measured`, both of `space`.
+
+    Line integrals are weighted by the ramp along the detector, so that differences count as they do in the image; k-space is as it
+    is. A batch is taken together.
+    """
+
+    predicted: Tensor
+    measured: Tensor
+    space: Space
+
+    @property
+    def error(self) -> float:
+        """`|predicted - measured|^2 / |measured|^2`, weighted; where one prediction has an excess over another, it is larger.
+
+        It is 0 without error, or where nothing but zeros was held back, and 1 for the black image. Noise in what was measured adds
+        its share of the energy, the same to every image; weighted by the ramp it may be most of it.
+        """
+        energy = float(self._energies(self.measured).sum())
+        return float(self._energies(self.predicted - self.measured).sum()) / energy if energy > 0 else 0.0
+
+    def excess(self, other: Prediction | None = None) -> Excess:
+        """How much more is wrong with this prediction, `p`, than with another of the same, `q`; of the black image unless given.
+
+        `(|p - y|^2 - |q - y|^2) / |p - q|^2` is free of the energy of noise in what was measured, `y`: 1 if the other is right, -1
+        if this one is.
+        """
+        q = torch.zeros_like(self.predicted) if other is None else other.predicted
+        more = self._energies(self.predicted - self.measured) - self._energies(q - self.measured)
+        apart = self._energies(self.predicted - q)
+        n, total = int((apart > 0).sum()), float(more.sum())
+        share = _ratio(total, float(apart.sum()))
+        if n < _LEAST:
+            return Excess(share, 0.0)
+        spread = math.sqrt(max(float(more.square().sum()) - total**2 / n, 0.0) * n / (n - 1))
+        return Excess(share, _ratio(total, spread))
+
+    def _energies(self, y: Tensor) -> Tensor:
+        """The sums of squares, weighted, of each view, or of what lies at each place of the last axis of k-space."""
+        squares = y.abs().square().double()
+        if "detector" in self.space.axes:
+            n = y.shape[-1]
+            ramp = torch.fft.rfftfreq(2 * n, dtype=torch.float64, device=y.device)
+            squares = torch.fft.rfft(y.double(), 2 * n).abs().square() * ramp
+        axis = self.space.dim("angle" if "angle" in self.space.axes else self.space.axes[-1])
+        return squares.movedim(axis, -1).flatten(0, -2).sum(0)
+
+
+@dataclass(frozen=True, eq=False)
 class HeldOut:
-    """A scan of which some is held back: `y = A x` is the rest, to make an image of, and `held_y = held_A x` judges it."""
+    """A scan of which some is held back: `y = A x` is the rest, to make an image of, and `held_y = held_A x` judges it.
+
+    The domain of `held_A` may be larger than that of `A`, where an object is wider than its image.
+    """
 
     y: Tensor
     A: LinearOperator
@@ -63,36 +117,25 @@ class HeldOut:
         wrong = space.norm(self.held_A(x) - self.held_y).square()
         return torch.where(energy > 0, wrong / energy, 0.0)
 
+    def predicted(self, x: Tensor) -> Prediction:
+        """What `x` predicts of what was held back.
+
+        Raises
+        ------
+        ValueError
+            if `x` is not of the domain of the operator.
+        """
+        return Prediction(self.held_A(x), self.held_y, self.held_A.range)
+
     def excess(self, x: Tensor, other: Tensor | None = None) -> Excess:
         """How much more is wrong with what `x` predicts than with what `other` does, or the black image where there is none.
-
-        With the predictions `p` of `x` and `q` of the other, `(|p - y|^2 - |q - y|^2) / |p - q|^2` is free of the energy of noise
-        in what was measured: 1 if the other is right, -1 if `x` is. Line integrals are weighted by the ramp along the detector, so
-        that differences count as they do in the image; k-space is as it is. A batch is taken together.
 
         Raises
         ------
         ValueError
             if an image is not of the domain of the operator.
         """
-        p = self.held_A(x)
-        q = torch.zeros_like(p) if other is None else self.held_A(other)
-        more = self._energies(p - self.held_y) - self._energies(q - self.held_y)
-        apart = self._energies(p - q)
-        n, total = int((apart > 0).sum()), float(more.sum())
-        spread = math.sqrt(max(float(more.square().sum()) - total**2 / max(n, 1), 0.0) * n / max(n - 1, 1))
-        return Excess(_ratio(total, float(apart.sum())), _ratio(total, spread))
-
-    def _energies(self, y: Tensor) -> Tensor:
-        """The sums of squares, weighted, of each view, or of what lies at each place of the last axis of k-space."""
-        space = self.held_A.range
-        squares = y.abs().square().double()
-        if "detector" in space.axes:
-            n = y.shape[-1]
-            ramp = torch.fft.rfftfreq(2 * n, dtype=torch.float64, device=y.device)
-            squares = torch.fft.rfft(y.double(), 2 * n).abs().square() * ramp
-        axis = space.dim("angle" if "angle" in space.axes else space.axes[-1])
-        return squares.movedim(axis, -1).flatten(0, -2).sum(0)
+        return self.predicted(x).excess(None if other is None else self.predicted(other))
 
 
 def hold_out(y: Tensor, A: LinearOperator, *, seed: int = 0) -> HeldOut | None:

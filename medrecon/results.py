@@ -96,12 +96,12 @@ class Trust:
     Parameters
     ----------
     held_out
-        the error of the method: 0 for what it predicts without error, 1 for no better than a black image; None where nothing can
-        be held back, or the image is none of which measurements can be predicted.
+        the error of the method (`medrecon.held_out.Prediction`): 0 for what it predicts without error, 1 for no better than a black
+        image; None where nothing can be held back, or the image is none of which measurements can be predicted.
     others
         the errors of methods that were tried beside it, by name.
     weights
-        the weights that were tried, and the error at each.
+        the weights that were tried, and the error at each by which one was chosen: of line integrals without the ramp.
     instead
         a method that predicts better.
     is_worse
@@ -126,13 +126,13 @@ class Trust:
             return () if self.unknown is None else (f"how far to trust the image is not known: {self.unknown}",)
         if not self.is_worse:
             return ()
-        error = f"{method} predicts measurements that it was not shown with an error of {self.held_out:.3g}"
+        error, other = _told_apart(self.held_out, 1.0 if self.instead is None else self.others[self.instead])
+        words = (
+            f"do not trust this image: {method} predicts measurements that it was not shown with an error of {error}"
+        )
         if self.instead is not None:
-            return (
-                f"do not trust this image: {error}, and {self.instead} with {self.others[self.instead]:.3g}; take --method "
-                f"{self.instead}",
-            )
-        return (f"do not trust this image: {error}, where a black image has 1; take another method or weight",)
+            return (f"{words}, and {self.instead} with {other}; take --method {self.instead}",)
+        return (f"{words}, where a black image has {other}; take another method or weight",)
 
 
 @dataclass(frozen=True)
@@ -240,6 +240,12 @@ class Reconstruction:
     report: Report
     shown: SliceResult
     display: Display
+
+
+def _told_apart(*values: float) -> list[str]:
+    """The numbers in three digits, or as many more as tell them apart."""
+    digits = next((n for n in range(3, 9) if len({f"{value:.{n}g}" for value in values}) > 1), 3)
+    return [f"{value:.{digits}g}" for value in values]
 
 
 def _flat(facts: Facts) -> dict[str, str | int | float | None]:

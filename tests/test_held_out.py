@@ -37,7 +37,7 @@ def ct(views: int = 23) -> tuple[Tensor, LinearOperator]:
     return A(torch.rand(8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))), A
 
 
-SCANS = {"lines": mri(lines()), "points": mri(points()), "full": mri(torch.ones(64, dtype=torch.bool)), "views": ct()}
+SCANS = {"lines": mri(lines()), "points": mri(points()), "full": mri(torch.ones(64, dtype=torch.bool)), "views": ct(30)}
 
 
 def held(y: Tensor, A: LinearOperator, seed: int = 0) -> HeldOut:
@@ -180,3 +180,26 @@ def test_line_integrals_count_as_they_do_in_the_image() -> None:
     split = held(A(truth), A)
     assert split.error(noisy) < split.error(too_bright)
     assert split.excess(noisy, too_bright).is_large
+    assert split.predicted(noisy).error > split.predicted(too_bright).error
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_of_two_predictions_that_with_an_excess_has_the_larger_error_and_a_black_one_has_one(name: str) -> None:
+    y, A = SCANS[name]
+    split, x = held(y, A), A.H(y)
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(5):
+        one, other = (split.predicted(x * torch.rand(x.shape, generator=generator)) for _ in range(2))
+        assert (one.excess(other).share > 0) == (one.error > other.error)
+        assert (one.excess().share > 0) == (one.error > 1)
+    assert split.predicted(torch.zeros_like(x)).error == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("views", "is_known"), [(7, False), (20, False), (25, True)])
+def test_of_fewer_than_five_views_nothing_is_certain(views: int, is_known: bool) -> None:
+    y, A = ct(views)
+    split, truth = held(y, A), torch.rand(8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = split.excess(3 * truth, truth)
+    assert found.share == pytest.approx(1.0)
+    assert found.is_certain == is_known
+    assert split.excess(3 * truth).is_certain == is_known

@@ -81,7 +81,10 @@ class AutomaticWeight:
 
     def choose(self, y: Tensor, A: LinearOperator) -> WeightChoice:
         """Choose the weight for `y`: of a batch one for all, by their mean error."""
-        split = hold_out(y, A)
+        return self.choose_by(hold_out(y, A))
+
+    def choose_by(self, split: HeldOut | None) -> WeightChoice:
+        """Choose the weight, as `choose` does, by what is held back already."""
         if split is None:
             return WeightChoice(self.reconstruct, ())
         weight, curve = choose_weight(lambda weight: fmean(self._errors(weight, split)), self._start)

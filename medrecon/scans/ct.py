@@ -28,11 +28,13 @@ from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_PROTOCOL, LoDoPaBScore, image_range
 from medrecon.findings import FindingName, Severity, require_accepted
 from medrecon.geometry import Geometry, Grid, require_outside
+from medrecon.held_out import HeldOut, hold_out
 from medrecon.modality import Modality
 from medrecon.operators import Radon
 from medrecon.problem import add_dose_noise, ct_problem, subsample_views
 from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
+from medrecon.reconstructors import Sirt
 from medrecon.results import Display, SliceResult, Window
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
 from medrecon.scans.ct_extent import is_cut, measured_bins, problem_of, search_grid, warm_up_extrapolation
@@ -216,6 +218,27 @@ class SinogramScan:
         if self.is_sound and is_cut(self.middle):
             warm_up_extrapolation(self.middle)
         return (self._posed(samples, cut, reconstruct, device) for samples, cut in self._together(reconstruct))
+
+    def held_out(self, methods: Sequence[Reconstructor], device: torch.device) -> list[HeldOut | None]:
+        """The measured bins of views, predicted by an image that holds the object: what is continued is no measurement.
+
+        Classical methods find such an image, filtered backprojection, too. That of a network lies in its middle.
+        """
+        sample = self.middle
+        assert sample is not None
+        split = hold_out(sample.sinogram[None], Radon(sample.grid, sample.geometry))
+        if split is None:
+            return [None] * len(methods)
+        kept = replace(sample, sinogram=split.y[0], geometry=cast(Radon, split.A).geometry)
+        cut = self.is_sound and is_cut(sample)
+        whole = self._posed([kept], cut, Sirt(), device).problem
+        held_A = Radon(cast(Radon, whole.A).grid, cast(Radon, split.held_A).geometry)
+        found: list[HeldOut | None] = []
+        for method in methods:
+            is_learned = isinstance(method, LearnedReconstructor)
+            problem = self._posed([kept], cut, method, device).problem if is_learned else whole
+            found.append(HeldOut(problem.y, problem.A, split.held_y.to(device), held_A))
+        return found
 
     def _together(self, reconstruct: Reconstructor) -> Iterator[tuple[list[SinogramSample], bool]]:
         """The samples in batches of one grid, and whether the detector cuts them off: such come alone."""

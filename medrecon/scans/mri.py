@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.evaluation import LEAST_SCORED, PROTOCOL, VolumeScore
 from medrecon.findings import require_accepted
+from medrecon.held_out import HeldOut, hold_out
 from medrecon.modality import Modality
 from medrecon.problem import (
     Problem,
@@ -34,7 +35,7 @@ from medrecon.scans.mri_checks import NOTHING, MendedFile, Mending, check_scan
 from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_grid import ImageGrid, image_grid
 from medrecon.scans.mri_layout_checks import may_be_slab, partition_findings
-from medrecon.scans.mri_posing import pose, scaled
+from medrecon.scans.mri_posing import pose, scaled, takes_coil_images
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
 
@@ -164,6 +165,16 @@ class KSpaceScan:
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         return (self._posed(index, reconstruct, device) for index in self.indices)
+
+    def held_out(self, methods: Sequence[Reconstructor], device: torch.device) -> list[HeldOut | None]:
+        """Lines, or points, of k-space: methods that take coil maps share the problem of the first of them."""
+        index = self.indices[len(self.indices) // 2]
+        shared = [method for method in methods if not takes_coil_images(method)][:1]
+        posed: dict[int, HeldOut | None] = {}
+        for method in (*shared, *filter(takes_coil_images, methods)):
+            problem = self._posed(index, method, device).problem
+            posed[id(method)] = hold_out(problem.y, problem.A)
+        return [posed[id(method if takes_coil_images(method) else shared[0])] for method in methods]
 
     def _posed(self, index: int, reconstruct: Reconstructor, device: torch.device) -> Posed:
         sample, target = self._read(index, reconstruct)

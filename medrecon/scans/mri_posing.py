@@ -15,7 +15,7 @@ from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import RootSumOfSquares
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
-__all__ = ["pose", "scaled"]
+__all__ = ["pose", "scaled", "takes_coil_images"]
 
 
 def pose(
@@ -38,6 +38,13 @@ def pose(
     if isinstance(reconstruct, RootSumOfSquares):
         return coil_problem(sample, noise_covariance=noise_covariance, device=device)
     return sense_problem(sample, noise_covariance=noise_covariance, device=device)
+
+
+def takes_coil_images(reconstruct: Reconstructor) -> bool:
+    """Whether the method needs no coil maps."""
+    return isinstance(reconstruct, RootSumOfSquares) or (
+        isinstance(reconstruct, LearnedReconstructor) and reconstruct.weights.family == "coils"
+    )
 
 
 def scaled(sample: KSpaceSample) -> tuple[KSpaceSample, float]:

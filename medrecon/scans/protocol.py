@@ -13,6 +13,7 @@ from torch import Tensor
 
 from medrecon.errors import InputError
 from medrecon.evaluation import Score
+from medrecon.held_out import HeldOut
 from medrecon.modality import Modality
 from medrecon.problem import Problem
 from medrecon.progress import Progress
@@ -119,6 +120,14 @@ class Scan(Protocol):
 
     def problems(self, reconstruct: Reconstructor, device: torch.device) -> Iterator[Posed]:
         """Pose the problems of the slices that were looked through, as the method takes them."""
+        ...
+
+    def held_out(self, methods: Sequence[Reconstructor], device: torch.device) -> Sequence[HeldOut | None]:
+        """Hold back the same measurements of the middle slice that was looked through for all methods, as each takes the rest.
+
+        A method makes its image of what is left alone, as if no more had been measured. There is None where nothing can be held
+        back.
+        """
         ...
 
     def images(self, posed: Posed, x: Tensor) -> Tensor:

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from medrecon.config.reconstruction import ReconstructionSettings
 from medrecon.config.usual_methods import USUAL_METHODS
-from medrecon.held_out import HeldOut, hold_out
+from medrecon.held_out import HeldOut, Prediction
 from medrecon.operators import Crop
 from medrecon.problem import Problem
 from medrecon.progress import silent
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors import AutomaticWeight, RootSumOfSquares
+from medrecon.reconstructors import AutomaticWeight
 from medrecon.results import Trust
 from medrecon.scans import Scan
+from medrecon.spaces import Space
 from medrecon.weights.learned import LearnedReconstructor
 from medrecon.workflows.methods import build_reconstructor
 
@@ -64,72 +65,90 @@ def settle(
     try:
         return _settled(made, opened.checked(range(index, index + 1), silent), device, choose=bool(settings.candidates))
     except (ValueError, ArithmeticError, RuntimeError) as error:  # out of memory among them
-        return Settled(method.kind, reconstruct, Trust(None, unknown=" ".join(str(error).split())))
+        return _unknown(method.kind, reconstruct, " ".join(str(error).split()))
+
+
+def _unknown(kind: str, method: Reconstructor, why: str) -> Settled:
+    """The method, with its own weight where that is open, and why no more is known of it."""
+    if isinstance(method, AutomaticWeight):
+        return Settled(kind, method.reconstruct, Trust(None, unknown=f"{why}; the weight is the method's own"))
+    return Settled(kind, method, Trust(None, unknown=why))
 
 
 def _settled(made: Mapping[str, Reconstructor], scan: Scan, device: torch.device, *, choose: bool) -> Settled:
     """The first of the methods, or the best where one is to be chosen, with the errors of all."""
     start = time.perf_counter()
-    kind, reconstruct = next(iter(made.items()))
-    if isinstance(reconstruct, AutomaticWeight):
-        problem = _problem(scan, reconstruct, device)
-        choice = reconstruct.choose(problem.y, problem.A)
-        trust = Trust(min((error for _, error in choice.curve), default=None), weights=choice.curve)
-        return Settled(kind, choice.reconstruct, trust, time.perf_counter() - start)
-    split, images = _trials(made, scan, device)
+    splits = dict(zip(made, scan.held_out(tuple(made.values()), device), strict=True))
+    kind, first = next(iter(made.items()))
+    split = splits[kind]
     if split is None:
-        return Settled(kind, reconstruct, Trust(None, unknown=_FEW))
-    if kind not in images and not choose:
-        return Settled(kind, reconstruct, Trust(None, unknown=f"{kind} gives an image without the phase of k-space"))
-    errors = {name: float(split.error(x).mean()) for name, x in images.items()}
+        return _unknown(kind, first, _FEW)
+    weights: tuple[tuple[float, float], ...] = ()
+    if isinstance(first, AutomaticWeight):
+        choice = first.choose_by(split)
+        made, weights = {kind: choice.reconstruct}, choice.curve
+    found = _predictions(made, splits)
+    if kind not in found and not choose:
+        return _unknown(kind, made[kind], f"{kind} gives an image without the phase of k-space")
+    errors = {name: one.error for name, one in found.items()}
     errors = {name: error for name, error in errors.items() if math.isfinite(error)}
     taken = min(errors, key=lambda name: errors[name], default=kind) if choose else kind
-    trust = replace(_trust(taken, images, errors, split), seconds=time.perf_counter() - start)
-    return Settled(taken, made[taken], trust, trust.seconds if choose else 0.0)
+    seconds = time.perf_counter() - start
+    trust = replace(_trust(taken, found, errors), weights=weights, seconds=seconds)
+    return Settled(taken, made[taken], trust, seconds if choose or weights else 0.0)
 
 
-def _trust(taken: str, images: Mapping[str, Tensor], errors: Mapping[str, float], split: HeldOut) -> Trust:
+def _trust(taken: str, found: Mapping[str, Prediction], errors: Mapping[str, float]) -> Trust:
     """What the errors of all methods say of the one that is taken."""
     if taken not in errors:
         return Trust(None, unknown=f"what {taken} predicts is not finite")
     rest = {name: error for name, error in errors.items() if name != taken}
-    better = [name for name in rest if split.excess(images[taken], images[name]).is_large]
+    better = [name for name in rest if found[taken].excess(found[name]).is_large]
     instead = min(better, key=lambda name: rest[name], default=None)
-    is_worse = instead is not None or split.excess(images[taken]).is_certain
+    is_worse = instead is not None or found[taken].excess().is_certain
     return Trust(errors[taken], rest, instead=instead, is_worse=is_worse)
 
 
-def _trials(
-    made: Mapping[str, Reconstructor], scan: Scan, device: torch.device
-) -> tuple[HeldOut | None, dict[str, Tensor]]:
-    """What is held back of the scan as classical methods take it, and the images that methods make of the rest, of one domain.
+def _predictions(made: Mapping[str, Reconstructor], splits: Mapping[str, HeldOut | None]) -> dict[str, Prediction]:
+    """What the images that methods make of the rest predict of what is held back, where they predict any.
 
-    A method without coil maps makes its image of the same lines. A magnitude has the phase of the first classical image.
+    An image that lacks the phase, or the whole object, has it from the first classical one.
     """
-    classical = [one for one in made.values() if not _takes_coil_images(one)]
-    problem = _problem(scan, classical[0] if classical else next(iter(made.values())), device)
-    split = hold_out(problem.y, problem.A)
-    if split is None:
-        return None, {}
-    images: dict[str, Tensor] = {}
+    found: dict[str, Prediction] = {}
+    guide: tuple[Tensor, HeldOut] | None = None
     for kind, method in sorted(made.items(), key=lambda item: isinstance(item[1], LearnedReconstructor)):
-        x = _image(method, _problem(scan, method, device) if _takes_coil_images(method) else problem, split)
-        if not split.A.domain.contains(x) and images:
-            x = with_phase(x, next(iter(images.values())), problem)
-        if split.A.domain.contains(x):
-            images[kind] = x
-    return split, {kind: images[kind] for kind in made if kind in images}
+        split = splits[kind]
+        if split is None:
+            continue
+        x = _image(method, split)
+        if guide is not None and not split.held_A.domain.contains(x):
+            x, split = _completed(x, *guide), guide[1]
+        if split.held_A.domain.contains(x):
+            guide = guide or (x, split)
+            found[kind] = split.predicted(x)
+    return {kind: found[kind] for kind in made if kind in found}
 
 
-def _image(method: Reconstructor, problem: Problem, split: HeldOut) -> Tensor:
-    """The image of what is not held back, of the problem as the method takes it; a magnitude where that is its own."""
-    if not _takes_coil_images(method):
-        if isinstance(method, LearnedReconstructor):
-            return method.with_phase(split.y, split.A)
-        return method(split.y, split.A)
-    own = hold_out(problem.y, problem.A)
-    assert own is not None  # of the same lines
-    return method(own.y, own.A).abs()
+def _image(method: Reconstructor, split: HeldOut) -> Tensor:
+    """The image of what is not held back; of a method that takes coil images its magnitude."""
+    if "coil" in split.A.domain.axes:
+        return method(split.y, split.A).abs()
+    if isinstance(method, LearnedReconstructor):
+        return method.with_phase(split.y, split.A)
+    return method(split.y, split.A)
+
+
+def _completed(x: Tensor, guide: Tensor, split: HeldOut) -> Tensor:
+    """What `guide`, of the domain of `split`, has and `x` lacks: the phase of a magnitude, and what lies around the image."""
+    if split.A.domain.is_complex:
+        return with_phase(x, guide, Problem(split.y, split.A, (x.shape[-2], x.shape[-1])))
+    return _surrounded(x, guide, split.held_A.domain)
+
+
+def _surrounded(x: Tensor, guide: Tensor, space: Space) -> Tensor:
+    """The image of a space that is `x` in its middle and `guide` around it."""
+    inside = Crop(space, (*space.shape[:-2], *x.shape[-2:]))
+    return guide + inside.H(x - inside(guide))
 
 
 def with_phase(magnitude: Tensor, guide: Tensor, problem: Problem) -> Tensor:
@@ -141,17 +160,6 @@ def with_phase(magnitude: Tensor, guide: Tensor, problem: Problem) -> Tensor:
     size = (min(magnitude.shape[-2], space.shape[-2]), min(magnitude.shape[-1], space.shape[-1]))
     plain = replace(problem, shape=size, step=(1.0, 1.0), gain=None)
     shown, wanted = plain.display_image(guide), plain.display_image(magnitude)
-    inside = Crop(space, (*space.shape[:-2], *size))
-    seen = inside(guide)
     factor = torch.where(shown > 0, wanted / shown, 0.0)
-    return guide + inside.H((factor.unsqueeze(-3) if "set" in space.axes else factor) * seen - seen)
-
-
-def _takes_coil_images(method: Reconstructor) -> bool:
-    return isinstance(method, RootSumOfSquares) or (
-        isinstance(method, LearnedReconstructor) and method.weights.family == "coils"
-    )
-
-
-def _problem(scan: Scan, method: Reconstructor, device: torch.device) -> Problem:
-    return next(iter(scan.problems(method, device))).problem
+    seen = Crop(space, (*space.shape[:-2], *size))(guide)
+    return _surrounded((factor.unsqueeze(-3) if "set" in space.axes else factor) * seen, guide, space)
