@@ -36,6 +36,7 @@ _TURN_MISSES = math.radians(
     45
 )  # what a turn with an offset detector may miss: the far side of its field is seen from nowhere else
 _SAME_VIEW = 1e-6  # radians
+_HIGHEST = 5.0  # standard deviations of the highest of some means
 _CLEARLY = 1.5  # standard deviations of noise: of few photons the logarithm is not zero on average beside the object
 _SORTED = 80  # views of which values are sorted
 _TRUNCATED = 0.05  # of the largest values of the sinogram, at its edge: more than scatter and a bed
@@ -130,7 +131,7 @@ class Truncation:
     worst
         of the two, without a side that an offset detector leaves to the opposite views.
     noise
-        the standard deviation of single values there.
+        what noise makes of nothing there: the standard deviation of single values, more where few are averaged.
     """
 
     first: float
@@ -235,7 +236,8 @@ def truncation(sinogram: Tensor, geometry: Geometry) -> Truncation:
     worst = max(first, last)
     if coverage(geometry).scan is Scan.OFFSET:
         worst = last if geometry.offset > 0 else first
-    return Truncation(first, last, worst, max(_spread(end) for end in ends) / top)
+    noise = max(_spread(end) for end in ends) / top
+    return Truncation(first, last, worst, noise * max(1.0, _HIGHEST / _CLEARLY / math.sqrt(bins * views)))
 
 
 def _finite(values: Tensor) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ class FindingName(StrEnum):
     ANGLES = "angles"
     ANGLE_SIGN = "angle-sign"
     DEAD_BINS = "dead-bins"
+    DEAD_VIEWS = "dead-views"
     DETECTOR_DISTANCE = "detector-distance"
     EMPTY = "empty"
     FLIPPED_DETECTOR = "flipped-detector"

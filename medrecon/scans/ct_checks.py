@@ -14,6 +14,7 @@ from medrecon.findings import Finding, FindingName, Severity
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import bin_findings
 from medrecon.scans.ct_geometry_checks import contradictions
+from medrecon.words import listed
 
 __all__ = ["OPAQUE", "geometry_findings", "sinogram_findings"]
 
@@ -22,6 +23,7 @@ _MOST_VIEWS = 240  # of which values are sorted
 _LEVEL = 0.1  # by how much air differs from air, of its transmission
 _SHADOW = 0.8  # of the transmission of air: what passes an object is less
 _NOTHING = 0.02  # of a sinogram's typical largest values
+_FEWEST_VIEWS = 12  # of which bins that read alike are told from sound ones
 _SEEN = 0.2  # of them: what every view sees of an object
 
 
@@ -40,7 +42,14 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
     if found := _no_line_integrals(y) or _swapped_axes(y):
         yield found
         return
-    yield from bin_findings(y, sample.geometry)
+    if (dead := np.flatnonzero(np.ptp(y, axis=1) == 0)).size:
+        text = (
+            f"views that hold nothing: {listed([str(view) for view in dead])}, counted from 0; the image would be too low: leave "
+            "them out, and their angles"
+        )
+        yield Finding(FindingName.DEAD_VIEWS, Severity.PROBLEM, text)
+    if len(y) >= _FEWEST_VIEWS:
+        yield from bin_findings(y, sample.geometry)
     cut = truncation(sample.sinogram, sample.geometry)
     against = tuple(contradictions(sample, cut))
     yield from against

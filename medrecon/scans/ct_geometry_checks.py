@@ -35,6 +35,8 @@ _WHOLE = 0.05  # of a view's sum: views of a whole object agree better
 _DISAGREE = 0.03  # of their root mean square: rays measured twice are the same
 _CLEARLY = 0.1
 _BETTER = 0.5  # of a disagreement remains where its cause is found
+_OFF_SINUSOID = 0.3  # bins
+_UNSURE = 0.5  # bins
 _ASTRAY = 5.0  # standard deviations that noise moves first moments by
 
 
@@ -68,7 +70,7 @@ def measured_offset(sample: SinogramSample) -> float:
         cut = truncation(sample.sinogram, geometry)
         if isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
             moments = first_moments(y, geometry)
-            if moments is not None:
+            if moments is not None and moments.error < _UNSURE * geometry.spacing:
                 return geometry.offset - moments.axis
     raise InputError(
         f"{sample.name}: --offset auto takes a full turn, or parallel views over half a turn that see the whole object; give its "
@@ -145,7 +147,9 @@ def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]
             f"sums of the views differ by {100 * found.spread:.0f} %, and parallel views of one object agree: check that beams are "
             "parallel and the blank scan is that of each view",
         )
-    elif found.unexplained > 0.5 and found.residual > max(geometry.spacing, _ASTRAY * _noise_of_moments(y, geometry)):
+    elif (found.unexplained > 0.5 or found.error > _OFF_AXIS * geometry.spacing) and found.residual > max(
+        _OFF_SINUSOID * geometry.spacing, _ASTRAY * _noise_of_moments(y, geometry)
+    ):
         yield Finding(
             FindingName.ANGLES,
             Severity.PROBLEM,

@@ -13,7 +13,7 @@ from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import geometry_words, grid_words
 from medrecon.errors import InputError
-from medrecon.findings import Finding, Severity
+from medrecon.findings import Finding, Severity, require_accepted
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import DEAD, dead_bins, dead_words
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
@@ -84,6 +84,8 @@ def inspect_sinograms(file: Sinograms) -> SinogramInspection:
     reports = tuple(_inspect(file, k * len(file) // count) for k in range(count))
     good = [report for report in reports if not report.problem]
     covered = coverage(geometry)
+    found = tuple(_findings(reports, geometry))
+    dead = sorted({k for report in reports for k in report.dead_bins})
     estimates = [report.photons for report in good if report.photons is not None]
     return SinogramInspection(
         path=str(file.path),
@@ -106,8 +108,15 @@ def inspect_sinograms(file: Sinograms) -> SinogramInspection:
         target=file.has_target,
         unit=file.unit.value,
         reports=reports,
-        problems=_problems(reports, geometry),
-        notes=file.notes,
+        problems=(
+            *(report.problem for report in reports if report.problem),
+            *(one.text for one in found if one.severity is Severity.PROBLEM),
+        ),
+        notes=(
+            *file.notes,
+            *((dead_words(dead),) if dead else ()),
+            *require_accepted((one for one in found if one.severity is not Severity.PROBLEM), (), str(file.path)),
+        ),
     )
 
 
@@ -132,9 +141,9 @@ def sinogram_lines(inspection: SinogramInspection) -> list[str]:
         text.append(f"dose: {i.photons:g} photons per ray, as the file says")
     unit = "LoDoPaB's normalized unit, transposed" if i.unit == "normalized" else i.unit
     text.append(f"target: {'there is one' if i.target else 'none'}; images are given back in {unit}")
-    text.extend(f"note: {note}" for note in i.notes)
+    text.extend(f"note: {note}" for note in i.notes if note != i.coverage)
     text.extend(f"PROBLEM: {problem}" for problem in i.problems)
-    return text if i.problems else [*text, "nothing wrong was found"]
+    return text if i.problems or i.notes else [*text, "nothing wrong was found"]
 
 
 def _inspect(file: Sinograms, index: int) -> SinogramReport:
@@ -168,14 +177,6 @@ def _sample(file: Sinograms, sinogram: Tensor, index: int) -> SinogramSample:
         name=name,
         index=index,
     )
-
-
-def _problems(reports: tuple[SinogramReport, ...], geometry: Geometry) -> tuple[str, ...]:
-    found = [report.problem for report in reports if report.problem]
-    dead = sorted({k for report in reports for k in report.dead_bins})
-    if dead:
-        found.append(dead_words(dead))
-    return (*found, *(finding.text for finding in _findings(reports, geometry)))
 
 
 def _findings(reports: tuple[SinogramReport, ...], geometry: Geometry) -> Iterator[Finding]:

@@ -260,3 +260,32 @@ def test_an_axis_half_a_bin_off_is_noticed_in_the_noise_of_a_thousand_photons(
     noisy = count_photons(phantom_sinogram(BODY, off), photons, torch.Generator().manual_seed(1))
     (found,) = sinogram_findings(sampled(noisy, geometry))
     assert found.name == "off-axis"
+
+
+def test_views_that_hold_nothing_are_named() -> None:
+    y = measured(HALF)
+    y[[3, 40, 41]] = 0
+    assert "views that hold nothing: 3, 40, 41, counted from 0" in found(y, HALF)["dead-views"]
+
+
+def test_three_views_have_no_dead_bins() -> None:
+    few = replace(HALF, angles=Arc.half_turn(3))
+    assert not {"dead-bins", "uneven-bins"} & set(found(measured(few, DISK), few))
+
+
+def test_an_axis_that_is_not_known_to_a_bin_is_none(tmp_path: Path) -> None:
+    """Half of the views in reversed order: no offset mends that."""
+    y = measured(HALF)
+    y[:90] = y[:90].flip(0)
+    assert set(found(y, HALF)) == {"angles"}
+    done = medrecon(*saved(tmp_path, y, HALF), "--offset", "auto")
+    assert done.status == 2
+    assert "--offset auto takes a full turn" in done.complaint
+
+
+def test_views_in_another_order_are_told_of_an_object_near_the_axis() -> None:
+    phantom = Phantom((Ellipse(0.02, (0.0, 0.0), (40.0, 40.0)), Ellipse(0.02, (18.0, -10.0), (8.0, 8.0))))
+    y = measured(HALF, phantom)
+    assert set(found(y, HALF)) == set()
+    shuffled = y[torch.randperm(180, generator=torch.Generator().manual_seed(0))]
+    assert set(found(shuffled, HALF)) == {"angles"}

@@ -53,21 +53,24 @@ def test_a_clean_scan_has_no_noise(tmp_path: Path) -> None:
     assert "noise: none to speak of" in sinogram_lines(found)
 
 
-def test_truncation_is_a_problem_and_says_what_it_does(tmp_path: Path) -> None:
+def test_truncation_is_noted_with_what_it_does(tmp_path: Path) -> None:
     scan = replace(SCAN, geometry=replace(GEOMETRY, n_bins=24))
     write_sinograms(tmp_path / "s.h5", sinograms(scan), scan)
-    (problem,) = inspected(tmp_path / "s.h5").problems
+    found = inspected(tmp_path / "s.h5")
+    assert found.problems == ()
+    (problem,) = found.notes
     assert problem.startswith("the projections are truncated: at the detector's edge they reach ")
     assert "field of 24 mm" in problem
     assert "values are too high" in problem
 
 
-def test_missing_views_are_a_problem(tmp_path: Path) -> None:
+def test_missing_views_are_noted_once(tmp_path: Path) -> None:
     scan = replace(SCAN, geometry=GEOMETRY[:30])
     write_sinograms(tmp_path / "s.h5", sinograms(scan), scan)
     found = inspected(tmp_path / "s.h5")
     assert (found.complete, found.scan) == (False, "limited arc")
-    assert "90.0 of the 180.0 degrees needed" in found.problems[0]
+    assert "90.0 of the 180.0 degrees needed" in found.notes[0]
+    assert "\n".join(sinogram_lines(found)).count("90.0 of the 180.0 degrees needed") == 1
 
 
 def test_dead_bins_within_the_object_are_named_and_empty_ones_beside_it_are_not(tmp_path: Path) -> None:
@@ -80,10 +83,11 @@ def test_dead_bins_within_the_object_are_named_and_empty_ones_beside_it_are_not(
     broken[:, 62] = 0.25
     assert dead_bins(broken) == (30, 33, 62)
     found = inspected(saved(tmp_path, broken))
-    assert any(problem.startswith("dead bins: 30, 33, 62; they draw rings") for problem in found.problems)
+    assert any(problem.startswith("dead bins: 30, 33, 62; they draw rings") for problem in found.notes)
     broken[:, 40] = torch.nan
     assert dead_bins(broken) == (30, 33, 40, 62)
-    faults = " ".join(inspected(saved(tmp_path, broken)).problems)
+    found = inspected(saved(tmp_path, broken))
+    faults = " ".join((*found.problems, *found.notes))
     assert "slice 0: the line integrals are not all finite (60 NaN" in faults
     assert "dead bins: 30, 33, 40, 62" in faults
     assert dead_bins(torch.full((3, 4), torch.nan)) == (0, 1, 2, 3)
