@@ -260,7 +260,7 @@ def test_an_object_that_is_seen_whole_is_held_back_as_its_problem_is(sinogram: P
 
 @dataclass(frozen=True)
 class NoisyAtAnyWeight:
-    """An image of noise, which two weights make less of, and none removes."""
+    """An image drowned in noise: in half as much at four times the weight."""
 
     weight: float = 1.0
     iterations: int = 1
