@@ -69,7 +69,7 @@ def test_some_slices_are_held_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
     write_sinograms(tmp_path / "s.h5", (torch.rand(4, 8) for _ in range(40)), scan)
     alive: list[weakref.ref[torch.Tensor]] = []
     most = 0
-    read = SinogramFile.__getitem__
+    read = SinogramFile.unchecked
 
     def watched(self: SinogramFile, index: int) -> SinogramSample:
         nonlocal most
@@ -78,7 +78,7 @@ def test_some_slices_are_held_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
         most = max(most, sum(reference() is not None for reference in alive))
         return sample
 
-    monkeypatch.setattr(SinogramFile, "__getitem__", watched)
+    monkeypatch.setattr(SinogramFile, "unchecked", watched)
     reconstruct_file(tmp_path / "s.h5", tmp_path / "o.h5", ct())
     assert len(alive) == 81  # all once to be checked, the middle one to be spoken of, and all again
     assert most <= 2 * 8 + 4  # two groups, and some that are kept to be shown

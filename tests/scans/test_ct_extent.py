@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from medrecon.progress import silent
 from medrecon.reconstructors import FilteredBackprojection, TotalVariation
 from medrecon.scans import open_scan
 from medrecon.scans.ct_extent import problem_of, search_grid
+from medrecon.weights.learned import LearnedReconstructor
 from tests.program import images, medrecon
 from tests.scans.test_ct_checks import sampled
 
@@ -172,3 +174,14 @@ def test_the_time_of_continuing_projections_counts(tmp_path: Path) -> None:
     scan = open_scan(tmp_path / "s.npy", CTAcquisition()).checked(range(1), silent)
     (posed,) = scan.problems(FilteredBackprojection(), torch.device("cpu"))
     assert posed.seconds > 0
+
+
+def test_a_network_is_told_of_in_one_note() -> None:
+    unused: Any = None
+    network = LearnedReconstructor(torch.nn.Linear(1, 1), unused, unused)
+    short = ParallelBeam(Arc.half_turn(60), 40, 1.4)
+    one = sampled(phantom_sinogram(disk(40.0), short), short)
+    (note,) = problem_of([one], network, torch.device("cpu"), cut=True).notes
+    assert "networks take them as they are: values are too high towards the border of that field" in note
+    assert "continued" not in note
+    assert problem_of([one], network, torch.device("cpu"), cut=False).notes == ()
