@@ -18,7 +18,7 @@ from medrecon.errors import InputError
 from medrecon.findings import Finding
 from medrecon.scans.mri_center_checks import NEAR, cut_axes, shift_of, told_cut, told_shift
 from medrecon.scans.mri_energy import Energy
-from medrecon.scans.mri_layout_checks import layout_findings
+from medrecon.scans.mri_layout_checks import exchanged_axes, layout_findings
 from medrecon.scans.mri_line_checks import limits_contradicted, missing, odd_lines
 from medrecon.scans.mri_noise_checks import check_noise
 from medrecon.scans.mri_slice_checks import FEWEST, MOST, coils_as_slices
@@ -100,7 +100,7 @@ def check_scan(file: KSpaceFile, indices: range) -> Checked:
         except InputError:
             continue
         checked = check_kspace(sample)
-        more = (*limits_contradicted(sample, file.padding), *_of_slices(file))
+        more = (*exchanged_axes(file), *limits_contradicted(sample, file.padding), *_of_slices(file))
         return replace(checked, findings=(*checked.findings, *more), sample=sample if len(indices) == 1 else None)
     return Checked()
 

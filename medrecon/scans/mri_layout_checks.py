@@ -12,7 +12,7 @@ from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.findings import Finding, FindingName, Severity
 from medrecon.scans.mri_energy import LEAST_SIZE, Energy, spread
 
-__all__ = ["layout_findings", "may_be_slab", "partition_findings"]
+__all__ = ["exchanged_axes", "layout_findings", "may_be_slab", "partition_findings"]
 
 SPREAD = 0.2  # of the lines of an axis that hold the energy: more is an image's profile, not k-space's
 SPREAD_LINES = 8.0  # and so many at least
@@ -24,6 +24,18 @@ KZ_PEAK = 0.25  # of the slices that hold the energy: less is an axis of k-space
 def layout_findings(sample: KSpaceSample, energy: Energy) -> tuple[Finding, ...]:
     """Tell that a slice is not k-space `(coil, ky, kx)`, which leaves nothing else to be said."""
     return tuple(_swapped(energy)) or tuple(_transformed(sample, energy))
+
+
+def exchanged_axes(file: KSpaceFile) -> Iterator[Finding]:
+    """Tell whether the header's encoded matrix, of readout and phase encoding, is that of k-space with ky and kx exchanged."""
+    ky, kx = file.shape[-2:]
+    if file.has_header and ky != kx and file.header.encoded_matrix[:2] == (kx, ky):
+        yield Finding(
+            FindingName.AXES_SWAPPED,
+            Severity.PROBLEM,
+            f"k-space is (ky, kx) = ({ky}, {kx}), and the header's encoded matrix, readout first, {kx} x {ky}: the wrong axis would "
+            "be cropped; the readout runs along ky: write numpy.swapaxes(kspace, -1, -2), or mend the header",
+        )
 
 
 def may_be_slab(file: KSpaceFile) -> bool:

@@ -357,3 +357,13 @@ def test_an_ellipse_that_is_full_is_named(shape: tuple[int, int]) -> None:
     assert names(sample(kspace * inside)) == ["elliptical-scan"]
     thinned = inside & ((y[:, None] + x) % 2 == 0) | (y[:, None].abs() < 10) & (x.abs() < 10)
     assert names(sample(kspace * thinned)) == []
+
+
+def test_axes_that_the_header_has_the_other_way_round_are_refused(tmp_path: Path) -> None:
+    kspace = simulated_scan((96, 40), acceleration=1, n_coils=4).kspace
+    header = make_header((96, 40), (48, 40))
+    write_fastmri(tmp_path / "sound.h5", [kspace], header=header)
+    write_fastmri(tmp_path / "exchanged.h5", [kspace.mT.contiguous()], header=header)
+    assert inspect_kspace(open_kspace(tmp_path / "sound.h5")).problems == ()
+    [problem] = inspect_kspace(open_kspace(tmp_path / "exchanged.h5")).problems
+    assert "write numpy.swapaxes(kspace, -1, -2)" in problem
