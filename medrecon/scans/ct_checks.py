@@ -42,9 +42,9 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
     if found := _no_line_integrals(y) or _swapped_axes(y):
         yield found
         return
-    if (dead := np.flatnonzero(np.ptp(y, axis=1) == 0)).size:
+    if dead := _dead_views(y):
         text = (
-            f"views that hold nothing: {listed([str(view) for view in dead])}, counted from 0; the image would be too low: leave "
+            f"views that hold nothing: {listed(dead)}, counted from 0; the image would be too low: leave "
             "them out, and their angles"
         )
         yield Finding(FindingName.DEAD_VIEWS, Severity.PROBLEM, text)
@@ -60,6 +60,16 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
             f"{truncation_words(sample.geometry, cut.worst)}; values are too high towards the border of that field, and wrong "
             "beyond it, unless the projections are continued, as all methods but networks have it",
         )
+
+
+def _dead_views(y: NDArray[np.float64]) -> list[int]:
+    """Views of one value throughout, between views that see the object: one that leaves the field does so by and by."""
+    still = np.ptp(y, axis=1) == 0
+    alive = np.flatnonzero(~still)
+    sums = y[alive].sum(1)
+    sees = sums > _SEEN * np.median(sums)
+    after = np.searchsorted(alive, np.flatnonzero(still)) % len(alive)
+    return np.flatnonzero(still)[sees[after] & sees[after - 1]].tolist()
 
 
 def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:

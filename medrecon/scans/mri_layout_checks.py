@@ -33,8 +33,8 @@ def exchanged_axes(file: KSpaceFile) -> Iterator[Finding]:
         yield Finding(
             FindingName.AXES_SWAPPED,
             Severity.PROBLEM,
-            f"k-space is (ky, kx) = ({ky}, {kx}), and the header's encoded matrix, readout first, {kx} x {ky}: the wrong axis would "
-            "be cropped; the readout runs along ky: write numpy.swapaxes(kspace, -1, -2), or mend the header",
+            f"k-space is (ky, kx) = ({ky}, {kx}), and the header's encoded matrix, readout first, {kx} x {ky}: the wrong axis "
+            "would be cropped; the readout runs along ky: write numpy.swapaxes(kspace, -1, -2), or mend the header",
         )
 
 
