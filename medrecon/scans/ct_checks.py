@@ -66,10 +66,12 @@ def _dead_views(y: NDArray[np.float64]) -> list[int]:
     """Views of one value throughout, between views that see the object: one that leaves the field does so by and by."""
     still = np.ptp(y, axis=1) == 0
     alive = np.flatnonzero(~still)
+    if not still.any() or not alive.size:
+        return []
     sums = y[alive].sum(1)
     sees = sums > _SEEN * np.median(sums)
     after = np.searchsorted(alive, np.flatnonzero(still)) % len(alive)
-    return np.flatnonzero(still)[sees[after] & sees[after - 1]].tolist()
+    return [int(view) for view in np.flatnonzero(still)[sees[after] & sees[after - 1]]]
 
 
 def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
