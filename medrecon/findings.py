@@ -43,6 +43,7 @@ class FindingName(StrEnum):
     DEAD_VIEWS = "dead-views"
     DETECTOR_DISTANCE = "detector-distance"
     EMPTY = "empty"
+    FEW_VIEWS = "few-views"
     FLIPPED_DETECTOR = "flipped-detector"
     LIMITED_ARC = "limited-arc"
     MISSING_VIEWS = "missing-views"

@@ -199,7 +199,7 @@ class SinogramScan:
         sample = self._as_mended(read)
         findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
         named = (
-            one for one in findings if one.name is not FindingName.TRUNCATED
+            one for one in findings if one.name not in (FindingName.TRUNCATED, FindingName.FEW_VIEWS)
         )  # of which `problem_of` tells what is done
         told = require_accepted(named, self.acquisition.accept, str(self.source))
         is_flipped = any(finding.name == FLIPPED for finding in findings)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medrecon.coverage import angular_cells, coverage, truncation
 from medrecon.data.ct.sinograms import SinogramSample
-from medrecon.data.ct.words import truncation_words
+from medrecon.data.ct.words import few_words, truncation_words
 from medrecon.findings import Finding, FindingName, Severity
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import bin_findings
@@ -28,8 +28,10 @@ _SEEN = 0.2  # of them: what every view sees of an object
 
 
 def geometry_findings(geometry: Geometry) -> Iterator[Finding]:
-    """What views are missing."""
+    """What views are missing, or whether there are hardly any."""
     covered = coverage(geometry)
+    for words in few_words(geometry):
+        yield Finding(FindingName.FEW_VIEWS, Severity.NOTE, words)
     if not covered.complete:
         yield Finding(FindingName.LIMITED_ARC, Severity.NOTE, covered.words)
     elif len(angular_cells(geometry).bridged):

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 
 from medrecon.coverage import angular_cells, bend_noise, truncation
 from medrecon.data.ct.sinograms import SinogramSample
-from medrecon.data.ct.words import truncation_words
+from medrecon.data.ct.words import few_words, truncation_words
 from medrecon.geometry import Geometry, Grid, clear_radius, require_outside
 from medrecon.operators import Radon
 from medrecon.problem import Problem, ct_problem, radon
@@ -67,8 +67,9 @@ def problem_of(
     grid = samples[0].grid
     if isinstance(reconstruct, LearnedReconstructor):
         as_they_are = (f"{truncation_words(samples[0].geometry)}; {_OF_NETWORKS}",) if cut else ()
-        return replace(ct_problem(samples, device=device), notes=as_they_are)
-    notes: tuple[str, ...] = _few_views(samples) if isinstance(reconstruct, FilteredBackprojection) else ()
+        return replace(ct_problem(samples, device=device), notes=(*as_they_are, *few_words(samples[0].geometry)))
+    is_analytic = isinstance(reconstruct, FilteredBackprojection)
+    notes = (_few_views(samples) if is_analytic else ()) or few_words(samples[0].geometry)
     if cut:
         notes = (f"{truncation_words(samples[0].geometry)}; {_CONTINUED}", *notes)
         samples = [_continued(one) for one in samples]

@@ -34,7 +34,7 @@ from medrecon.scans.masks import build_mask, mask_facts
 from medrecon.scans.mri_checks import NOTHING, MendedFile, Mending, check_scan
 from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_grid import ImageGrid, image_grid
-from medrecon.scans.mri_layout_checks import may_be_slab, partition_findings
+from medrecon.scans.mri_layout_checks import partition_findings
 from medrecon.scans.mri_posing import pose, scaled, takes_coil_images
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
@@ -117,11 +117,10 @@ class KSpaceScan:
     def checked(self, indices: range, progress: Progress) -> KSpaceScan:
         found = check_scan(self.file, indices)
         told = require_accepted(found.findings, self.acquisition.accept, str(self.source))
-        is_slab = len(indices) == len(self) and may_be_slab(self.file)
+        is_whole = len(indices) == len(self)
         mask, peak, varies, last, energies = None, None, False, None, []
         for place, sample in enumerate(sound_slices(MendedFile(self.file, found), indices)):
-            if is_slab:
-                energies.append(energy_of(sample))
+            energies.append(energy_of(sample))
             sample = self._taken(sample)
             target = sample.target if self._takes_target else None
             if self.acquisition.mask is not None:
@@ -135,7 +134,7 @@ class KSpaceScan:
             pattern = sample.sampled.numpy().tobytes()
             varies, last = varies or last not in (None, pattern), pattern
             progress(f"{self.source.name}: read", place + 1, len(indices))
-        if is_slab:
+        if is_whole:
             slab = partition_findings(energies, self.file)
             told += require_accepted(slab, self.acquisition.accept, str(self.source))
         if varies:

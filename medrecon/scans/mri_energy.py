@@ -11,6 +11,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 
 __all__ = ["LEAST_SIZE", "Energy", "center_block", "energy_of", "spread"]
 
+MIDDLE = 32  # samples of an axis, which hold nearly all energy
 LEAST_SIZE = 16  # samples along an axis, below which nothing is said of it
 
 
@@ -45,8 +46,15 @@ class Energy:
 
 
 def energy_of(sample: KSpaceSample) -> float:
-    """The sum of squared magnitudes; of values near one in double precision, as squares of float32 leave its range."""
-    energy = Energy.of(sample.kspace)
+    """The sum of squared magnitudes of the middle of k-space; of values near one in double precision, as squares leave float32."""
+    block = sample.kspace
+    for axis in (-2, -1):
+        n = block.shape[axis]
+        kept = min(n, MIDDLE)
+        block = block.narrow(axis, n // 2 - kept // 2, kept)
+    energy = Energy.of(block)
+    if energy.peak == 0:
+        return 0.0
     return float(energy.by_coil.sum()) * energy.peak**2
 
 

@@ -14,6 +14,7 @@ from medrecon.data.mri.masks import SamplingMask
 from medrecon.errors import InputError
 from medrecon.findings import Finding, Severity, require_accepted
 from medrecon.scans.mri_checks import MendedFile, check_scan
+from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_grid import image_grid
 from medrecon.scans.mri_layout_checks import partition_findings
 from medrecon.words import counted, listed
@@ -187,7 +188,7 @@ def _inspect_slice(sample: KSpaceSample) -> SliceReport:
     noise = _noise(kspace / peak, sample.sampled) * peak
     return SliceReport(
         index=sample.slice_index,
-        energy=float(energies.sum()) * peak**2,
+        energy=energy_of(sample),
         peak=float(kspace.abs().max()),
         noise=noise,
         dead_coils=tuple(dead.tolist()),

@@ -18,6 +18,8 @@ SPREAD = 0.2  # of the lines of an axis that hold the energy: more is an image's
 SPREAD_LINES = 8.0  # and so many at least
 CLEARER = 3.0  # times as many lines hold the energy as after a further transform
 FLAT = 0.35  # of the entries of an axis that hold the energy: more is an axis of coils
+FEWEST_SLICES = 4
+KZ_ALONE = 1.5  # slices that hold the energy, where no header says that they are partitions
 KZ_PEAK = 0.25  # of the slices that hold the energy: less is an axis of k-space
 
 
@@ -41,23 +43,29 @@ def exchanged_axes(file: KSpaceFile) -> Iterator[Finding]:
 def may_be_slab(file: KSpaceFile) -> bool:
     """Whether the header counts as many partitions as there are slices, four at least."""
     n = len(file)
-    return n >= 4 and n in (file.header.encoded_matrix[2], file.header.recon_matrix[2])
+    return n >= FEWEST_SLICES and n in (file.header.encoded_matrix[2], file.header.recon_matrix[2])
 
 
 def partition_findings(energies: Sequence[float], file: KSpaceFile) -> Iterator[Finding]:
     """Tell whether the slices of a slab, all of them with their energies, are planes of kz."""
     n = len(energies)
     values = torch.tensor(energies, dtype=torch.float64)
-    if not may_be_slab(file) or spread(values) > max(KZ_PEAK * n, 1.5) or abs(int(values.argmax()) - n // 2) > 1:
+    if n < FEWEST_SLICES or not bool(values.any()) or abs(int(values.argmax()) - n // 2) > 1:
         return
-    share = 100 * float(values.max() / values.sum())
-    yield Finding(
-        FindingName.UNTRANSFORMED_PARTITIONS,
-        Severity.PROBLEM,
-        f"the header says {n} partitions of a slab, and slice {int(values.argmax())} of {n} holds {share:.0f} % of the "
-        "energy: the slices are planes of kz, each an image of no slice; transform k-space along its first axis by a centered "
-        "inverse FFT, and write it again",
-    )
+    seen = f"slice {int(values.argmax())} of {n} holds {100 * float(values.max() / values.sum()):.0f} % of the energy"
+    cure = "transform k-space along its first axis by a centered inverse FFT, and write it again"
+    if may_be_slab(file) and spread(values) <= max(KZ_PEAK * n, 1.5):
+        yield Finding(
+            FindingName.UNTRANSFORMED_PARTITIONS,
+            Severity.PROBLEM,
+            f"the header says {n} partitions of a slab, and {seen}: the slices are planes of kz, each an image of no slice; {cure}",
+        )
+    elif spread(values) <= KZ_ALONE:
+        yield Finding(
+            FindingName.UNTRANSFORMED_PARTITIONS,
+            Severity.NOTE,
+            f"{seen}, as the middle plane of kz does: if these are partitions of a slab, each is an image of no slice; {cure}",
+        )
 
 
 def _swapped(energy: Energy) -> Iterator[Finding]:

@@ -289,3 +289,13 @@ def test_views_in_another_order_are_told_of_an_object_near_the_axis() -> None:
     assert set(found(y, HALF)) == set()
     shuffled = y[torch.randperm(180, generator=torch.Generator().manual_seed(0))]
     assert set(found(shuffled, HALF)) == {"angles"}
+
+
+@pytest.mark.parametrize("views", [1, 7])
+def test_hardly_any_views_are_told_whatever_the_method(tmp_path: Path, views: int) -> None:
+    few = replace(HALF, angles=Arc.half_turn(views))
+    for method, words in (("fbp", "draws streaks of so few"), ("tv", "many images have such projections")):
+        done = medrecon(*saved(tmp_path, measured(few), few), "--method", method, "--overwrite")
+        assert done.status == 0
+        assert (done.out + done.err).count(words) == 1
+        assert (done.out + done.err).count(f"note: {views} view") == 1

@@ -367,3 +367,23 @@ def test_axes_that_the_header_has_the_other_way_round_are_refused(tmp_path: Path
     assert inspect_kspace(open_kspace(tmp_path / "sound.h5")).problems == ()
     [problem] = inspect_kspace(open_kspace(tmp_path / "exchanged.h5")).problems
     assert "write numpy.swapaxes(kspace, -1, -2)" in problem
+
+
+@pytest.mark.parametrize("n_slices", [4, 8])
+def test_planes_of_kz_are_noted_where_no_header_tells_of_them(tmp_path: Path, n_slices: int) -> None:
+    slices = torch.stack([simulated_scan((48, 40), acceleration=1, seed=k).kspace for k in range(n_slices)])
+    planes = torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(slices, dim=0), dim=0), dim=0)
+    for name, kspace in (("slices", slices), ("planes", planes)):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["kspace"] = kspace.numpy()
+
+    def notes(name: str) -> tuple[str, ...]:
+        file = open_kspace(tmp_path / f"{name}.h5")
+        checked = KSpaceScan.of(file, MRIAcquisition()).checked(range(n_slices), silent).notes
+        assert [note for note in inspect_kspace(file).notes if "plane of kz" in note] == [
+            note for note in checked if "plane of kz" in note
+        ]
+        return checked
+
+    assert not any("plane of kz" in note for note in notes("slices"))
+    assert sum("plane of kz" in note for note in notes("planes")) == 1

@@ -6,7 +6,9 @@ from medrecon.coverage import coverage
 from medrecon.geometry import Geometry, Grid, ParallelBeam
 from medrecon.words import counted
 
-__all__ = ["geometry_words", "grid_words", "truncation_words"]
+__all__ = ["few_words", "geometry_words", "grid_words", "truncation_words"]
+
+_FEW_VIEWS = 10  # with which hardly anything is known of an image
 
 
 def geometry_words(geometry: Geometry) -> str:
@@ -40,4 +42,14 @@ def truncation_words(geometry: Geometry, edge: float | None = None) -> str:
     return (
         f"the projections are truncated: {seen}the object is wider than the field of {coverage(geometry).radius:.0f} mm around the "
         "center that is seen whole"
+    )
+
+
+def few_words(geometry: Geometry) -> tuple[str, ...]:
+    """Say so where there are hardly any views, whatever the method."""
+    n = len(geometry.angles)
+    if n >= _FEW_VIEWS:
+        return ()
+    return (
+        f"{counted(n, 'view')}: many images have such projections, whatever the method; it takes dozens of views for one",
     )
