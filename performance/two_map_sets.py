@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -117,7 +118,7 @@ def theirs(sample: KSpaceSample, target: Tensor) -> tuple[list[list[str]], dict[
     rows, pictures = [], {}
     with bart_on(sample.kspace.numpy()) as bart:
         for sets, name in ((1, "one set"), (2, "two sets")):
-            seconds = fastest(lambda sets=sets: bart.run("ecalib", f"-m{sets}", "kspace", "maps"), 2)  # type: ignore[misc]
+            seconds = fastest(partial(bart.run, "ecalib", f"-m{sets}", "kspace", "maps"), 2)
             maps = torch.from_numpy(bart.read("maps")).reshape(*sample.kspace.shape[-2:], COILS, sets)
             for method in ("sense", "wavelet"):
                 found: list[tuple[float, float, Tensor]] = []

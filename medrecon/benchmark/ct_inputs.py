@@ -22,7 +22,8 @@ from medrecon.problem import Problem, add_dose_noise, radon, subsample_views
 from medrecon.reconstructor import Reconstructor
 from medrecon.report.viewer_report import Facts
 from medrecon.results import Display
-from medrecon.scans.ct import display_in, warm_up
+from medrecon.scans.ct import warm_up
+from medrecon.scans.ct_display import display_in
 
 __all__ = ["CTInputs"]
 

@@ -283,10 +283,8 @@ def parse_size(text: str) -> tuple[int, int]:
     InputError
         If the text is neither.
     """
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower(), re.ASCII)
-    if match is None:
-        raise InputError(f"--size takes N or YxX, such as 256 or 320x368; got '{text}'")
-    return int(match[1]), int(match[2] or match[1])
+    y, x = _sides(text, r"\d+", "--size takes N or YxX, such as 256 or 320x368")
+    return int(y), int(x)
 
 
 def parse_field(text: str) -> tuple[float, float]:
@@ -297,7 +295,13 @@ def parse_field(text: str) -> tuple[float, float]:
     InputError
         If the text is neither.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:x(\d+(?:\.\d+)?))?", text.strip().lower(), re.ASCII)
+    takes = "--field-of-view takes MM or YxX in millimeters, such as 192 or 220x180.5"
+    y, x = _sides(text, r"\d+(?:\.\d+)?", takes)
+    return float(y), float(x)
+
+
+def _sides(text: str, number: str, takes: str) -> tuple[str, str]:
+    match = re.fullmatch(rf"({number})(?:x({number}))?", text.strip().lower(), re.ASCII)
     if match is None:
-        raise InputError(f"--field-of-view takes MM or YxX in millimeters, such as 192 or 220x180.5; got '{text}'")
-    return float(match[1]), float(match[2] or match[1])
+        raise InputError(f"{takes}; got '{text}'")
+    return match[1], match[2] or match[1]

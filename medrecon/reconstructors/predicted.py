@@ -73,7 +73,11 @@ class AutomaticWeight:
             return self.reconstruct(y, A)
         errors = cache(lambda weight: self._errors(weight, split))
         count = len(errors(self._start))
-        weights = [choose_weight(lambda weight, k=k: errors(weight)[k], self._start)[0] for k in range(count)]  # type: ignore[misc]
+
+        def error_of(k: int) -> Callable[[float], float]:
+            return lambda weight: errors(weight)[k]
+
+        weights = [choose_weight(error_of(k), self._start)[0] for k in range(count)]
         images = {weight: _with(self.reconstruct, weight=weight)(y, A) for weight in set(weights)}
         shape = next(iter(images.values())).shape
         flat = {weight: x.reshape(-1, *A.domain.shape) for weight, x in images.items()}

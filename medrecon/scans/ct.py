@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,6 @@ from medrecon.config.ct import CTAcquisition
 from medrecon.data.ct.attenuation import (
     MU_MAX,
     AttenuationUnit,
-    attenuation_from_hounsfield,
     image_in_unit,
 )
 from medrecon.data.ct.sinogram_files import Sinograms
@@ -35,8 +34,9 @@ from medrecon.problem import add_dose_noise, ct_problem, subsample_views
 from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import Sirt
-from medrecon.results import Display, SliceResult, Window
+from medrecon.results import Display, SliceResult
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
+from medrecon.scans.ct_display import display_in
 from medrecon.scans.ct_extent import is_cut, measured_bins, problem_of, search_grid, warm_up_extrapolation
 from medrecon.scans.ct_geometry_checks import FLIPPED, measured_offset, offset_words
 from medrecon.scans.ct_repair import Readings, RepairedSinograms, Repairs
@@ -44,43 +44,12 @@ from medrecon.scans.learned_notes import ct_notes
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
 
-__all__ = ["HOUNSFIELD_WINDOWS", "SinogramScan", "display_in", "warm_up"]
+__all__ = ["SinogramScan", "warm_up"]
 
 _TOGETHER = 8  # images, which projectors take faster than one after the other
 _LARGEST = 2**24  # numbers in the sinograms of as many
 _FEW = 32  # pixels along an axis
 _WATER = 0.02  # 1/mm
-
-#: What is usual for the body, by level -+ half the width.
-HOUNSFIELD_WINDOWS = (
-    Window(-160, 240, "soft tissue"),
-    Window(0, 80, "brain"),
-    Window(-1350, 150, "lung"),
-    Window(-400, 1400, "bone"),
-    Window(-1000, 1000, "wide"),
-)
-
-
-def display_in(unit: AttenuationUnit) -> Display:
-    """How images of attenuation are shown in a unit, upright."""
-    top = MU_MAX if unit is AttenuationUnit.LODOPAB else 1.0
-    presets: tuple[Window, ...] = HOUNSFIELD_WINDOWS
-    if unit is not AttenuationUnit.HOUNSFIELD:
-        ends = ((attenuation_from_hounsfield(one.low), attenuation_from_hounsfield(one.high)) for one in presets)
-        presets = tuple(Window(low / top, high / top, one.name) for (low, high), one in zip(ends, presets, strict=True))
-    return Display(
-        unit="normalized attenuation" if unit is AttenuationUnit.LODOPAB else unit.value,
-        measured="sinogram (views down, bins right)",
-        measured_unit="line integral",
-        residual="|y - A x|, line integrals: views down, bins right",
-        values=partial(_values, unit=unit),
-        is_magnitude=False,
-        presets=presets,
-    )
-
-
-def _values(images: Tensor, unit: AttenuationUnit) -> Tensor:
-    return images / MU_MAX if unit is AttenuationUnit.LODOPAB else image_in_unit(images, unit)
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,7 +120,8 @@ class KSpaceScan:
         is_whole = len(indices) == len(self)
         mask, peak, varies, last, energies = None, None, False, None, []
         for place, sample in enumerate(sound_slices(MendedFile(self.file, found), indices)):
-            energies.append(energy_of(sample))
+            if is_whole:
+                energies.append(energy_of(sample))
             sample = self._taken(sample)
             target = sample.target if self._takes_target else None
             if self.acquisition.mask is not None:

@@ -12,7 +12,7 @@ from medrecon.data.ct.attenuation import AttenuationUnit
 from medrecon.evaluation import LODOPAB_PROTOCOL, PROTOCOL, Metrics, image_range
 from medrecon.report.figures import compare, preview, window_of
 from medrecon.results import Display, Facts, Reconstruction, Report, SliceResult
-from medrecon.scans.ct import display_in
+from medrecon.scans.ct_display import display_in
 from medrecon.scans.mri import DISPLAY
 
 SHAPE = (40, 30)
