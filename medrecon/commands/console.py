@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,7 +18,9 @@ from rich.text import Text
 from medrecon.errors import InputError
 from medrecon.progress import Progress as Report
 
-__all__ = ["NoteHandler", "complain", "expected", "one_line", "print_table", "progress", "say"]
+__all__ = ["COMPLAIN_TO", "NoteHandler", "complain", "expected", "one_line", "print_table", "progress", "say"]
+
+COMPLAIN_TO = "MEDRECON_COMPLAIN_TO"
 
 
 def say(line: str) -> None:
@@ -25,8 +29,13 @@ def say(line: str) -> None:
 
 
 def complain(message: str) -> None:
-    """Print one line on standard error."""
-    print(f"medrecon: error: {one_line(message)}", file=sys.stderr)
+    """Print one line on standard error, or to the file that the variable `MEDRECON_COMPLAIN_TO` of the environment names."""
+    line = f"medrecon: error: {one_line(message)}"
+    if file := os.environ.get(COMPLAIN_TO):
+        with Path(file).open("a", encoding="utf-8", errors="replace") as complaints:
+            print(line, file=complaints)
+    else:
+        print(line, file=sys.stderr)
 
 
 class NoteHandler(logging.Handler):

@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import methodcaller
+from pathlib import Path
 from types import FrameType
-from typing import IO
 
+from medrecon.commands.console import COMPLAIN_TO, complain
 from medrecon.commands.processors import processors
+from medrecon.commands.termination import Terminated
 
 __all__ = ["launch"]
 
@@ -26,8 +28,8 @@ _BAD_INPUT = 2
 def launch(arguments: Sequence[str], count: int) -> int:
     """Run `medrecon ARGUMENTS` in so many processes, and return 0, or the exit status of the one that said what failed.
 
-    When one fails the others are ended, and so are all when this process is told to end (SIGTERM). The first process says what
-    there is to say; where another one knows better what was wrong, its complaints are shown, too.
+    When one fails the others are ended, and so are all when this process is told to end (SIGTERM). The notes shown are those
+    of the first process, and the complaint that of the one that knows what was wrong.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -39,14 +41,17 @@ def launch(arguments: Sequence[str], count: int) -> int:
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
     }
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **shared}
+    # What its processes have to say of lost connections stays unsaid: of one error, one line.
+    environment = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "FATAL", **os.environ, **shared}
     with ExitStack() as stack:
-        complaints = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        complaints = [folder / str(rank) for rank in range(count)]
         children: list[subprocess.Popen[bytes]] = []
         stack.callback(_end, children)
         stack.enter_context(_pass_sigterm_on(children))
-        for rank, stderr in enumerate([None, *complaints]):
-            own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        for rank, complaint in enumerate(complaints):
+            own = {**environment, COMPLAIN_TO: str(complaint), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            stderr = None if rank == 0 else stack.enter_context(complaint.open("ab"))
             children.append(subprocess.Popen([sys.executable, "-m", "medrecon", *arguments], env=own, stderr=stderr))
         failed = _wait(children)
         killed = next((rank for rank, child in enumerate(children) if child.poll() == -signal.SIGKILL), None)
@@ -54,14 +59,14 @@ def launch(arguments: Sequence[str], count: int) -> int:
         if failed is None:
             return 0
         # Of processes that wait for each other, one may be cut off by the end of the one that knows why: that of a bad input.
-        order = (0, failed, *range(count))
+        order = (failed, *range(count))
         knowing = [rank for rank in order if children[rank].returncode == _BAD_INPUT]
         said = next((rank for rank in (*knowing, *order) if children[rank].returncode > 0), failed)
-        if said > 0:
-            _show(complaints[said - 1])
-        if killed is not None and not knowing:
+        if killed is None or knowing:
+            _show(complaints[said])
+        else:
             what = f"process {killed} of {count} was killed from outside, by a lack of memory perhaps"
-            sys.stderr.write(f"medrecon: error: {what}; what was saved stays, and --resume goes on\n")
+            complain(f"{what}; what was saved stays, and --resume goes on")
         status = children[said].returncode
         return status if status > 0 else 1
 
@@ -73,7 +78,7 @@ def _pass_sigterm_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[No
     def leave(number: int, _frame: FrameType | None) -> None:
         for child in children:
             child.terminate()
-        sys.exit(128 + number)
+        raise Terminated(128 + number)
 
     before = signal.signal(signal.SIGTERM, leave)
     try:
@@ -105,6 +110,6 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
         child.wait()
 
 
-def _show(complaint: IO[bytes]) -> None:
-    complaint.seek(0)
-    sys.stderr.write(complaint.read().decode("utf-8", "replace"))
+def _show(complaint: Path) -> None:
+    if complaint.exists():
+        sys.stderr.write(complaint.read_text("utf-8", "replace"))
