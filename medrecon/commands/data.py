@@ -31,7 +31,13 @@ def list_() -> int:
     return 0
 
 
-def fetch(name: _Name) -> int:
+def fetch(
+    name: _Name,
+    packed: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Take it from this folder, which holds its packed form."),
+    ] = None,
+) -> int:
     """Print the license of a data set, and get it.
 
     Example: medrecon data fetch brain-axt2
@@ -42,7 +48,7 @@ def fetch(name: _Name) -> int:
     manifest = load_manifest(name)
     say(f"{manifest.title}\nlicense: {_words(manifest.license)}\ncitation: {_words(manifest.citation)}")
     with progress() as bar:
-        folder = prepare(name, bar)
+        folder = prepare(name, bar, packed=packed)
     say(f"{name} lies in {folder}")
     return 0
 

@@ -10,7 +10,7 @@ import torch
 from medrecon.data.batches import derived_seed
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.receivers import draw_receiver, simulate_scan
-from medrecon.data.sets.brain_small import HeadImages
+from medrecon.data.sets.head_images import HeadImages
 from medrecon.errors import InputError
 from medrecon.training.augmentation import Augmentation, ContrastAugmentation
 

@@ -12,7 +12,7 @@ from medrecon.progress import Progress, silent
 __all__ = ["prepare"]
 
 
-def prepare(name: str, progress: Progress = silent, *, pip: Pip = run_pip) -> Path:
+def prepare(name: str, progress: Progress = silent, *, pip: Pip = run_pip, packed: Path | None = None) -> Path:
     """Get the data set `name` and return its folder: `medrecon.data.sets.fetch.fetch`, with the projector it may need.
 
     Raises
@@ -20,4 +20,4 @@ def prepare(name: str, progress: Progress = silent, *, pip: Pip = run_pip) -> Pa
     InputError
         If it cannot be obtained; see `fetch`.
     """
-    return fetch(name, progress, project=Radon(simulation_grid(), lodopab()), pip=pip)
+    return fetch(name, progress, project=Radon(simulation_grid(), lodopab()), pip=pip, packed=packed)

@@ -21,8 +21,8 @@ from medrecon.config.training_data import (
 from medrecon.data.batches import derived_seed
 from medrecon.data.ct.lodopab import LoDoPaB
 from medrecon.data.mri.masks import SamplingMask
-from medrecon.data.sets.brain_small import HeadImages
 from medrecon.data.sets.fetch import path as dataset_path
+from medrecon.data.sets.head_images import HeadImages
 from medrecon.data.sets.lodopab_small import simulation_grid
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab

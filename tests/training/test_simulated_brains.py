@@ -7,7 +7,7 @@ import h5py
 import pytest
 import torch
 
-from medrecon.data.sets.brain_small import HeadImages
+from medrecon.data.sets.head_images import HeadImages
 from medrecon.errors import InputError
 from medrecon.training.augmentation import Augmentation, ContrastAugmentation
 from medrecon.training.mri import PhantomImages

@@ -20,26 +20,18 @@ from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 
-import h5py
 import torch
 from torch import Tensor
 
 from medrecon.data.mri.fastmri_header import make_header
-from medrecon.data.mri.mr_volume import MRVolume, draw_plane, read_mr
+from medrecon.data.mri.mr_volume import MRVolume, read_mr
 from medrecon.data.mri.receivers import Receiver, draw_receiver, simulate_scan
 from medrecon.data.mri.writing import write_fastmri
-from medrecon.data.writing import atomic_file, hdf5_file
+from medrecon.data.sets.head_images import HEAD_PIXEL, HEAD_SIZE, HeadSlice, head_slices, write_head_images
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
 
-__all__ = ["SERIES", "HeadImages", "HeadSlice", "Series", "convert_brain_small", "head_slices"]
-
-_SIZE, _PIXEL = 320, 0.8  # pixels, millimeters
-_HALF_FIELD = _SIZE * _PIXEL / 2
-_THICKNESS, _STEP, _DEPTH = 4.0, 3.0, 125.0  # millimeters
-_OBJECT = 0.1  # of the 99th percentile: what is brighter is head
-_LEAST_HEAD = 7000.0  # square millimeters of it that a slice must show
-_TRAINING = "images_000.h5"
+__all__ = ["SERIES", "Series", "convert_brain_small"]
 
 
 @dataclass(frozen=True)
@@ -77,63 +69,6 @@ SERIES = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class HeadSlice:
-    """One image `(y, x)`, its head's mean being one, and its height in units of half the field of view."""
-
-    image: Tensor
-    subject: str
-    contrast: str
-    height: float
-
-
-class HeadImages:
-    """The images for training: `len(images)`, `images[i]` reads one `HeadSlice`.
-
-    No handle is held between reads, so that it may be pickled, and shared with forked workers.
-
-    Parameters
-    ----------
-    folder : path
-        The folder of the set, as `medrecon data path brain-small` prints it.
-
-    Raises
-    ------
-    InputError
-        If the images, or the list of them, are not there or do not fit together.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "train" / _TRAINING
-        remedy = "get the set with `medrecon data fetch brain-small`"
-        try:
-            lines = (folder / "slices_train.csv").read_text(encoding="utf-8").splitlines()[1:]
-            with h5py.File(self.path, "r") as file:
-                self.shape: tuple[int, int, int] = file["image"].shape
-            self._slices = tuple((s, c, float(h)) for _, s, c, h in (line.split(",") for line in lines))
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{folder}: holds no images for training ({error}); {remedy}") from error
-        if len(self._slices) != self.shape[0]:
-            raise InputError(f"{folder}: lists {len(self._slices)} images and holds {self.shape[0]}; {remedy}")
-
-    def __len__(self) -> int:
-        return len(self._slices)
-
-    @property
-    def contrasts(self) -> tuple[str, ...]:
-        """The contrast of each image, such as T1."""
-        return tuple(contrast for _, contrast, _ in self._slices)
-
-    def __iter__(self) -> Iterator[HeadSlice]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index: int) -> HeadSlice:
-        subject, contrast, height = self._slices[index]
-        with h5py.File(self.path, "r") as file:
-            image = torch.from_numpy(file["image"][range(len(self))[index]])
-        return HeadSlice(image, subject, contrast, height)
-
-
 def convert_brain_small(unpacked: Path, data: Path, progress: Progress = silent) -> None:
     """Write the volumes of `SERIES`, found below ``unpacked/PACKAGE``, into the folder `data`.
 
@@ -145,59 +80,25 @@ def convert_brain_small(unpacked: Path, data: Path, progress: Progress = silent)
     InputError
         If an archive does not hold what it should.
     """
-    for part in ("train", "validation", "test"):
+    write_head_images(data, "train", _training(unpacked, progress))
+    for part in ("validation", "test"):
         (data / part).mkdir()
-    lines = ["sample,subject,contrast,height"]
-    with atomic_file(data / "train" / _TRAINING) as temporary, hdf5_file(temporary) as output:
-        for series in SERIES:
-            heads = head_slices(_volume(unpacked, series), series)
-            if series.part == "train":
-                for head in heads:
-                    output.append("image", head.image)
-                    lines.append(f"{len(lines) - 1},{head.subject},{head.contrast},{head.height:.4f}")
-            else:
-                _scan(heads, series, data / series.part / f"{series.subject}_{series.contrast}.h5")
-            progress(f"{series.subject} {series.contrast}, {series.part}", len(heads), len(heads))
-    (data / "slices_train.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for series in SERIES:
+        if series.part != "train":
+            heads = _heads(unpacked, series, progress)
+            _scan(heads, series, data / series.part / f"{series.subject}_{series.contrast}.h5")
 
 
-def head_slices(volume: MRVolume, series: Series) -> list[HeadSlice]:
-    """Draw the slices of a volume that show the head's upper 125 mm, the head in the middle; from the feet up.
-
-    Raises
-    ------
-    ValueError
-        If no slice shows a head.
-    """
-    dz, dy, dx = volume.spacing
-    thick, step = 1, series.step
-    if dz < _THICKNESS / 2:
-        thick, step = round(_THICKNESS / dz), max(1, round(_STEP / dz))
-    threshold = _OBJECT * float(torch.quantile(volume.magnitude[:, ::4, ::4], 0.99))
-    head = volume.magnitude > threshold
-    areas = head.sum(dim=(1, 2)) * dy * dx
-    shown = (areas >= _LEAST_HEAD).nonzero()[:, 0]
-    if len(shown) == 0:
-        raise ValueError(f"head_slices takes a volume that shows a head, got {series.subject} {series.contrast}")
-    top = int(shown[-1]) - (thick - 1)
-    taken = [first for first in range(top, -1, -step) if (top - first) * dz <= _DEPTH and areas[first] >= _LEAST_HEAD]
-    taken.reverse()
-    middle = (taken[0] + taken[-1]) / 2
-    upper = head[taken[0] : taken[-1] + 1].double().sum(dim=0)
-    center = (_middle(upper.sum(dim=1)), _middle(upper.sum(dim=0)))
-    planes = (volume.magnitude[first : first + thick].mean(dim=0) for first in taken)
-    images = torch.stack([draw_plane(plane, (dy, dx), center, _SIZE, _PIXEL).clamp(min=0) for plane in planes])
-    images /= images[images > threshold].mean()
-    return [
-        HeadSlice(image, series.subject, series.contrast, (first - middle) * dz / _HALF_FIELD)
-        for first, image in zip(taken, images, strict=True)
-    ]
+def _training(unpacked: Path, progress: Progress) -> Iterator[HeadSlice]:
+    for series in SERIES:
+        if series.part == "train":
+            yield from _heads(unpacked, series, progress)
 
 
-def _middle(profile: Tensor) -> float:
-    """Give the place half way between the ends of what a profile holds, but for a hundredth at either end."""
-    share = profile.cumsum(dim=0) / profile.sum()
-    return (float((share < 0.01).sum()) + float((share < 0.99).sum())) / 2
+def _heads(unpacked: Path, series: Series, progress: Progress) -> list[HeadSlice]:
+    heads = head_slices(_volume(unpacked, series), series.subject, series.contrast, series.step)
+    progress(f"{series.subject} {series.contrast}, {series.part}", len(heads), len(heads))
+    return heads
 
 
 def _scan(heads: list[HeadSlice], series: Series, path: Path) -> None:
@@ -205,7 +106,11 @@ def _scan(heads: list[HeadSlice], series: Series, path: Path) -> None:
     generator = torch.Generator().manual_seed(zlib.crc32(path.stem.encode()))
     receiver = draw_receiver(generator, series.n_coils)
     header = make_header(
-        (2 * _SIZE, _SIZE), (_SIZE, _SIZE), pixel=_PIXEL, acquisition=f"AX{series.contrast}", patient_id=series.subject
+        (2 * HEAD_SIZE, HEAD_SIZE),
+        (HEAD_SIZE, HEAD_SIZE),
+        pixel=HEAD_PIXEL,
+        acquisition=f"AX{series.contrast}",
+        patient_id=series.subject,
     )
     first, second = tee(_scans(heads, receiver, generator))  # taken in turn: one scan is held
     write_fastmri(path, (kspace for kspace, _ in first), header=header, targets=(target for _, target in second))

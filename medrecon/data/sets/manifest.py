@@ -1,8 +1,9 @@
 """What a data set is: its files, license and origin, as written in ``data_manifests/NAME.yaml``."""
 
 import math
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -10,6 +11,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from medrecon.errors import InputError
 
 __all__ = [
+    "CollectedFile",
+    "Collection",
+    "CollectionSource",
     "DataFile",
     "Manifest",
     "PackageArchive",
@@ -121,7 +125,69 @@ class UrlSource(_Model):
     files: tuple[RemoteFile, ...] = Field(min_length=1)
 
 
-Source = Annotated[Registration | PackageSource | UrlSource, Field(discriminator="kind")]
+Part = Literal["train", "validation", "test", "calibration"]
+
+
+class CollectedFile(_Model):
+    """One file of a collection: where it lies below the collection's address, whose it is, and the part of that person.
+
+    `packed` is where the packed form has the same values: a file, or ``ARCHIVE.npz/ARRAY``, or ``ARCHIVE.npz/ARRAY/INDEX``.
+    Of a volume `slices` are taken, where there are any. `spacing` is in millimeters `(z, y, x)`, of these slices;
+    `orientation` the six direction cosines of DICOM along a row and along a column; `offset` is taken from every value.
+    """
+
+    path: str = Field(pattern=r"^[^/.]")
+    sha256: Sha256
+    packed: str = Field(pattern=r"^[^/.][^/]*(/[^/]+){0,2}$")
+    person: SafeName
+    part: Part
+    contrast: SafeName | None = None
+    slices: tuple[int, ...] = ()
+    spacing: tuple[float, float, float] | None = None
+    orientation: tuple[float, float, float, float, float, float] | None = None
+    offset: float = 0.0
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its name, two of a compressed file."""
+        name = PurePosixPath(self.path)
+        return "".join(name.suffixes[-2:]) if name.suffix == ".gz" else name.suffix
+
+
+class Collection(_Model):
+    """Files of many people that lie below one address at a pinned state, and what kind of files they are.
+
+    `archives` are those of the packed form, a folder of this name.
+    """
+
+    name: SafeName
+    kind: Literal["volumes", "slices", "brains", "images", "kspace", "dicom"]
+    address: str = Field(pattern=r"^https?://.*/$")
+    license: str
+    citation: str
+    archives: dict[SafeName, Sha256] = Field(default_factory=dict)
+    files: tuple[CollectedFile, ...] = Field(min_length=1)
+
+    def remote(self, file: CollectedFile) -> RemoteFile:
+        """Say where one of its files can be downloaded, and under which name it is kept."""
+        return RemoteFile(
+            name=f"{file.sha256[:24]}{file.suffix}", url=self.address + quote(file.path), sha256=file.sha256
+        )
+
+
+class CollectionSource(_Model):
+    """Images that anyone may download from several collections, divided by person, and written as one set by `converter`.
+
+    The packed form is a folder of folders, one a collection; both give the same set.
+    """
+
+    kind: Literal["collection"]
+    collections: tuple[Collection, ...] = Field(min_length=1)
+    converter: Literal["heads-open", "ct-open"]
+    revision: int = Field(default=1, ge=1)
+
+
+Source = Annotated[Registration | PackageSource | UrlSource | CollectionSource, Field(discriminator="kind")]
 
 
 class Manifest(_Model):

@@ -87,7 +87,7 @@ def _stack_problems(files: list[Path], split: Split, stack: Stack) -> Iterator[s
     """Say what is wrong with the numbered files of a split, which hold so many arrays each."""
     folder, there = files[0].parent, {file.name: file for file in files}
     for number in range(stack.files):
-        name = split.pattern.replace("*", f"{number:03d}")
+        name = Path(split.pattern).name.replace("*", f"{number:03d}")
         if name not in there:
             yield f"{folder / name}: missing; unpack or fetch {split.name} again"
             continue

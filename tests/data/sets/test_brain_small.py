@@ -11,12 +11,11 @@ from medrecon.data.mri.mr_volume import MRVolume
 from medrecon.data.mri.receivers import draw_receiver
 from medrecon.data.nifti import write_nifti
 from medrecon.data.sets import brain_small as module
-from medrecon.data.sets.brain_small import SERIES, HeadImages, Series, convert_brain_small, head_slices
+from medrecon.data.sets.brain_small import SERIES, Series, convert_brain_small
+from medrecon.data.sets.head_images import HeadImages, head_slices
 from medrecon.data.sets.manifest import PackageSource, load_manifest
 from medrecon.data.volume import CTVolume
 from medrecon.errors import InputError
-
-SOMEONE = Series("someone", "T2", "train", "package", "*.nii")
 
 
 def _head(shape: tuple[int, int, int], spacing: tuple[float, float, float], shift: float = 0.0) -> MRVolume:
@@ -51,7 +50,7 @@ def test_the_manifest_names_the_archives_of_all_series() -> None:
 
 def test_slices_show_the_upper_head_in_the_middle_with_a_mean_of_one() -> None:
     volume = _head((180, 120, 110), (1.0, 2.0, 2.0), shift=12.0)
-    heads = head_slices(volume, SOMEONE)
+    heads = head_slices(volume, "someone", "T2")
     images = torch.stack([head.image for head in heads])
     assert images.shape[1:] == (320, 320)
     assert float(images[images > 0.1].mean()) == pytest.approx(1, rel=0.02)
@@ -79,7 +78,7 @@ def test_thin_slices_are_averaged_and_thick_ones_taken_as_they_are(
 ) -> None:
     head = _head((n_slices, 110, 110), (spacing, 2.0, 2.0))
     flickering = head.magnitude * torch.where(torch.arange(n_slices) % 2 > 0, 1.5, 0.5)[:, None, None]
-    heads = head_slices(MRVolume(flickering, head.spacing), Series("someone", "T2", "train", "package", "*.nii", step))
+    heads = head_slices(MRVolume(flickering, head.spacing), "someone", "T2", step)
     steps = torch.tensor([one.height for one in heads]).diff() * 128
     torch.testing.assert_close(steps, torch.full_like(steps, apart))
     middle = torch.stack([one.image[150:170, 180:190].mean() for one in heads])
@@ -88,7 +87,7 @@ def test_thin_slices_are_averaged_and_thick_ones_taken_as_they_are(
 
 def test_a_volume_without_a_head_is_refused() -> None:
     with pytest.raises(ValueError, match="takes a volume that shows a head, got someone T2"):
-        head_slices(MRVolume(torch.ones(5, 10, 10), (5.0, 1.0, 1.0)), SOMEONE)
+        head_slices(MRVolume(torch.ones(5, 10, 10), (5.0, 1.0, 1.0)), "someone", "T2")
 
 
 @pytest.fixture
@@ -148,7 +147,9 @@ def test_an_archive_that_lacks_a_volume_is_named(unpacked: Path, tmp_path: Path)
 def test_images_that_are_not_there_or_do_not_fit_their_list_are_named(unpacked: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
-    with pytest.raises(InputError, match=r"holds no images for training .*; get the set with `medrecon data fetch"):
+    with pytest.raises(
+        InputError, match=r"holds no images of the part train .*; get the set with `medrecon data fetch"
+    ):
         HeadImages(made)
     convert_brain_small(unpacked, made)
     listed = made / "slices_train.csv"
@@ -156,5 +157,5 @@ def test_images_that_are_not_there_or_do_not_fit_their_list_are_named(unpacked: 
     with pytest.raises(InputError, match="lists 5 images and holds 4; get"):
         HeadImages(made)
     listed.write_text("sample,subject,contrast,height\n0,person-0\n")
-    with pytest.raises(InputError, match="holds no images for training"):
+    with pytest.raises(InputError, match="holds no images of the part train"):
         HeadImages(made)
