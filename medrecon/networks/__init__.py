@@ -2,6 +2,7 @@
 
 from medrecon.networks.consistency import Consistent, GradientStep, ProximalStep, ReplaceMeasured
 from medrecon.networks.data_normalization import AdjointMaximum, Constant, DataNormalization
+from medrecon.networks.denoiser import DenoiserUNet
 from medrecon.networks.end_to_end import EndToEndVarNet
 from medrecon.networks.execution import compile_unets, emulates_bfloat16
 from medrecon.networks.fastmri_weights import fastmri_unet, fastmri_varnet, read_fastmri_weights
@@ -21,6 +22,7 @@ __all__ = [
     "Consistent",
     "Constant",
     "DataNormalization",
+    "DenoiserUNet",
     "EndToEndVarNet",
     "GradientStep",
     "LearnedPrimalDual",

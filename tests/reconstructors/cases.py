@@ -20,8 +20,10 @@ from medrecon.config.methods import (
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import (
     AutomaticWeight,
+    DiffusionSampler,
     FilteredBackprojection,
     NonnegativeTotalVariation,
+    PlugAndPlay,
     PoissonTotalVariation,
     RootSumOfSquares,
     Sense,
@@ -33,6 +35,7 @@ from medrecon.reconstructors import (
 )
 from medrecon.weights.card import DataDescription, make_card, write_weights
 from medrecon.weights.networks import build_network
+from tests.denoisers import HaarShrinkage
 from tests.methods import Modality, build
 from tests.problems import Case, coil_images, ct, map_sets, mri
 from tests.training.runs import TINY, settings
@@ -102,6 +105,22 @@ RECONSTRUCTORS: dict[str, Case] = {
         exempt={
             "beats zero filling": "steps are short where the norm is far above most singular values: 20 are too few"
         },
+    ),
+    "plug-and-play": Case(build=lambda: PlugAndPlay(HaarShrinkage(), steps=3), scan=MRI),
+    "plug-and-play, two sets of maps": Case(build=lambda: PlugAndPlay(HaarShrinkage(), steps=3), scan=SETS),
+    "plug-and-play, of line integrals": Case(
+        build=lambda: PlugAndPlay(HaarShrinkage(), steps=3), scan=PARALLEL, exempt=_COUNTS
+    ),
+    "diffusion": Case(
+        build=lambda: DiffusionSampler(HaarShrinkage(), steps=6, samples=4),
+        scan=MRI,
+        exempt={
+            "follows the phase": "what is drawn has the phase that it is drawn with",
+            "beats zero filling": "four draws by a denoiser that knows little of images spread more widely than they are right",
+        },
+    ),
+    "diffusion, of line integrals": Case(
+        build=lambda: DiffusionSampler(HaarShrinkage(), steps=6, samples=4), scan=FAN, exempt=_COUNTS | _CONDITION
     ),
     "total variation": Case(build=partial(TotalVariation, iterations=8), scan=MRI),
     "total variation, two sets of maps": Case(build=partial(TotalVariation, iterations=8), scan=SETS),
