@@ -74,8 +74,10 @@ from .operators import operator_norm as operator_norm
 from .operators import sense as sense
 from .reconstructor import Reconstructor as Reconstructor
 from .reconstructors import AutomaticWeight as AutomaticWeight
+from .reconstructors import DiffusionSampler as DiffusionSampler
 from .reconstructors import FilteredBackprojection as FilteredBackprojection
 from .reconstructors import NonnegativeTotalVariation as NonnegativeTotalVariation
+from .reconstructors import PlugAndPlay as PlugAndPlay
 from .reconstructors import PoissonTotalVariation as PoissonTotalVariation
 from .reconstructors import RootSumOfSquares as RootSumOfSquares
 from .reconstructors import Sense as Sense

@@ -74,7 +74,7 @@ def test_it_learns_to_take_noise_off() -> None:
         optimizer.step()
     with torch.no_grad():
         assert float(error(0.05)) < 0.6
-        assert float(error(0.3)) < 0.15
+        assert float(error(0.3)) < 0.35
 
 
 def test_what_cannot_be_is_refused() -> None:
