@@ -56,6 +56,7 @@ def hold(path: Path, name: str, doing: str) -> Iterator[None]:
     InputError
         If another process holds it; the text names that process and its machine.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     real = path.parent.resolve() / path.name
     if _held.get(real) == os.getpid():
         raise InputError(f"{name}: this process is at work there already; wait for it, or end it")

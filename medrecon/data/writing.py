@@ -59,7 +59,7 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     except OSError as error:
         ours = error.filename is None or Path(error.filename) in (final, temporary)
         if ours and (reason := _reason(error)):
-            raise InputError(f"{path}: {reason}; it is as it was before") from error
+            raise InputError(f"{path}: {reason}; it was not written") from error
         raise
 
 
