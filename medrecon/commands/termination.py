@@ -141,11 +141,24 @@ def end_with(parent: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+_masks = threading.local()
+
+
+def _block() -> None:
+    """Hold the signal off while a process forks: the child would tell the ear of its parent."""
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
 def _forget() -> None:
     """Leave a forked child without the ear of its parent."""
     with suppress(ValueError):  # in another thread than the main one, which has none
         signal.set_wakeup_fd(-1)
+    _unblock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_forget)
