@@ -69,7 +69,11 @@ def certificates(folder: Path) -> Any:
     key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=dask"]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    files = {f"tls_{who}_{what}": path for who in ("client", "scheduler", "worker") for what, path in (("key", key), ("cert", certificate))}
+    files = {
+        f"tls_{who}_{what}": path
+        for who in ("client", "scheduler", "worker")
+        for what, path in (("key", key), ("cert", certificate))
+    }
     return Security(tls_ca_file=certificate, require_encryption=True, **files)
 
 

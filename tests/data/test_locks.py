@@ -70,7 +70,10 @@ def test_a_folder_that_stays_empty_is_gone_again(tmp_path: Path) -> None:
 
 def test_one_process_does_not_hold_a_lock_twice(tmp_path: Path) -> None:
     with hold_folder(tmp_path, "training"):
-        with pytest.raises(InputError, match="this process is at work there already"), hold_folder(tmp_path, "training"):
+        with (
+            pytest.raises(InputError, match="this process is at work there already"),
+            hold_folder(tmp_path, "training"),
+        ):
             pass
         assert (tmp_path / ".medrecon.lock").exists()
 

@@ -16,7 +16,9 @@ from medrecon.data import writers
 from medrecon.data.writers import Life, Writer, sweep, temporary_name, unfinished
 from medrecon.data.writing import atomic_file
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not say when a process began")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="this system does not say when a process began"
+)
 
 WRITE = """
 import sys, time
@@ -111,7 +113,15 @@ def test_what_another_machine_writes_stays_until_it_is_old(tmp_path: Path) -> No
 
 def test_files_of_users_stay_however_old(tmp_path: Path) -> None:
     dead = replace(Writer.here(), start=1).mark
-    names = [".o.h5", ".o.h5.0123abcd.h5", "notes.part", f"o.h5{dead}.h5", ".a-1-2-3.h5", f".o{dead}.x.y", ".medrecon.lock"]
+    names = [
+        ".o.h5",
+        ".o.h5.0123abcd.h5",
+        "notes.part",
+        f"o.h5{dead}.h5",
+        ".a-1-2-3.h5",
+        f".o{dead}.x.y",
+        ".medrecon.lock",
+    ]
     for name in names:
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (0, 0))

@@ -1,9 +1,10 @@
-"""`python -m tests.kills KILLS [SEED]`: kill commands at random moments, by the date as the seed; status 1 where one left a fault."""
+"""`python -m tests.kills KILLS [SEED]`: kill commands at random moments, seeded by the date; status 1 where one left a fault."""
 
 import sys
 import tempfile
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ def main() -> int:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, scenarios(Path(folder)) as known:
         campaign = Campaign(Path(folder))
-        campaign.run(known, kills, seed)
+        campaign.run(known, kills, seed, partial(print, flush=True))
     print(campaign.table())
     for fault in campaign.faults:
         print(f"FAULT {fault}")

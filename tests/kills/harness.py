@@ -1,4 +1,4 @@
-"""Commands are begun, killed after a random time, begun again, and what they leave is compared with what an undisturbed one does."""
+"""Commands are begun, killed after a random time, begun again, and what they leave is compared with an undisturbed one's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,8 +56,8 @@ class Campaign:
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
-    def run(self, scenarios: Sequence[Scenario], kills: int, seed: str) -> None:
-        """Kill them in turn, so many times in all."""
+    def run(self, scenarios: Sequence[Scenario], kills: int, seed: str, tell: Callable[[str], None]) -> None:
+        """Kill them in turn, so many times in all; tell how it stands after every hundred."""
         references = {one.name: self._reference(one) for one in scenarios}
         self.counts = {one.name: Counter() for one in scenarios}
         number, done = 0, 0
@@ -65,8 +65,11 @@ class Campaign:
             scenario = scenarios[number % len(scenarios)]
             generator = random.Random(f"{seed} {number}")
             values, seconds = references[scenario.name]
+            before = done
             done += self._chain(scenario, values, seconds, generator, f"{seed} {number}", kills - done)
             number += 1
+            if before // 100 < done // 100:
+                tell(f"{done} kills, {len(self.faults)} faults {self.faults[-1:]}")
 
     def table(self) -> str:
         """A line a scenario, and one for all."""
@@ -95,7 +98,7 @@ class Campaign:
         folder = emptied(self.root / "killed" / scenario.name)
         kills = min(most, generator.randint(1, 4))
         for _ in range(kills):
-            forked = scenario.manifests is not None or generator.random() < 0.9
+            forked = scenario.manifests is not None or generator.random() < 0.95
             number = generator.choice((signal.SIGTERM, signal.SIGKILL))
             after = generator.uniform(0, seconds) if forked else generator.uniform(0, 3 + seconds)
             self._kill(scenario, folder, number, after, forked, name)

@@ -56,7 +56,9 @@ class Scenario:
     def values(self, folder: Path) -> Values:
         """All visible files of a folder by their paths, each with what it holds."""
         files = sorted(path for path in folder.rglob("*") if path.is_file() and not hidden(path, folder))
-        return {path.relative_to(folder).as_posix(): self.read(path) for path in files if "tensorboard" not in path.parts}
+        return {
+            path.relative_to(folder).as_posix(): self.read(path) for path in files if "tensorboard" not in path.parts
+        }
 
 
 def hidden(path: Path, folder: Path) -> bool:
@@ -70,7 +72,9 @@ def _digest(path: Path) -> str:
 def _arrays(path: Path) -> dict[str, str]:
     found = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: _hash(item)}) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(
+            lambda name, item: found.update({name: _hash(item)}) if isinstance(item, h5py.Dataset) else None
+        )
     return found
 
 
@@ -147,21 +151,53 @@ def scenarios(root: Path) -> Iterator[tuple[Scenario, ...]]:
             Scenario(
                 "reconstruct",
                 lambda out: [
-                    *("reconstruct", str(scan), "-o", str(out / "o.h5"), "--overwrite", "--method", "tv", "--mask", "random"),
+                    *(
+                        "reconstruct",
+                        str(scan),
+                        "-o",
+                        str(out / "o.h5"),
+                        "--overwrite",
+                        "--method",
+                        "tv",
+                        "--mask",
+                        "random",
+                    ),
                     *("--iterations", "8", "--center-fraction", "0.25"),
-                    *(word for name, end in zip(beside, ("png", "json", "html"), strict=True) for word in (name, str(out / f"o.{end}"))),
+                    *(
+                        word
+                        for name, end in zip(beside, ("png", "json", "html"), strict=True)
+                        for word in (name, str(out / f"o.{end}"))
+                    ),
                 ],
                 _image_or_report,
             ),
             Scenario(
                 "simulate",
-                lambda out: ["simulate", str(out / "o.h5"), "--overwrite", "--size", "48", "--slices", "10", "--coils", "3"],
+                lambda out: [
+                    "simulate",
+                    str(out / "o.h5"),
+                    "--overwrite",
+                    "--size",
+                    "48",
+                    "--slices",
+                    "10",
+                    "--coils",
+                    "3",
+                ],
                 _arrays,
             ),
-            Scenario("train", lambda out: ["train", str(config), "-o", str(out / "run"), "--resume", "--device", "cpu"], _run_file),
-            Scenario("benchmark", lambda out: ["benchmark", str(benchmark), "-o", str(out / "b"), "--workers", "0"], _table),
             Scenario(
-                "tune", lambda out: ["tune", "sense", str(tune), "-o", str(out / "tuned.yaml"), "--workers", "0"], _tuned
+                "train",
+                lambda out: ["train", str(config), "-o", str(out / "run"), "--resume", "--device", "cpu"],
+                _run_file,
+            ),
+            Scenario(
+                "benchmark", lambda out: ["benchmark", str(benchmark), "-o", str(out / "b"), "--workers", "0"], _table
+            ),
+            Scenario(
+                "tune",
+                lambda out: ["tune", "sense", str(tune), "-o", str(out / "tuned.yaml"), "--workers", "0"],
+                _tuned,
             ),
             Scenario(
                 "fetch",

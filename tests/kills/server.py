@@ -1,4 +1,4 @@
-"""A server on this machine that sends the files of a folder slowly, from where it is asked to: `python -m tests.kills.server FOLDER`."""
+"""A server on this machine that sends the files of a folder slowly, from where it is asked to: `python -m tests.kills.server DIR`."""
 
 import sys
 import time

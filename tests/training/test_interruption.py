@@ -108,7 +108,9 @@ def test_a_second_run_is_refused_while_one_trains_into_the_folder(tmp_path: Path
 
 def test_of_several_processes_the_first_holds_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = []
-    monkeypatch.setattr(training, "open_accelerator", lambda *_: held.append((tmp_path / "run").exists()) or interrupt())
+    monkeypatch.setattr(
+        training, "open_accelerator", lambda *_: held.append((tmp_path / "run").exists()) or interrupt()
+    )
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         with pytest.raises(KeyboardInterrupt):

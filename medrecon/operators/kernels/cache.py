@@ -15,7 +15,9 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 __all__ = ["keep_compiled"]
 
 _DAMAGED = "the compiled code in {} is damaged, and is made anew"
-_UNKEPT = "compiled code cannot be kept, and is made anew each time: {}; set NUMBA_CACHE_DIR to a folder that can be written"
+_UNKEPT = (
+    "compiled code cannot be kept, and is made anew each time: {}; set NUMBA_CACHE_DIR to a folder that can be written"
+)
 
 _DIGEST = hashlib.sha256().digest_size
 _told: set[str] = set()
