@@ -50,7 +50,7 @@ class Termination:
             del error  # or its traceback would keep it alive
 
     def watch(self) -> None:
-        """Wait for the signal in a thread of its own; see to it that the main thread hears of it, and does not take it for an error."""
+        """Wait for the signal in a thread of its own, and see to it that the main thread hears of it and ends."""
         while not self._is_told():
             if self._ended.is_set():
                 return

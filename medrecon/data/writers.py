@@ -35,7 +35,7 @@ class Life(Enum):
 
 @dataclass(frozen=True)
 class Writer:
-    """A process: a hash of its machine, since when that runs, and of its container; its number; and when it began, in clock ticks."""
+    """A process: a hash of its machine since that was started and of its container, its number, and when it began in clock ticks."""
 
     host: str
     pid: int
@@ -159,7 +159,7 @@ def _namespace() -> str:
 
 
 def _stat(pid: int) -> _Stood | None:
-    """The state of a process and when it began, in clock ticks after the machine; None where it is not there, or nobody can tell."""
+    """The state of a process and when it began, in clock ticks after the machine; None where nobody can tell."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return _Stood(fields[0].decode(), int(fields[19]))

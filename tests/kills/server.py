@@ -1,4 +1,4 @@
-"""A server on this machine that sends the files of a folder slowly, from where it is asked to: `python -m tests.kills.server DIR`."""
+"""A server on this machine that sends the files of a folder slowly: `python -m tests.kills.server FOLDER`."""
 
 import sys
 import time
