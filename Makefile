@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow regression notebooks lint types contracts format readme clean
+.PHONY: help demo test test-slow kill regression notebooks lint types contracts format readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -24,6 +24,9 @@ test: $(DEV) lint types contracts ## every check, and every test that is not slo
 
 test-slow: $(DEV) ## the tests that take longer than 20 seconds
 	$(PYTEST) -m slow
+
+kill: $(DEV) ## kill commands at a thousand random moments, seeded by the date, and look at what they leave (an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills 1000
 
 regression: $(DEV) ## measure the scores of tests/regression/numbers.yaml anew, and print what moved
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.regression

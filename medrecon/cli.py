@@ -1,78 +1,17 @@
-"""The program `medrecon`: its commands, and how it ends when something is wrong."""
+"""The program `medrecon`: how it begins, listening to signals before it imports anything large, and how it ends."""
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
-import typer.main
+from medrecon.commands.statuses import INTERRUPTED, TERMINATED, UNEXPECTED
+from medrecon.commands.termination import Terminated, Termination, exit_on_sigterm
 
-from medrecon._version import __version__
-from medrecon.commands import about, benchmark, configs, data, demo, reconstruct, scans, train, tune, weights
-from medrecon.commands.console import NoteHandler, complain, expected, say
-from medrecon.commands.termination import Terminated, exit_on_sigterm
-from medrecon.config import METHODS
+__all__ = ["main"]
 
-__all__ = ["app", "main"]
-
-OK, UNEXPECTED, USER_ERROR, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _ENDED = {INTERRUPTED: "interrupted", TERMINATED: "told to end"}
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        say(f"medrecon {__version__}")
-        raise typer.Exit
-
-
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Turn raw measurements of MRI and CT scanners into images."""
-
-
-def _app(callback: Callable[..., None] | None = None, *, help: str | None = None) -> typer.Typer:
-    return typer.Typer(
-        help=help, callback=callback, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
-    )
-
-
-app = _app(_root)
-_data = _app(help="List, get and check data sets.")
-_configs = _app(help="List, show and copy the configurations that come with medrecon.")
-_weights = _app(help="List, show and import trained weights.")
-_import = _app(help="Rewrite weights of other packages as those of medrecon.")
-app.command()(reconstruct.reconstruct)
-app.command()(scans.inspect)
-app.command()(scans.simulate)
-app.command()(about.methods)
-app.command()(demo.demo)
-app.command()(train.train)
-app.command()(benchmark.benchmark)
-app.command()(tune.tune)
-app.add_typer(_configs, name="configs")
-app.add_typer(_data, name="data")
-app.add_typer(_weights, name="weights")
-app.command()(about.doctor)
-_configs.command("list")(configs.list_)
-_configs.command()(configs.show)
-_configs.command()(configs.copy)
-_data.command("list")(data.list_)
-_data.command()(data.fetch)
-_data.command()(data.verify)
-_data.command()(data.path)
-_weights.command("list")(weights.list_)
-_weights.command()(weights.show)
-_weights.command()(weights.score)
-_weights.command()(weights.export)
-_weights.add_typer(_import, name="import")
-_import.command("fastmri")(weights.import_fastmri)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,52 +22,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     # Threads that spin while they wait make a busy machine ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if not (log := logging.getLogger("medrecon")).handlers:
-        log.addHandler(NoteHandler())
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with exit_on_sigterm():
+    caught: BaseException | None = None  # kept: `Terminated` is raised again where it is lost
+    with exit_on_sigterm(_abandon) as termination:
         try:
-            status = _run(given or ["--help"])
+            status = _run(given or ["--help"], termination)
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            status = INTERRUPTED
-        except Terminated:
-            status = TERMINATED
+        except (KeyboardInterrupt, Terminated) as error:
+            status, caught = INTERRUPTED, error
         except BrokenPipeError:
             status = UNEXPECTED
             os.dup2(
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
             )  # or Python complains of the pipe when it ends
-        if (ended := _ENDED.get(status)) is not None:
-            complain(f"{ended}; what was being written is left out, files finished before are kept")
-        raise SystemExit(status)
+        status = TERMINATED if termination.told else status
+        if status in _ENDED:
+            _clean_up(status)
+        del caught
+    raise SystemExit(status)
 
 
-def _run(arguments: list[str]) -> int:
-    try:
-        status = typer.main.get_command(app)(args=arguments, prog_name="medrecon", standalone_mode=False)
-        return int(status or OK)
-    except BrokenPipeError:
-        raise
-    except typer.Abort:
-        return INTERRUPTED
-    except Exception as error:
-        if callable(words := getattr(error, "format_message", None)):  # a wrong option or argument
-            complain(f"{words()}{_of_a_method(error)} (see `medrecon --help`)")
-            return USER_ERROR
-        if (reason := expected(error)) is not None:
-            complain(reason)
-            return USER_ERROR
-        if os.environ.get("MEDRECON_DEBUG"):
-            raise
-        complain(
-            f"unexpected {type(error).__name__}: {error}; run with MEDRECON_DEBUG=1 for the traceback, and report it"
-        )
-        return UNEXPECTED
+def _run(arguments: list[str], termination: Termination) -> int:
+    import logging
+
+    from medrecon.commands.console import NoteHandler
+    from medrecon.commands.program import run
+
+    if not (log := logging.getLogger("medrecon")).handlers:
+        log.addHandler(NoteHandler())
+    return run(arguments, termination)
 
 
-def _of_a_method(error: Exception) -> str:
-    """A hint for an option that is unknown to the program and known to a method."""
-    name = str(getattr(error, "option_name", "")).removeprefix("--").replace("-", "_")
-    known = any(name in method.options() for method in METHODS.values())
-    return f" Options of methods are given as --set {name}=VALUE." if known else ""
+def _clean_up(status: int) -> None:
+    """Remove what is left half written, and say why the program ends."""
+    if (writers := sys.modules.get("medrecon.data.writers")) is not None:  # or nothing was written
+        writers.remove_unfinished()
+    from medrecon.commands.console import complain
+
+    complain(f"{_ENDED[status]}; what was being written is left out, files finished before are kept")
+
+
+def _abandon() -> None:
+    """Leave from wherever the program is."""
+    _clean_up(TERMINATED)
+    sys.stdout.flush()

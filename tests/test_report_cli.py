@@ -1,5 +1,6 @@
 """`medrecon reconstruct --report`: what the page holds is what was written, and what was compared with it."""
 
+import errno
 import json
 import re
 from collections.abc import Callable
@@ -321,3 +322,33 @@ def test_the_size_of_a_page_is_known_before(
         assert sizes["image-0"] + sizes.get("target", 0) == images
         assert sizes["residual-0"] == residuals
     assert known[1] == (2 * 2 * GRID.shape[0] * GRID.shape[1], 2 * GEOMETRY.shape[0] * GEOMETRY.shape[1])
+
+
+@pytest.mark.parametrize("fails", ["preview", "json", "report"])
+def test_an_error_after_the_images_says_that_they_are_there(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target = {
+        "preview": "medrecon.report.figures.preview",
+        "json": "medrecon.commands.reconstruct.json.dumps",
+        "report": "medrecon.report.html.atomic_file",
+    }
+    out = tmp_path / "o.h5"
+    beside = ("--preview", tmp_path / "o.png", "--json", tmp_path / "o.json")
+    before = () if fails != "report" else ("--report", tmp_path / "r.html")
+    monkeypatch.setattr(target[fails], full)
+    done = medrecon("reconstruct", scan, "-o", out, "--method", "rss", *beside, *before)
+    assert done.status == 2
+    assert "the disk or the quota is full" in done.complaint
+    assert done.complaint.endswith(f"; {out} was written before")
+    assert "nothing was written" not in done.complaint
+    assert written(out).shape[0] == 3
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_an_error_before_the_images_does_not(scan: Path, tmp_path: Path) -> None:
+    done = medrecon("reconstruct", scan, "-o", tmp_path / "o.h5", "--preview", tmp_path / "none" / "o.png")
+    assert (done.status, "was written" in done.complaint) == (2, False)

@@ -1,6 +1,7 @@
 """Programs that are told to end clean up: real processes, which are killed while they write."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from medrecon.commands import termination
 from medrecon.commands.termination import Terminated, exit_on_sigterm
-from tests.program import simulate
+from tests.program import medrecon, simulate
 
 
 def hidden(folder: Path) -> list[str]:
@@ -100,3 +102,128 @@ def test_a_forked_child_ends_by_the_signal_itself() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == f"{int(signal.SIGTERM)}\n"
+
+
+def begun(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Run a program of Python that prints a line when it is ready."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+TOLD = "medrecon: error: told to end; what was being written is left out, files finished before are kept\n"
+
+
+@pytest.mark.parametrize("library", ["libpython|ld-linux", "pydantic_core", "libtorch_cpu"])
+def test_the_signal_is_heard_while_libraries_are_imported(tmp_path: Path, library: str) -> None:
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("this system does not say what a process has loaded")
+    command = [sys.executable, "-m", "medrecon", "simulate", str(tmp_path / "o.h5"), "--size", "512", "--slices", "99"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not re.search(library, Path(f"/proc/{child.pid}/maps").read_text()) and child.poll() is None:
+        time.sleep(0.001)
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=60)
+    early = library.startswith("libpython") and child.returncode == -signal.SIGTERM  # not a line of Python was run
+    assert early or (child.returncode, err) == (143, TOLD)
+    assert list(tmp_path.iterdir()) == []
+
+
+LONG = """
+import hashlib, sys
+from medrecon.commands import program, termination
+from medrecon.data.writing import atomic_file
+from medrecon.cli import main
+termination._PATIENCE = 1.0
+def run(*_):
+    with atomic_file(sys.argv[1]) as temporary:
+        temporary.write_bytes(b"half")
+        print("ready", flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**30)  # minutes in which Python runs nothing
+program.run = run
+main(["reconstruct"])
+"""
+
+
+def test_a_long_computation_of_a_library_is_ended(tmp_path: Path) -> None:
+    child = begun(LONG, tmp_path / "o.h5")
+    assert len(hidden(tmp_path)) == 1
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=30)
+    assert (child.returncode, err) == (143, TOLD)
+    assert list(tmp_path.iterdir()) == []
+
+
+CAUGHT = """
+import time
+from medrecon.commands import program
+from medrecon.cli import main
+class Late:
+    def __del__(self):
+        print("ready", flush=True)
+        time.sleep(30)
+def run(*_):
+    Late() if KIND == "unraisable" else None
+    try:
+        print("ready", flush=True) if KIND == "caught" else None
+        time.sleep(30)
+    except BaseException:
+        pass
+    time.sleep(30)
+program.run = run
+main(["reconstruct"])
+"""
+
+
+@pytest.mark.parametrize("kind", ["caught", "unraisable"])
+def test_a_library_that_catches_the_end_is_told_again(kind: str) -> None:
+    child = begun(f"KIND = {kind!r}\n{CAUGHT}")
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=20)
+    assert (child.returncode, err) == (143, TOLD)
+
+
+def test_what_a_library_makes_of_the_end_is_not_complained_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turn(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except SystemExit as error:
+            raise ImportError("cannot load module more than once per process") from error
+
+    monkeypatch.setattr("typer.main.get_command", lambda _: turn)
+    done = medrecon("methods")
+    assert (done.status, done.err) == (143, TOLD)
+
+
+PARENT = """
+import subprocess, sys, time
+child = "import os, time; from medrecon.commands.termination import end_with, exit_on_sigterm\\n"
+child += "with exit_on_sigterm():\\n"
+child += "    end_with(os.getppid()); print('ready', flush=True)\\n"
+child += "    try: time.sleep(60)\\n"
+child += "    finally: open(__import__('sys').argv[1], 'w').close()\\n"
+subprocess.Popen([sys.executable, "-c", child, sys.argv[1]])
+time.sleep(60)
+"""
+
+
+def test_a_process_of_several_ends_when_the_one_that_began_it_is_killed(tmp_path: Path) -> None:
+    parent = begun(PARENT, tmp_path / "ended")
+    parent.kill()
+    parent.communicate(timeout=30)  # the child has its end of the pipes, too
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_forked_child_that_is_ended_does_not_end_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(termination, "_PATIENCE", 0.4)
+    with exit_on_sigterm() as told:
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        os.kill(child, signal.SIGTERM)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+        time.sleep(1)  # or this process would be ended
+        assert not told.told

@@ -25,6 +25,7 @@ __all__ = ["Workers"]
 T = TypeVar("T")
 _Work = Callable[[Sequence[Case], int | None], Iterator[T]]
 
+_HERE = "127.0.0.1"  # where all listens, so that nobody on the network can send work
 _PATIENCE = "20s"  # for a scheduler to answer
 _KILLED = "its worker was killed, twice: by a lack of memory, perhaps; take fewer --workers, or a machine with more"
 _DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # Ctrl-C is for us: we end the workers
@@ -156,7 +157,10 @@ def _connect(workers: Workers, stack: ExitStack) -> Any:
             n_workers=workers.count,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=":0",
+            host=_HERE,
+            dashboard_address=f"{_HERE}:0",
+            worker_dashboard_address=f"{_HERE}:0",
+            security=_security(),
             silence_logs=logging.CRITICAL,
             preload=[_DEAF],
         )
@@ -164,7 +168,7 @@ def _connect(workers: Workers, stack: ExitStack) -> Any:
         return stack.enter_context(Client(cluster))
     try:
         client = stack.enter_context(Client(workers.scheduler, timeout=_PATIENCE))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last two without certificates for tls://
         raise InputError(
             f"--scheduler {workers.scheduler}: does not answer ({' '.join(str(error).split())}); start one by `dask scheduler`, "
             "and workers by `dask worker ADDRESS`, or leave it out"
@@ -176,3 +180,13 @@ def _connect(workers: Workers, stack: ExitStack) -> Any:
             f"--scheduler {workers.scheduler}: has no workers; start some by `dask worker {workers.scheduler}`"
         ) from error
     return client
+
+
+def _security() -> Any:
+    """Certificates for this run alone, where `cryptography` is there to make them: other users of this machine cannot send work."""
+    from distributed.security import Security
+
+    try:
+        return Security.temporary()
+    except ImportError:
+        return None

@@ -18,6 +18,7 @@ from medrecon.benchmark.run import Finished
 from medrecon.benchmark.summary import MethodSummary, ScenarioSummary
 from medrecon.bootstrap import Estimate
 from medrecon.config.benchmark import LesionSettings
+from medrecon.data.locks import hold_folder
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
 from medrecon.report.html import LARGEST_PAGE, write_html
@@ -69,7 +70,8 @@ def write_page(
             "take fewer by --report-images"
         )
     groups = [one.finished for one in shown]
-    pictures = kept_pictures(done.folder / _IMAGES, groups, workers, overwrite=overwrite, progress=progress)
+    with hold_folder(done.folder, "making a report"):
+        pictures = kept_pictures(done.folder / _IMAGES, groups, workers, overwrite=overwrite, progress=progress)
     cases = [case for one in shown if (case := _case(one, pictures)) is not None]
     if cases:
         report = ViewerReport(f"Benchmark {done.name}", tuple(cases), (summary_table(done.summaries),))

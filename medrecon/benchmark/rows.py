@@ -193,12 +193,12 @@ def _read(file: io.FileIO, path: Path) -> dict[str, Row]:
 
 
 def _lock(file: io.FileIO, path: Path) -> None:
-    with suppress(ImportError):  # where there are no such locks, nobody is kept out
+    with suppress(ImportError, OSError):  # where there are no such locks, nobody is kept out
         import fcntl
 
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise InputError(f"{path.parent}: another run writes there; wait for it, or give another folder") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from medrecon.benchmark.schedule import Schedule, make_schedule
 from medrecon.benchmark.summary import ScenarioSummary, summarize
 from medrecon.benchmark.tables import summary_csv, summary_markdown
 from medrecon.config.benchmark import BenchmarkSettings
+from medrecon.data.locks import hold_folder
 from medrecon.data.writing import atomic_file
 from medrecon.progress import Progress, silent
 
@@ -64,9 +66,17 @@ def run_benchmark(
         If something is missing, which is found out before anything runs, or the folder cannot be used.
     """
     schedule = make_schedule(settings)
-    with open_journal(folder / _JOURNAL, overwrite=overwrite) as journal:
-        rows, kept = run_open(schedule, journal, workers, progress=progress)
-    summaries = summarize(rows, resamples=settings.resamples, seed=settings.seed)
+    with hold_folder(folder, "running a benchmark"):
+        with open_journal(folder / _JOURNAL, overwrite=overwrite) as journal:
+            rows, kept = run_open(schedule, journal, workers, progress=progress)
+        summaries = summarize(rows, resamples=settings.resamples, seed=settings.seed)
+        _write_tables(settings, folder, rows, summaries)
+    return Finished(settings.name, folder, schedule, tuple(rows), tuple(summaries), kept)
+
+
+def _write_tables(
+    settings: BenchmarkSettings, folder: Path, rows: Sequence[Row], summaries: Sequence[ScenarioSummary]
+) -> None:
     about = {
         "name": settings.name,
         "version": __version__,
@@ -79,7 +89,6 @@ def run_benchmark(
     _write(folder / "summary.csv", summary_csv(summaries))
     _write(folder / "summary.json", _json(summary))
     _write(folder / "summary.md", summary_markdown(settings.name, summaries, [f"medrecon {__version__}."]))
-    return Finished(settings.name, folder, schedule, tuple(rows), tuple(summaries), kept)
 
 
 def run_open(

@@ -28,6 +28,7 @@ from medrecon.config.benchmark import (
     TunedSettings,
 )
 from medrecon.config.files import load_settings
+from medrecon.data.locks import hold
 from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
@@ -96,16 +97,17 @@ def tune_method(
         If there is no such method or scenario, there is nothing to search, data are missing, or the method fails on an image.
     """
     entry, chosen = _find(settings, method, scenarios)
-    stood = load_settings(TunedSettings, output).tuned if output.is_file() else ()
-    found = []
-    for scenario in chosen:
-        assert scenario.tuning is not None
-        moved = scenario.model_copy(update={"data": scenario.tuning})
-        trials = _Trials(entry, moved, settings, output.with_name(f"{output.name}.jsonl"), workers, progress)
-        found.append(_tune(trials))
-        fresh = {(one.method, one.scenario) for one in found}
-        kept = [one for one in stood if (one.method, one.scenario) not in fresh]
-        _write(output, TunedSettings(tuned=(*kept, *found)))
+    found: list[TunedEntry] = []
+    with hold(output.with_name(f".{output.name}.medrecon.lock"), str(output), "tuning"):
+        stood = load_settings(TunedSettings, output).tuned if output.is_file() else ()
+        for scenario in chosen:
+            assert scenario.tuning is not None
+            moved = scenario.model_copy(update={"data": scenario.tuning})
+            trials = _Trials(entry, moved, settings, output.with_name(f"{output.name}.jsonl"), workers, progress)
+            found.append(_tune(trials))
+            fresh = {(one.method, one.scenario) for one in found}
+            kept = [one for one in stood if (one.method, one.scenario) not in fresh]
+            _write(output, TunedSettings(tuned=(*kept, *found)))
     return found
 
 

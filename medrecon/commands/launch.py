@@ -13,14 +13,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import methodcaller
 from pathlib import Path
-from types import FrameType
 
 from medrecon.commands.console import COMPLAIN_TO, complain
 from medrecon.commands.processors import processors
-from medrecon.commands.termination import Terminated
+from medrecon.commands.termination import Terminated, exit_on_sigterm
 
-__all__ = ["launch"]
+__all__ = ["LAUNCHED_BY", "launch"]
 
+#: The variable of the environment of each process that says which one started it, to end when that does.
+LAUNCHED_BY = "MEDRECON_LAUNCHED_BY"
 _GRACE_SECONDS = 10.0
 _BAD_INPUT = 2
 
@@ -36,6 +37,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
         port = probe.getsockname()[1]
     threads = max(1, processors() // count)
     shared = {
+        LAUNCHED_BY: str(os.getpid()),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "WORLD_SIZE": str(count),
@@ -74,17 +76,13 @@ def launch(arguments: Sequence[str], count: int) -> int:
 @contextmanager
 def _pass_sigterm_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
     """Pass SIGTERM on to the children, who say that they were told to end, and leave as it asks."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        for child in children:
-            child.terminate()
-        raise Terminated(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with exit_on_sigterm():
+        try:
+            yield
+        except Terminated:
+            for child in children:
+                child.terminate()
+            raise
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medrecon.commands.command_options import CommandOptions
-from medrecon.commands.console import complain, print_table, progress, say
+from medrecon.commands.console import complain, expected, print_table, progress, say
 from medrecon.commands.jobs import Compared, FileJob, batch_jobs, fault_of, require_distinct, single_job, with_settings
 from medrecon.commands.options import takes_options
 from medrecon.commands.pages import Page, open_page
@@ -94,11 +94,13 @@ def reconstruct(
 
 
 def _single(jobs: Sequence[FileJob], page: Page | None, beside: OutputOptions) -> int:
-    with _json_file(beside) as json_file, progress() as bar:
-        done = _run(jobs[0], beside.overwrite, bar, page)
-        _write_json(json_file, done.report.as_json())
-    say("\n".join(words(done)))
-    return 0 if page is None else _finish(page)
+    with _say_what_stands() as written:
+        with _json_file(beside) as json_file, progress() as bar:
+            done = _run(jobs[0], beside.overwrite, bar, page)
+            written.append(jobs[0].output)
+            _write_json(json_file, done.report.as_json())
+        say("\n".join(words(done)))
+        return 0 if page is None else _finish(page)
 
 
 def _several(jobs: Sequence[FileJob], page: Page | None, beside: OutputOptions) -> int:
@@ -127,6 +129,7 @@ def _run(job: FileJob, overwrite: bool, bar: Progress, page: Page | None) -> Rec
         raise InputError(job.fault)
     stacks = None if page is None else page.stacks(targets=True)
     with ExitStack() as stack:
+        written = stack.enter_context(_say_what_stands())
         picture = None if job.preview is None else stack.enter_context(_atomic(job.preview, overwrite))
         done = reconstruct_file(
             job.source,
@@ -136,13 +139,29 @@ def _run(job: FileJob, overwrite: bool, bar: Progress, page: Page | None) -> Rec
             progress=bar,
             watch=None if stacks is None else stacks.add,
         )
+        written.append(job.output)
         if picture is not None:
             from medrecon.report.figures import preview
 
             preview(picture, done)
     if page is not None and stacks is not None:
-        page.add(job, done, stacks, bar)
+        with _say_what_stands() as written:
+            written.append(job.output)
+            page.add(job, done, stacks, bar)
     return done
+
+
+@contextmanager
+def _say_what_stands() -> Iterator[list[Path]]:
+    """Let an error that comes after files were written, whose names are put into the list, say that they are there."""
+    written: list[Path] = []
+    try:
+        yield written
+    except Exception as error:
+        reason = expected(error)
+        if not written or reason is None:
+            raise
+        raise InputError(f"{reason}; {', '.join(map(str, written))} was written before") from error
 
 
 def _run_all(

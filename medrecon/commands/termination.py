@@ -4,40 +4,161 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
-__all__ = ["Terminated", "exit_on_sigterm"]
+__all__ = ["Terminated", "Termination", "end_with", "exit_on_sigterm"]
+
+_PATIENCE = 5.0  # seconds that the main thread may take until it hears of the signal, such as in a long loop of numba
+_GLANCE = 0.2
 
 
 class Terminated(SystemExit):
     """The program was told to end, by SIGTERM; its code is 143."""
 
 
-@contextmanager
-def exit_on_sigterm() -> Iterator[None]:
-    """Raise `Terminated` in the main thread at the first SIGTERM; the next ones do not disturb its cleaning up.
+class Termination:
+    """Whether this process was told to end, and what happens then: `leave` is called in its place if it cannot be reached."""
 
-    Forked children, which have no files of their own to remove, end by the signal itself. Whoever ignores SIGTERM goes on doing so,
-    and in other threads than the main one, where Python takes no signals, nothing is changed.
-    """
-    before = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
-        yield
-        return
-    own = os.getpid()
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self.told = False
+        self._process = os.getpid()
+        self._leave = leave
+        self._raised: weakref.ref[Terminated] | None = None
+        self._pipe = os.pipe()
+        self._ended = threading.Event()
 
-    def leave(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != own:
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Raise `Terminated`, unless that is on its way: cleaning up is not to be disturbed."""
+        if os.getpid() != self._process:  # a forked child, which has no files of its own to remove
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        signal.signal(number, signal.SIG_IGN)
-        raise Terminated(128 + number)
+        self.told = True
+        if self._raised is not None and self._raised() is not None:
+            return
+        error = Terminated(128 + number)
+        self._raised = weakref.ref(error)
+        try:
+            raise error
+        finally:
+            del error  # or its traceback would keep it alive
 
-    signal.signal(signal.SIGTERM, leave)
+    def watch(self) -> None:
+        """Wait for the signal in a thread of its own, and see to it that the main thread hears of it and ends."""
+        while not self._is_told():
+            if self._ended.is_set():
+                return
+        if not self._heard():
+            self._leave()
+            os._exit(128 + signal.SIGTERM)
+        while not self._ended.wait(_GLANCE):
+            if self._raised is not None and self._raised() is None:  # a library has caught it, and goes on
+                os.kill(self._process, signal.SIGTERM)
+
+    @contextmanager
+    def listen(self) -> Iterator[None]:
+        """Let `watch` know of the signal before the main thread does, which may be long in a library."""
+        told, tell = self._pipe
+        os.set_blocking(tell, False)
+        thread = threading.Thread(target=self.watch, daemon=True)
+        thread.start()
+        before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            self._ended.set()
+            with suppress(BlockingIOError):  # it is awake already
+                os.write(tell, b"\0")
+            thread.join()
+            os.close(tell)
+            os.close(told)
+
+    def _is_told(self) -> bool:
+        return signal.SIGTERM in os.read(self._pipe[0], 64)
+
+    def _heard(self) -> bool:
+        for _ in range(round(_PATIENCE / _GLANCE)):
+            if self.told or self._ended.wait(_GLANCE):
+                return True
+        return self.told
+
+
+def _do_nothing() -> None:
+    """Leave as it is."""
+
+
+@contextmanager
+def exit_on_sigterm(leave: Callable[[], None] = _do_nothing) -> Iterator[Termination]:
+    """Raise `Terminated` in the main thread at the first SIGTERM; the next ones do not disturb its cleaning up.
+
+    It is raised again where a library has caught it. A main thread that does not come back from a library within seconds is
+    ended with the whole process, after `leave`, which is called in another thread. Forked children, which have no files of
+    their own to remove, end by the signal itself. Whoever ignores SIGTERM goes on doing so, and in other threads than the main
+    one, where Python takes no signals, nothing is changed.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    termination = Termination(leave)
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN or os.name != "posix":
+        yield termination
+        return
+    complaints = sys.unraisablehook
+    signal.signal(signal.SIGTERM, termination.handle)
+    sys.unraisablehook = _quietly(complaints)
     try:
-        yield
+        with termination.listen():
+            yield termination
     finally:
+        sys.unraisablehook = complaints
         signal.signal(signal.SIGTERM, before)
+
+
+def _quietly(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A hook that leaves out an end that was asked for in a place that cannot pass it on: it is raised again."""
+
+    def shown(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Terminated):
+            hook(unraisable)
+
+    return shown
+
+
+def end_with(parent: int) -> None:
+    """Send this process SIGTERM when the one that started it has ended, however that did."""
+    own = os.getpid()
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os.kill(own, signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+_masks = threading.local()
+
+
+def _block() -> None:
+    """Hold the signal off while a process forks: the child would tell the ear of its parent."""
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
+def _forget() -> None:
+    """Leave a forked child without the ear of its parent."""
+    with suppress(ValueError):  # in another thread than the main one, which has none
+        signal.set_wakeup_fd(-1)
+    _unblock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_forget)

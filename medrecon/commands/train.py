@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from medrecon.commands.console import progress, say
-from medrecon.commands.launch import launch
+from medrecon.commands.launch import LAUNCHED_BY, launch
 from medrecon.commands.options import ConfigArgument
+from medrecon.commands.termination import end_with
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
 
@@ -24,7 +25,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key: training.epochs=3; repeatable."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, or begin one.")] = False,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -53,12 +54,14 @@ def train(
         chosen += [] if weights is None else [f"--weights={weights}"]
         chosen += [*(["--resume"] if resume else []), *([] if device is None else [f"--device={device.value}"])]
         return launch(["train", config, "--output", str(folder), *chosen], devices)
+    if (parent := os.environ.get(LAUNCHED_BY)) is not None:
+        end_with(int(parent))
     from medrecon.words import counted
-    from medrecon.workflows.training import train_network
+    from medrecon.workflows.training import is_first_process, train_network
 
     with progress() as bar:
         done = train_network(settings, folder, resume=resume, weights=weights, device=device, say=say, progress=bar)
-    if os.environ.get("RANK", "0") == "0":
+    if is_first_process():
         best = "no epoch was finished" if done.best is None else f"best validation loss {done.best:.5g}"
         say(f"trained {counted(done.step, 'step')}; {best}; weights and card lie in {folder}")
     return 0

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import BinaryIO
 import h5py
 import torch
 
+from medrecon.data.writers import sweep, temporary_name, unfinished
 from medrecon.errors import InputError
 
 __all__ = [
@@ -34,7 +34,8 @@ SLACK = 1 << 20  # bytes reserved for what HDF5 writes beside the data: names, a
 def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`, and move what was written there into place when the block ends well.
 
-    On any exception, Ctrl-C and SIGTERM of a command included, the temporary file is removed and `path` is as it was.
+    On any exception, Ctrl-C and SIGTERM of a command included, the temporary file is removed and `path` is as it was. Those that
+    killed processes left in the folder are removed first.
 
     Raises
     ------
@@ -42,25 +43,24 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         If `path` exists and `overwrite` is not set, is a folder, or cannot be written; or if the disk is full.
     """
     final = Path(os.path.realpath(path))
-    temporary = final.parent / f".{final.name[:80]}.{secrets.token_hex(4)}{final.suffix[:20]}"
+    temporary = final.parent / temporary_name(final.name, final.suffix)
     try:
         _require_writable(Path(path), final, overwrite)
-        temporary.open("xb").close()
-        mode = stat.S_IMODE(temporary.stat().st_mode)
-        yield temporary
-        temporary.chmod(mode)  # some writers narrow it to the owner
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        _require_writable(Path(path), final, overwrite)
-        temporary.replace(final)
+        sweep(final.parent)
+        with unfinished(temporary):
+            temporary.open("xb").close()
+            mode = stat.S_IMODE(temporary.stat().st_mode)
+            yield temporary
+            temporary.chmod(mode)  # some writers narrow it to the owner
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            _require_writable(Path(path), final, overwrite)
+            temporary.replace(final)
     except OSError as error:
         ours = error.filename is None or Path(error.filename) in (final, temporary)
         if ours and (reason := _reason(error)):
-            raise InputError(f"{path}: {reason}; nothing was written") from error
+            raise InputError(f"{path}: {reason}; it was not written") from error
         raise
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def require_writable(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -10,6 +10,8 @@ from typing import Self
 
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from medrecon.data.writing import atomic_file
+
 __all__ = ["EPOCHS", "STEPS", "Logs", "read_table"]
 
 STEPS = ("step", "epoch", "rate", "loss")
@@ -62,7 +64,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path, overwrite=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows([row.get(name, "") for name in columns] for row in rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
@@ -25,6 +27,7 @@ from medrecon.config.training import (
     StepRateSettings,
     TrainingSettings,
 )
+from medrecon.data.locks import hold_folder
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
 from medrecon.networks import compile_unets, emulates_bfloat16
@@ -40,7 +43,7 @@ from medrecon.weights.checkpoint import differences, load_into, read_checkpoint,
 from medrecon.weights.networks import FAMILIES, build_network, operator_family, read_card
 from medrecon.workflows.training_data import build_training_sets, describe_data
 
-__all__ = ["build_card", "build_loss", "build_task", "open_accelerator", "train_network"]
+__all__ = ["build_card", "build_loss", "build_task", "is_first_process", "open_accelerator", "train_network"]
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 #: What may be changed when a run is resumed, without another result up to where it stood.
@@ -138,31 +141,40 @@ def train_network(
     A new run begins with random weights, or with `weights`: a name of `medrecon weights list`, or a file. The card names them, with
     their data where these are others, and those that they had begun with themselves.
 
+    With `resume` a run that was cut off before its first checkpoint, or never begun, is begun. While it lasts no other process can
+    train into the folder; of several processes of one run the first holds it.
+
     Raises
     ------
     InputError
-        If data are missing, the folder holds a run already or none to resume, the weights are of another network, or training
-        cannot go on.
+        If data are missing, the folder holds a run already or is another's to write to, the weights are of another network, or
+        training cannot go on.
     """
     run, card = RunFolder(folder), build_card(settings)
-    changed = _require_folder(run, card, resume)
-    accelerator = open_accelerator(settings.training.precision, device)
-    say = say if accelerator.is_main_process else _say_nothing
-    if changed:
-        say(f"goes on with other settings than before: {'; '.join(changed)} now")
-    say(f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}; reading the data")
-    task = build_task(settings)
-    if resume:
-        card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
-    elif weights is not None:
-        before = _start(task.network, settings, weights, say)
-        if before["data"] == card["data"]:
-            del before["data"]
-        card["started_from"] = before
-    if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
-        say("this processor has no instructions for bfloat16, which is slower: set training.precision=fp32")
-    plan = partial(_plan, task, accelerator, run if resume else None, say, progress)
-    return train(task, run, card, accelerator, resume=resume, plan=plan, progress=progress)
+    with hold_folder(folder, "training") if is_first_process() else nullcontext():
+        going_on = resume and run.last.exists()
+        changed = _require_folder(run, card, going_on)
+        accelerator = open_accelerator(settings.training.precision, device)  # waits for all: none has written by now
+        say = say if accelerator.is_main_process else _say_nothing
+        if changed:
+            say(f"goes on with other settings than before: {'; '.join(changed)} now")
+        if resume and not going_on:
+            say(f"{folder}: holds no checkpoint to go on with; the run begins")
+        say(f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}; reading the data")
+        task = build_task(settings)
+        if going_on:
+            card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
+        elif weights is not None:
+            card["started_from"] = _beginning(task.network, settings, weights, card, say)
+        if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
+            say("this processor has no instructions for bfloat16, which is slower: set training.precision=fp32")
+        plan = partial(_plan, task, accelerator, run if going_on else None, say, progress)
+        return train(task, run, card, accelerator, resume=going_on, plan=plan, progress=progress)
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the processes of a run, which alone writes; they are numbered as `torchrun` does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _plan(
@@ -174,6 +186,16 @@ def _plan(
     for line in plan.lines():
         say(line)
     return plan
+
+
+def _beginning(
+    network: nn.Module, settings: TrainingSettings, weights: str, card: dict[str, Any], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Take weights over, and tell what the card says of them: their data only where these are others."""
+    before = _start(network, settings, weights, say)
+    if before["data"] == card["data"]:
+        del before["data"]
+    return before
 
 
 def _start(network: nn.Module, settings: TrainingSettings, weights: str, say: Callable[[str], None]) -> dict[str, Any]:
@@ -201,8 +223,6 @@ def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> list[
         if (kept := next((path for path in (run.best, run.card) if path.exists()), None)) is not None:
             raise InputError(f"{kept}: are weights that a run would replace; give another --output")
         return []
-    if not run.last.exists():
-        raise InputError(f"{run.path}: holds no run to go on with; leave out --resume")
     before = _configuration(run.last)
     changed = differences(before, card["configuration"])
     lines = [line for line in changed if line.partition(":")[0] not in _FREE]

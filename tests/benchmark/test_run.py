@@ -23,6 +23,7 @@ from medrecon.benchmark.sources import spread
 from medrecon.commands.console import expected
 from medrecon.config.benchmark import MethodEntry
 from medrecon.data.ct.photons import count_photons
+from medrecon.data.locks import hold_folder
 from medrecon.errors import InputError
 from medrecon.reconstructor import Reconstructor
 
@@ -228,6 +229,15 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     with open_journal(tmp_path / "journal.jsonl"), pytest.raises(InputError, match="another run writes there"):
         run_benchmark(mri(), tmp_path, HERE)
+
+
+def test_a_folder_or_a_file_of_settings_that_another_process_works_on_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    with hold_folder(tmp_path, "running a benchmark"), pytest.raises(InputError, match="is at work there already"):
+        run_benchmark(mri(), tmp_path, HERE)
+    assert not (tmp_path / "journal.jsonl").exists()
+    run_benchmark(mri(), tmp_path, HERE)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_a_journal_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -43,6 +43,22 @@ def test_the_best_weight_is_written_and_read(tmp_path: Path) -> None:
     assert entries == {found.settings["weight"]}
 
 
+def test_two_searches_do_not_write_to_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = []
+
+    def second(_: object) -> None:
+        with pytest.raises(InputError, match=r"tuned\.yaml: this process is at work there already"):
+            tune_method(mri(tuning=TUNING), "sense", tmp_path / "tuned.yaml", HERE)
+        refused.append([path.name for path in tmp_path.iterdir()])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("medrecon.benchmark.tuning._tune", second)
+    with pytest.raises(KeyboardInterrupt):
+        tune_method(mri(tuning=TUNING), "sense", tmp_path / "tuned.yaml", HERE)
+    assert refused == [[".tuned.yaml.medrecon.lock"]]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("gains", "best"), [((1.0, 0.5, 0.01, 1.0), 8), ((-0.1, 1.0), 1), ((0.3, -0.2, 1.0), 2)])
 def test_iterations_are_doubled_while_that_gains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gains: tuple[float, ...], best: int

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from medrecon.cli import app
+from medrecon.commands.program import app
 from medrecon.config import METHODS
 from medrecon.weights.shipped import SHIPPED
 from performance.update_readme import (

@@ -38,6 +38,10 @@ def test_train_prints_a_plan_and_weights_are_listed_and_shown(tmp_path: Path) ->
     assert '"protocol": "fastmri-v1 (means over slices)"' in shown.out
     again = medrecon("train", config, "-o", run, "--set", "training.epochs=2", "--resume")
     assert "trained 6 steps" in again.out
+    assert "the run begins" not in again.out
+    begun = medrecon("train", config, "-o", tmp_path / "new", "--set", "training.max_steps=1", "--resume")
+    assert (begun.status, begun.err) == (0, "")
+    assert "new: holds no checkpoint to go on with; the run begins" in begun.out
 
 
 @pytest.mark.parametrize(("emulated", "precision"), [(True, "bf16"), (True, "fp32"), (False, "bf16")])
@@ -101,7 +105,6 @@ def test_a_run_may_begin_with_weights_and_its_card_says_so(tmp_path: Path) -> No
     ("arguments", "words"),
     [
         (("train", "CONFIG", "--set", "training.epoch=1"), "training.epoch: there is no such key"),
-        (("train", "CONFIG", "--resume"), "holds no run to go on with"),
         (("train", "none.yaml"), "no such file"),
         (("weights", "show", "none"), "no such file of weights"),
         (("weights", "list", "--folder", "none"), "is no folder"),

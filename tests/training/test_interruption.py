@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -60,19 +61,61 @@ def test_the_weights_that_an_interrupted_run_began_with_are_kept(
     assert read_metadata(run.last)["card"]["started_from"]["name"] == "tiny"
 
 
-def test_what_is_done_is_told_before_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_done_is_told_before_it_is_done_and_a_run_without_a_checkpoint_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: list[tuple[int, float]]
+) -> None:
     told: list[str] = []
     with monkeypatch.context() as patch:
         patch.setattr(training, "build_task", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train_network(settings(), tmp_path / "run", say=told.append)
     assert [line.partition("; ")[2] for line in told] == ["reading the data"]
-    with pytest.raises(InputError, match="holds no run to go on with"):
-        train_network(settings(), tmp_path / "run", resume=True)
-    monkeypatch.setattr(training, "estimate_cost", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        train_network(settings(), tmp_path / "run", say=told.append)
+    assert not (tmp_path / "run").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "estimate_cost", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_network(settings(), tmp_path / "run", resume=True, say=told.append)
+    assert told[1].endswith("holds no checkpoint to go on with; the run begins")
     assert told[-1].startswith("measuring some steps; ")
+    train_network(settings(), tmp_path / "run", resume=True, say=told.append)
+    assert sum("the run begins" in line for line in told) == 1
+    assert losses(tmp_path / "run") == whole
+
+
+def test_resuming_replaces_no_weights_that_are_no_run(tmp_path: Path) -> None:
+    (tmp_path / "best.safetensors").touch()
+    with pytest.raises(InputError, match=r"best\.safetensors: are weights that a run would replace"):
+        train_network(settings(), tmp_path, resume=True)
+
+
+def test_a_second_run_is_refused_while_one_trains_into_the_folder(tmp_path: Path) -> None:
+    tried = []
+
+    def second(line: str) -> None:
+        if line.startswith("measuring"):
+            for resume in (False, True):
+                done = subprocess.run([*command, *(["--resume"] if resume else [])], capture_output=True, text=True)
+                tried.append((done.returncode, done.stderr))
+
+    config, run = written(tmp_path / "c.yaml"), tmp_path / "run"
+    command = [sys.executable, "-m", "medrecon", "train", str(config), "-o", str(run), "--device", "cpu"]
+    train_network(settings(), run, say=second)
+    words = f"medrecon: error: {run}: process {os.getpid()} on {socket.gethostname()} is training there since "
+    assert [(status, err.startswith(words), len(err.splitlines())) for status, err in tried] == [(2, True, 1)] * 2
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+    assert len(losses(run)) == 6
+
+
+def test_of_several_processes_the_first_holds_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+    monkeypatch.setattr(
+        training, "open_accelerator", lambda *_: held.append((tmp_path / "run").exists()) or interrupt()
+    )
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        with pytest.raises(KeyboardInterrupt):
+            train_network(settings(), tmp_path / "run")
+    assert held == [True, False]
 
 
 @pytest.mark.parametrize("kept", [True, False])

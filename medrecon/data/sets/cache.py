@@ -3,14 +3,14 @@
 import hashlib
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
 
+from medrecon.data.locks import hold
+from medrecon.data.writers import sweep, temporary_name, unfinished
 from medrecon.errors import InputError
 
 __all__ = [
@@ -21,11 +21,11 @@ __all__ = [
     "publish",
     "require_space",
     "sha256_of",
+    "sole_fetch",
     "staging_folder",
 ]
 
 _CHUNK = 1 << 20
-_STALE_SECONDS = 24 * 3600.0
 
 
 def cache_root() -> Path:
@@ -63,24 +63,37 @@ def _made(folder: Path) -> Path:
 def staging_folder(name: str) -> Iterator[Path]:
     """Give an empty folder beside the data sets, on the same disk, that is gone afterwards unless it was published."""
     sets = _made(dataset_home(name).parent)
-    for old in sets.glob(".staging-*"):  # left behind by a process that was killed
-        with suppress(OSError):
-            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(old)
-    folder = Path(tempfile.mkdtemp(prefix=f".staging-{name}-", dir=sets))
-    try:
+    sweep(sets)
+    folder = sets / temporary_name(f"staging-{name}")
+    with unfinished(folder):
+        folder.mkdir(mode=0o700)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def sole_fetch(name: str) -> Iterator[None]:
+    """Let one process alone get the data set `name`.
+
+    Raises
+    ------
+    InputError
+        If another is getting it.
+    """
+    with hold(downloads_folder() / f".{name}.medrecon.lock", name, "getting it"):
+        yield
 
 
 def publish(staging: Path, folder: Path) -> None:
     """Put the finished folder `staging` in the place of `folder`, whatever lay there before."""
     if folder.exists():
-        aside = Path(tempfile.mkdtemp(prefix=f".staging-{folder.name}-", dir=folder.parent))
-        folder.rename(aside / "old")
-        staging.rename(folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        aside = folder.parent / temporary_name(f"staging-{folder.name}")
+        with unfinished(aside):
+            folder.rename(aside)
+            try:
+                staging.rename(folder)
+            except BaseException:
+                aside.rename(folder)
+                raise
     else:
         staging.rename(folder)
 

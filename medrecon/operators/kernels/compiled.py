@@ -10,6 +10,8 @@ from typing import Any
 from numba import njit
 from numba.core import event
 
+from medrecon.operators.kernels.cache import keep_compiled
+
 __all__ = ["compiled"]
 
 _PATIENCE = 1.0  # seconds
@@ -17,7 +19,7 @@ _PATIENCE = 1.0  # seconds
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile for the types it is first called with; the code is kept beside the module, or in the user's cache."""
-    return njit(nogil=True, cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    return keep_compiled(njit(nogil=True, error_model="numpy")(function))
 
 
 class _Notice(event.Listener):  # type: ignore[misc]

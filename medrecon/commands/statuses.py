@@ -1,0 +1,5 @@
+"""The exit statuses of `medrecon`."""
+
+__all__ = ["INTERRUPTED", "OK", "TERMINATED", "UNEXPECTED", "USER_ERROR"]
+
+OK, UNEXPECTED, USER_ERROR, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
