@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from medrecon.data.writing import atomic_file
+from medrecon.documents import parse_json, shortened
 from medrecon.errors import InputError
 
 __all__ = [
@@ -137,7 +138,7 @@ def differences(one: object, other: object, where: str = "") -> list[str]:
             for key in keys
             for line in differences(one.get(key), other.get(key), f"{where}.{key}" if where else str(key))
         ]
-    return [] if one == other else [f"{where}: {one!r} and {other!r}"]
+    return [] if one == other else [f"{where}: {shortened(one)} and {shortened(other)}"]
 
 
 def _require_safetensors(path: Path) -> None:
@@ -159,13 +160,13 @@ def _require_safetensors(path: Path) -> None:
 
 def _metadata(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        values = json.loads(metadata["medrecon"])
+        values = parse_json(metadata["medrecon"], f"{path}: its card")
         version = values["format"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(f"{path}: has no card of medrecon; it was written by another program") from error
     if version != FORMAT:
         raise InputError(
-            f"{path}: is of format {version}, and this version of medrecon reads format {FORMAT}; "
+            f"{path}: is of format {shortened(version)}, and this version of medrecon reads format {FORMAT}; "
             + ("install a newer medrecon" if isinstance(version, int) and version > FORMAT else "train it again")
         )
     return dict(values)
