@@ -15,13 +15,13 @@ import yaml
 
 from medrecon.errors import InputError
 
-__all__ = ["parse_json", "parse_yaml", "read_text", "shortened"]
+__all__ = ["as_code", "parse_json", "parse_yaml", "read_text"]
 
 _LARGEST_TEXT = 2**23  # bytes
 _MOST_VALUES = 200_000  # repetitions by aliases count
 _DEEPEST = 64
 _LONGEST_VALUE = 2**16  # characters
-_LARGEST_INTEGER = 2**63  # and beyond are words of no file that people write
+_LARGEST_INTEGER = 2**63
 _Loaded: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _SHORT = reprlib.Repr()
@@ -105,8 +105,8 @@ def parse_json(text: str | bytes, place: str) -> Any:
         raise InputError(f"{place}: is not JSON: {_told(error)}") from error
 
 
-def shortened(value: object) -> str:
-    """A value as code, cut before it is written out: a list of a million items costs what one of six costs."""
+def as_code(value: object) -> str:
+    """A value as Python writes it, cut before it is written out: a list of a million items costs what one of six costs."""
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a number of more than 40 digits"
     return _SHORT.repr(value)

@@ -1,93 +1,58 @@
-"""How much memory is left, so that what cannot fit is refused before it is made."""
+"""How much memory this process can still take."""
 
-from __future__ import annotations
-
-import os
-from collections.abc import Iterator
+import re
+import resource
 from contextlib import suppress
 from pathlib import Path
 
-from medrecon.errors import InputError
+__all__ = ["available_memory"]
 
-__all__ = ["available_memory", "memory_words", "require_memory"]
-
-_GROUPS = Path("/sys/fs/cgroup")
-_UNKNOWN = 2**63
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
+_UNKNOWN = 2**62
+_PAGE = resource.getpagesize()
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 
 
 def available_memory() -> int:
-    """The bytes that this process may still take: of the machine, of its control groups, and of its own limit (`ulimit -v`)."""
-    return max(0, min(_of_machine(), _of_own_limit(), *_of_groups()))
+    """Count the bytes that can still be taken: the least of what the machine has free, and of what limits on the process leave.
 
-
-def require_memory(what: str, n_bytes: int, remedy: str) -> None:
-    """Refuse what takes more memory than there is, such as `what="800 views of 10 x 10 bins"`, with a remedy: what would fit.
-
-    Raises
-    ------
-    InputError
-        saying how much it takes, how much is left, and the remedy.
+    Limits are those of its control group and of its address space (`ulimit -v`). Where a system tells nothing, as outside of Linux,
+    there is no limit but the last.
     """
-    left = available_memory()
-    if n_bytes > left:
-        raise InputError(
-            f"{what}: takes {memory_words(n_bytes)} of memory, and {memory_words(left)} are left; {remedy}"
-        )
-
-
-def memory_words(n_bytes: int) -> str:
-    """Bytes in words, such as `3.2 GB`."""
-    for power, unit in enumerate(_UNITS):
-        if n_bytes < 1000 ** (power + 1):
-            return f"{n_bytes} bytes" if power == 0 else f"{n_bytes / 1000**power:.3g} {unit}"
-    return f"more than 1000 {_UNITS[-1]}"
+    return max(0, min(_of_machine(), _of_group(), _of_address_space()))
 
 
 def _of_machine() -> int:
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
-    with suppress(AttributeError, OSError, ValueError):  # not on every system
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return _UNKNOWN
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", _text(Path("/proc/meminfo")), re.MULTILINE)
+    return int(found[1]) * 1024 if found else _UNKNOWN
 
 
-def _of_own_limit() -> int:
-    try:
-        import resource
-    except ImportError:  # not on every system
+def _of_group() -> int:
+    """What the control group leaves, of version 2 or 1; the cache of files is counted as free, as the kernel gives it up."""
+    groups = re.findall(r"^\d+:(memory|):/(.*)$", _text(Path("/proc/self/cgroup")), re.MULTILINE)
+    left = _UNKNOWN
+    for controller, name in groups:
+        root = Path("/sys/fs/cgroup") / controller
+        largest, used = ("memory.max", "memory.current") if not controller else _VERSION_1
+        folder = root / name
+        for place in (folder, *folder.parents):
+            if not place.is_relative_to(root):
+                break
+            limit, taken = _text(place / largest).strip(), _text(place / used).strip()
+            if limit.isdigit() and taken.isdigit():
+                cache = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(place / "memory.stat"), re.MULTILINE)
+                left = min(left, int(limit) - int(taken) + (int(cache[1]) if cache else 0))
+    return left
+
+
+def _of_address_space() -> int:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    sizes = _text(Path("/proc/self/statm")).split()
+    if limit == resource.RLIM_INFINITY or not sizes:
         return _UNKNOWN
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
-        return _UNKNOWN
-    with suppress(OSError, ValueError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        return limit - pages * os.sysconf("SC_PAGE_SIZE")
-    return limit
+    return limit - int(sizes[0]) * _PAGE
 
 
-def _of_groups() -> Iterator[int]:
-    """What is left in the group of this process and in those above it; caches of files give way, and do not count."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return
-    for controllers, own in (line.split(":", 2)[1:] for line in lines):
-        if controllers == "":
-            yield from _left_in(_GROUPS, own, "memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-            yield from _left_in(_GROUPS / "memory", own, *names)
-
-
-def _left_in(root: Path, own: str, limit: str, usage: str, cached: str) -> Iterator[int]:
-    group = root / own.strip("/")
-    for folder in (group, *group.parents):
-        with suppress(OSError, ValueError):  # "max" is no number: there is no limit
-            used = int((folder / usage).read_text(encoding="ascii"))
-            stated = int((folder / limit).read_text(encoding="ascii"))
-            counts = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
-            yield stated - used + int(counts.get(cached, 0))
-        if folder == root:
-            return
+def _text(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text(encoding="ascii", errors="replace")
+    return ""

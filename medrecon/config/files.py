@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from medrecon.config.renamed import modern_key, modernize
-from medrecon.documents import parse_yaml, read_text, shortened
+from medrecon.documents import as_code, parse_yaml, read_text
 from medrecon.errors import InputError
 
 __all__ = ["load_settings", "parse_change", "settings_of"]
@@ -88,7 +88,7 @@ def _entered(inside: Any, part: str, key: str) -> Any:
         return inside[_place(inside, part, key)]
     found = inside.setdefault(part, {})
     if not isinstance(found, dict | list):
-        raise InputError(f"--set {key}: {part} is a value, {shortened(found)}, and has no keys inside")
+        raise InputError(f"--set {key}: {part} is a value, {as_code(found)}, and has no keys inside")
     return found
 
 
@@ -115,11 +115,11 @@ def _words(kind: type[BaseModel], error: Any) -> str:
         case "union_tag_not_found":
             return f"{key}.kind: is missing; allowed are {_kinds(models)}"
         case "union_tag_invalid":
-            return f"{key}.kind: got {shortened(error['ctx']['tag'])}; allowed are {error['ctx']['expected_tags']}"
+            return f"{key}.kind: got {as_code(error['ctx']['tag'])}; allowed are {error['ctx']['expected_tags']}"
         case "value_error":
             return f"{key}: {message}" if key else message
         case _:
-            return f"{key}: {message}, got {shortened(error['input'])}"
+            return f"{key}: {message}, got {as_code(error['input'])}"
 
 
 def _inside(models: set[type[BaseModel]], part: str | int) -> tuple[set[type[BaseModel]], bool]:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from medrecon.data.writing import atomic_file
-from medrecon.documents import parse_json, shortened
+from medrecon.documents import as_code, parse_json
 from medrecon.errors import InputError
 
 __all__ = [
@@ -138,7 +138,7 @@ def differences(one: object, other: object, where: str = "") -> list[str]:
             for key in keys
             for line in differences(one.get(key), other.get(key), f"{where}.{key}" if where else str(key))
         ]
-    return [] if one == other else [f"{where}: {shortened(one)} and {shortened(other)}"]
+    return [] if one == other else [f"{where}: {as_code(one)} and {as_code(other)}"]
 
 
 def _require_safetensors(path: Path) -> None:
@@ -166,7 +166,7 @@ def _metadata(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         raise InputError(f"{path}: has no card of medrecon; it was written by another program") from error
     if version != FORMAT:
         raise InputError(
-            f"{path}: is of format {shortened(version)}, and this version of medrecon reads format {FORMAT}; "
+            f"{path}: is of format {as_code(version)}, and this version of medrecon reads format {FORMAT}; "
             + ("install a newer medrecon" if isinstance(version, int) and version > FORMAT else "train it again")
         )
     return dict(values)

@@ -23,7 +23,7 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from medrecon.documents import parse_yaml, read_text, shortened
+from medrecon.documents import as_code, parse_yaml, read_text
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam, require_outside
 
@@ -128,10 +128,10 @@ def parse_geometry(text: str | Mapping[str, object], place: str) -> CTScan:
     """
     values: object = parse_yaml(text, place) if isinstance(text, str) else text
     if not isinstance(values, Mapping):
-        raise InputError(f"{place}: a geometry is a mapping with the keys {', '.join(KEYS)}; got {shortened(values)}")
+        raise InputError(f"{place}: a geometry is a mapping with the keys {', '.join(KEYS)}; got {as_code(values)}")
     beam = values.get("beam")
     if beam not in ("parallel", "fan"):
-        got = f"got {shortened(beam)}" if "beam" in values else "there is none"
+        got = f"got {as_code(beam)}" if "beam" in values else "there is none"
         raise InputError(f"{place}: `beam` is parallel or fan; {got}")
     made = _checked(_Parallel if beam == "parallel" else _Fan, values, place, "")
     angles = _angles(made.angles, place)
@@ -199,7 +199,7 @@ def _angles(values: object, place: str) -> Arc | tuple[float, ...]:
         values = {"values": values}
     if not isinstance(values, Mapping):
         takes = "a list in radians, {first, step, count, unit} or {values, unit}"
-        raise InputError(f"{place}: `angles` is {takes}, unit radians or degrees; got {shortened(values)}")
+        raise InputError(f"{place}: `angles` is {takes}, unit radians or degrees; got {as_code(values)}")
     if "values" in values:
         numbers = _checked(_Angles, values, place, "angles")
         scale = math.pi / 180 if numbers.unit == "degrees" else 1.0
@@ -235,7 +235,7 @@ def _checked(kind: type[T], values: Mapping[str, object], place: str, parent: st
     if first["type"] == "missing":
         raise InputError(f"{place}: the key `{name}` is missing; needed are {', '.join(_needed(model))}")
     words = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    raise InputError(f"{place}: `{name}` {words}, got {shortened(first['input'])}")
+    raise InputError(f"{place}: `{name}` {words}, got {as_code(first['input'])}")
 
 
 _TYPES = ("int", "float", "tuple")  # what pydantic writes into the place of a fault, beside keys
