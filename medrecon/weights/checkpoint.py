@@ -14,9 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from medrecon.data.foreign import reading
 from medrecon.data.writing import atomic_file
 from medrecon.documents import as_code, parse_json
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
 
 __all__ = [
     "FORMAT",
@@ -78,11 +80,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
         As `read_checkpoint`.
     """
     _require_safetensors(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _metadata(path, file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is damaged or cut short ({_words(error)}); {_FRESH}") from error
+    with reading(path, "the file of weights", _FRESH), safe_open(path, framework="pt") as file:
+        stated = file.metadata() or {}
+    return _metadata(path, stated)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -94,11 +94,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         If the file is not there, cut short, holds pickled objects, or was not written by medrecon.
     """
     metadata = read_metadata(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, metadata)  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is damaged or cut short ({_words(error)}); {_FRESH}") from error
+    require_memory(path.stat().st_size, f"{path}: the weights")
+    with reading(path, "the file of weights", _FRESH), safe_open(path, framework="pt") as file:
+        return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, metadata)  # noqa: SIM118
 
 
 def load_into(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -146,7 +144,7 @@ def _require_safetensors(path: Path) -> None:
         raise InputError(
             f"{path}: there is no such file of weights; `medrecon weights list` shows those that are known"
         )
-    with path.open("rb") as file:
+    with reading(path, "the file of weights", _FRESH), path.open("rb") as file:
         start = file.read(16)
     header = start[8:9] == b"{"  # after its length, whose first byte may be any
     if not header and (start[:2] == b"PK" or start[:1] == b"\x80"):
@@ -174,7 +172,3 @@ def _metadata(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

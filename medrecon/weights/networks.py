@@ -56,6 +56,7 @@ from medrecon.reconstructors import FilteredBackprojection, Sense, WaveletSparsi
 from medrecon.reconstructors.ramp import Window
 from medrecon.spaces import root_sum_of_squares
 from medrecon.weights.card import require_weights
+from medrecon.weights.card_fields import require_card
 from medrecon.weights.checkpoint import load_into, read_checkpoint, read_metadata
 
 __all__ = [
@@ -135,11 +136,7 @@ def read_card(path: Path) -> tuple[dict[str, Any], TrainingSettings]:
     """
     metadata = read_metadata(path)
     require_weights(path, metadata)
-    card = metadata.get("card")
-    if not isinstance(card, dict) or "configuration" not in card:
-        raise InputError(
-            f"{path}: has a card without a configuration; train again, or take the file from where it came"
-        )
+    card = require_card(path, metadata)
     return card, settings_of(TrainingSettings, card["configuration"], f"{path}: its card")
 
 
