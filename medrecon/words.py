@@ -3,7 +3,7 @@
 import reprlib
 from collections.abc import Sequence
 
-__all__ = ["counted", "listed", "shortened", "sized"]
+__all__ = ["cell", "counted", "listed", "shortened", "sized", "writable"]
 
 _INTEGER_BITS = 400  # a longer one is told by its length: it takes long to write out
 
@@ -54,3 +54,16 @@ def _bounded(most: int) -> reprlib.Repr:
     bounded = reprlib.Repr()
     bounded.maxstring = bounded.maxother = bounded.maxlong = most
     return bounded
+
+
+def writable(text: str) -> str:
+    """A text that every file takes: lone surrogates, as of names that are no UTF-8, and zero bytes are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def cell(value: object) -> object:
+    """A value as it stands in a table of CSV: before a text that a spreadsheet would execute stands an apostrophe.
+
+    `cell("=1+1")` is "'=1+1"; numbers stay. [OWASP, CSV Injection]
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -68,7 +68,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint, *, overwrite: bool = Tr
 def write_card(path: Path, card: Mapping[str, Any]) -> None:
     """Write the card as JSON to be read by people, beside the weights that hold it too."""
     with atomic_file(path, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
