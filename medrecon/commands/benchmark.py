@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["allow_imports", "benchmark", "choose_workers"]
 
+_WORKER_BYTES = 2**28  # of a process, before it does anything
 _RIGHT = ("PSNR (dB)", "SSIM", "gain (dB)", "failed")
 
 
@@ -88,12 +89,16 @@ def choose_workers(count: int | None, scheduler: str | None) -> Workers:
     """
     from medrecon.benchmark import Workers
     from medrecon.errors import InputError
+    from medrecon.memory import require_memory
 
     if scheduler is not None:
         if count is not None:
             raise InputError("--workers are processes on this machine, and --scheduler has its own; give one of them")
         return Workers(0, None, scheduler)
     chosen = max(1, processors() // 2) if count is None else count
+    require_memory(
+        chosen * _WORKER_BYTES, f"--workers: {chosen} processes", lambda free: f"{free // _WORKER_BYTES} would fit"
+    )
     return Workers(chosen, None if chosen == 0 else max(1, processors() // chosen))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from medrecon.config.files import settings_of
@@ -29,6 +30,7 @@ from medrecon.config.training_data import (
 )
 from medrecon.data.ct.attenuation import MU_MAX
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
 from medrecon.modality import Modality
 from medrecon.networks import (
     Consistent,
@@ -89,7 +91,17 @@ def modality_of(family: str) -> Modality:
 
 
 def build_network(settings: NetworkSettings, operator: str) -> nn.Module:
-    """Make the network for a family of operators, with the weights that torch's random numbers give."""
+    """Make the network for a family of operators, with the weights that torch's random numbers give.
+
+    Raises
+    ------
+    InputError
+        If it does not fit into memory.
+    """
+    with torch.device("meta"):  # where nothing is allocated
+        n_parameters = sum(parameter.numel() for parameter in _network(settings, operator).parameters())
+    what = f"network: {n_parameters} parameters of {settings.kind}"
+    require_memory(4 * n_parameters, what, lambda free: f"{free // 4} would fit: lower features, pools or cascades")
     network = _network(settings, operator)
     if isinstance(settings, EndToEndVarNetSettings | PrimalDualSettings) or settings.output == "image":
         return network

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
+from medrecon.data.sizes import require_image, require_rays
 from medrecon.documents import as_code, parse_yaml, read_text
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam, require_outside
@@ -75,7 +76,7 @@ class _Arc(_Model):
 
 
 class _Angles(_Model):
-    values: tuple[Number, ...]
+    values: Annotated[tuple[Number, ...], FailFast()]
     unit: Literal["radians", "degrees"] = "radians"
 
 
@@ -92,7 +93,7 @@ class _Parallel(_Model):
     spacing: Number
     offset: Number = 0.0
     grid: _Grid | None = None
-    photons: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    photons: Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)] | None = None
 
 
 class _Fan(_Parallel):
@@ -134,11 +135,14 @@ def parse_geometry(text: str | Mapping[str, object], place: str) -> CTScan:
         got = f"got {as_code(beam)}" if "beam" in values else "there is none"
         raise InputError(f"{place}: `beam` is parallel or fan; {got}")
     made = _checked(_Parallel if beam == "parallel" else _Fan, values, place, "")
-    angles = _angles(made.angles, place)
+    angles = _angles(made.angles, made.n_bins, place)
     try:
         geometry = _geometry(made, angles)
         grid = default_grid(geometry) if made.grid is None else _grid(made.grid)
+        require_image(grid.shape, place)
         return CTScan(geometry, grid, made.photons)
+    except InputError:
+        raise
     except ValueError as error:
         hint = ", or write {values: [...], unit: degrees}" if "looks like degrees" in str(error) else ""
         raise InputError(f"{place}: {error}{hint}") from error
@@ -194,7 +198,7 @@ def _grid(made: _Grid) -> Grid:
     return Grid((made.shape, made.shape) if isinstance(made.shape, int) else made.shape, made.spacing, made.center)
 
 
-def _angles(values: object, place: str) -> Arc | tuple[float, ...]:
+def _angles(values: object, n_bins: int, place: str) -> Arc | tuple[float, ...]:
     if isinstance(values, list | tuple):
         values = {"values": values}
     if not isinstance(values, Mapping):
@@ -202,9 +206,11 @@ def _angles(values: object, place: str) -> Arc | tuple[float, ...]:
         raise InputError(f"{place}: `angles` is {takes}, unit radians or degrees; got {as_code(values)}")
     if "values" in values:
         numbers = _checked(_Angles, values, place, "angles")
+        require_rays(len(numbers.values), n_bins, place)
         scale = math.pi / 180 if numbers.unit == "degrees" else 1.0
         return tuple(scale * angle for angle in _within_turns(numbers.values, values, numbers.unit))
     arc = _checked(_Arc, values, place, "angles")
+    require_rays(arc.count, n_bins, place)
     scale = math.pi / 180 if arc.unit == "degrees" else 1.0
     every = Arc(arc.first, arc.step, arc.count)
     if (kept := _within_turns(every, values, arc.unit)) is not every:
