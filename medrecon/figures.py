@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -43,6 +45,16 @@ _LARGEST_ERROR = 0.995  # this quantile of the errors is the brightest
 _MOST_VALUES = 2**24  # torch.quantile takes no more
 
 Picture = NDArray[np.float32]
+
+
+def _drawable(text: str) -> str:
+    """A text of which what the font lacks, as of names in other scripts or in no encoding, is a question mark."""
+    return "".join(letter if letter == "\n" or ord(letter) in _letters() else "?" for letter in text)
+
+
+@lru_cache(maxsize=1)
+def _letters() -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
 class NotebookFigure(Figure):
@@ -82,7 +94,8 @@ class Layout:
         )
         figure = NotebookFigure(figsize=size, dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
-        figure.text(MARGIN / size[0], 1 - 0.5 * _HEAD / size[1], heading, fontsize=LARGE, va="center")
+        place = MARGIN / size[0], 1 - 0.5 * _HEAD / size[1]
+        figure.text(*place, _drawable(heading), fontsize=LARGE, va="center", parse_math=False)
         return figure
 
     def axes(self, figure: Figure, row: int, column: int, title: str) -> Axes:
@@ -94,7 +107,7 @@ class Layout:
         place = (left / total_width, bottom / total_height, width / total_width, height / total_height)
         axes: Axes = figure.add_axes(place)
         axes.set_axis_off()
-        axes.set_title(title, fontsize=SMALL, loc="left", pad=4)
+        axes.set_title(_drawable(title), fontsize=SMALL, loc="left", pad=4, parse_math=False)
         return axes
 
 

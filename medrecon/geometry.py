@@ -31,6 +31,7 @@ __all__ = [
 
 _CLEAR = 0.7  # of the distance of the source: what is well clear of it
 _LARGEST_ANGLE = 4 * math.pi  # two turns: what lies beyond was given in degrees
+_LONGEST, _SHORTEST = 1e9, 1e-9  # millimeters: beyond these no scanner is
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Grid:
         for step in self.spacing:
             _require_length("Grid", "spacing", step)
         object.__setattr__(self, "center", tuple(float(place) + 0.0 for place in center))
-        if len(self.center) != 2 or not all(math.isfinite(place) for place in self.center):
-            raise ValueError(f"Grid takes a center (y, x) in finite millimeters, got {center}")
+        if len(self.center) != 2 or not all(abs(place) <= _LONGEST for place in self.center):
+            raise ValueError(f"Grid takes a center (y, x) in finite millimeters, up to {_LONGEST:g}, got {center}")
 
     def __repr__(self) -> str:
         center = f", center={self.center}" if any(self.center) else ""
@@ -262,7 +263,7 @@ class FanBeam:
         object.__setattr__(self, "angles", _angles(who, self.angles))
         _require_detector(who, self.n_bins, self.spacing, self.offset)
         _require_length(who, "source_distance", self.source_distance)
-        if not (math.isfinite(self.detector_distance) and self.detector_distance >= 0):
+        if not 0 <= self.detector_distance <= _LONGEST:
             raise ValueError(
                 f"{who} takes a detector_distance of at least 0 mm from the center, got {self.detector_distance}"
             )
@@ -357,9 +358,11 @@ def _angles(who: str, angles: Iterable[float]) -> Arc | tuple[float, ...]:
     kept = angles if isinstance(angles, Arc) else tuple(float(angle) for angle in angles)
     if not kept:
         raise ValueError(f"{who} takes at least one angle, got none")
-    numbers = np.fromiter(kept, dtype=np.float64, count=len(kept))
+    ends = (kept[0], kept[-1]) if isinstance(kept, Arc) else kept  # between which all others of an arc lie
+    numbers = np.fromiter(ends, dtype=np.float64, count=len(ends))
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{who}: angle {int(np.argmin(np.isfinite(numbers)))} is not a finite number")
+        which = len(kept) - 1 if isinstance(kept, Arc) else int(np.argmin(np.isfinite(numbers)))
+        raise ValueError(f"{who}: angle {which} is not a finite number")
     largest = float(abs(numbers).max())
     if largest > _LARGEST_ANGLE:
         raise ValueError(
@@ -388,11 +391,13 @@ def _positions(n_bins: int, spacing: float, offset: float) -> NDArray[np.float64
 def _require_length(who: str, name: str, length: float) -> None:
     if not (math.isfinite(length) and length > 0):
         raise ValueError(f"{who} takes a {name} above 0 mm, got {length}")
+    if not _SHORTEST <= length <= _LONGEST:
+        raise ValueError(f"{who} takes a {name} of {_SHORTEST:g} to {_LONGEST:g} mm, got {length:g}")
 
 
 def _require_detector(who: str, n_bins: int, spacing: float, offset: float) -> None:
     if n_bins < 1:
         raise ValueError(f"{who} takes at least one detector bin, got {n_bins}")
     _require_length(who, "spacing", spacing)
-    if not math.isfinite(offset):
-        raise ValueError(f"{who} takes a finite offset in millimeters, got {offset}")
+    if not abs(offset) <= _LONGEST:
+        raise ValueError(f"{who} takes a finite offset in millimeters, up to {_LONGEST:g}, got {offset:g}")

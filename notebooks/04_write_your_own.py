@@ -230,7 +230,7 @@ ct:
       views: 60
 """
 _ = Path("work/mine.yaml").write_text(benchmark)
-medrecon("benchmark work/mine.yaml --output work/mine_results --workers 0 --overwrite")
+medrecon("benchmark work/mine.yaml --output work/mine_results --workers 0 --overwrite --allow-code")
 
 # %% [markdown]
 # The table in `work/mine_results/summary.md` holds more, and `rows.csv` a line for every image. The phantoms consist of even

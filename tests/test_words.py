@@ -1,6 +1,6 @@
 import pytest
 
-from medrecon.words import counted, listed
+from medrecon.words import counted, listed, shortened, sized
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,35 @@ def test_long_lists_are_cut_short() -> None:
     assert listed([3]) == "3"
     assert listed(range(8)) == "0, 1, 2, 3, 4, 5, 6, 7"
     assert listed("abcd", most=2) == "a, b and 2 more"
+
+
+def test_amounts_of_memory_have_a_fitting_unit() -> None:
+    assert [sized(n) for n in (0, 1023, 1024, 3 * 2**29, 10**30)] == [
+        "0 bytes",
+        "1023 bytes",
+        "1.0 KiB",
+        "1.5 GiB",
+        "909494701772928237 TiB",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("short", "short"),
+        ("a" * 10**6, "a" * 17 + "..."),
+        ("a\n b\t\x1b[31m\ud800", "a b ?[31m?"),
+        (b"\xff" * 10**6, None),
+        (10**100_000, None),
+        (["x" * 10**6] * 10**6, None),
+        ({"k": [[[["x" * 10**6]]]]}, None),
+        (ValueError("y" * 10**6), "y" * 17 + "..."),
+        (1.5, "1.5"),
+    ],
+    ids=["short", "long", "controls", "bytes", "integer", "list", "nested", "error", "float"],
+)
+def test_values_of_files_are_said_on_one_short_line(value: object, words: str | None) -> None:
+    said = shortened(value, 20)
+    assert len(said) <= 20
+    assert said.isprintable()
+    assert words is None or said == words

@@ -18,6 +18,7 @@ from torch import Tensor
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.errors import InputError
 from medrecon.metrics import psnr, ssim
+from medrecon.words import cell
 
 __all__ = ["DONE", "FAILED", "Journal", "Row", "Score", "open_journal", "rows_csv"]
 
@@ -182,7 +183,7 @@ def _read(file: io.FileIO, path: Path) -> dict[str, Row]:
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             row = Row.from_json(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"{path}: line {number} is no row of this version of medrecon; give another folder, or --overwrite to begin anew"
             ) from error
@@ -230,5 +231,5 @@ def rows_csv(rows: Sequence[Row]) -> str:
             *([row.lpips] if distance else []),
         ]
         values += [row.nmse, row.residual, row.residual_note, row.lesion_contrast, row.seconds, row.threads, row.device]
-        table.writerow([*values, row.peak_memory_mb, "; ".join(row.notes)])
+        table.writerow(map(cell, [*values, row.peak_memory_mb, "; ".join(row.notes)]))
     return text.getvalue()

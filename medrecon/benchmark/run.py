@@ -121,7 +121,7 @@ def _without(group: Group, done: dict[str, Row]) -> tuple[Case, ...]:
 
 def _write(path: Path, text: str) -> None:
     with atomic_file(path, overwrite=True) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _json(values: object) -> str:

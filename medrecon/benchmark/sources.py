@@ -33,6 +33,7 @@ from medrecon.data.sets.fetch import path as dataset_path
 from medrecon.errors import InputError
 from medrecon.findings import FindingName
 from medrecon.geometry import Arc, Grid, ParallelBeam
+from medrecon.memory import require_memory
 from medrecon.scans.mended import MendedKSpace
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "volume",
 ]
 
+_IMAGE_BYTES = 1000  # of an image, in lists of cases
 _PHANTOM = "phantom"
 
 
@@ -76,7 +78,22 @@ def source_images(source: MRISource | CTSource) -> list[ImageReference]:
         case LoDoPaBSource():
             return _lodopab_images(source)
         case PhantomMRISource() | PhantomCTSource():
+            _require_modest(source)
             return [ImageReference(f"{_PHANTOM} {source.phantom}", "", index) for index in range(source.slices)]
+
+
+def _require_modest(source: PhantomMRISource | PhantomCTSource) -> None:
+    """Refuse phantoms of more slices than memory holds at once."""
+    if isinstance(source, PhantomMRISource):
+        y, x = source.size
+        each = 24 * source.coils * y * x
+    else:
+        each = 8 * source.size * (2 * source.views + source.size)
+
+    def fits(free: int) -> str:
+        return f"{free // each} slices would fit"
+
+    require_memory(source.slices * (each + _IMAGE_BYTES), f"data.slices: {source.slices} slices of a phantom", fits)
 
 
 def spread(count: int, wanted: int | None) -> Sequence[int]:

@@ -10,6 +10,7 @@ from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.benchmark.summary import MethodSummary, ScenarioSummary
 from medrecon.bootstrap import Estimate
 from medrecon.evaluation import LODOPAB_FR_PROTOCOL, LODOPAB_PROTOCOL, PROTOCOL
+from medrecon.words import cell
 
 __all__ = ["summary_csv", "summary_lines", "summary_markdown"]
 
@@ -57,7 +58,7 @@ def summary_csv(summaries: Sequence[ScenarioSummary]) -> str:
                 row += [None] * 3 if found is None else [found.mean, found.low, found.high]
             volume = method.volume
             row += [None] * 3 if volume is None else [volume.psnr, volume.ssim, volume.nmse]
-            table.writerow([*row, method.residual, method.seconds, method.peak_memory_mb])
+            table.writerow(map(cell, [*row, method.residual, method.seconds, method.peak_memory_mb]))
     return text.getvalue()
 
 

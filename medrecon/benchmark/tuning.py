@@ -219,7 +219,9 @@ def _write(path: Path, tuned: TunedSettings) -> None:
     text = yaml.dump({"tuned": entries}, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
     with atomic_file(path, overwrite=True) as temporary:
         temporary.write_text(
-            "# Written by `medrecon tune`; read where a benchmark says `tuned`.\n" + text, encoding="utf-8"
+            "# Written by `medrecon tune`; read where a benchmark says `tuned`.\n" + text,
+            encoding="utf-8",
+            errors="backslashreplace",
         )
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medrecon.commands.console import print_table, progress, say
-from medrecon.commands.options import ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
+from medrecon.commands.options import AllowCodeOption, ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
 from medrecon.commands.processors import processors
+from medrecon.words import shortened
 
 if TYPE_CHECKING:
     from medrecon.benchmark import Workers
+    from medrecon.config.benchmark import BenchmarkSettings
 
-__all__ = ["benchmark", "choose_workers", "import_from_here"]
+__all__ = ["allow_imports", "benchmark", "choose_workers"]
 
+_WORKER_BYTES = 2**28  # of a process, before it does anything
 _RIGHT = ("PSNR (dB)", "SSIM", "gain (dB)", "failed")
 
 
@@ -38,6 +42,7 @@ def benchmark(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew; without it, finished cases in the folder are kept.")
     ] = False,
+    allow_code: AllowCodeOption = False,
 ) -> int:
     """Compare methods on scenarios as a file says: a row an image and method, and means with intervals.
 
@@ -49,8 +54,9 @@ def benchmark(
     from medrecon.benchmark import load_benchmark, run_benchmark, summary_lines, write_page
     from medrecon.config.shipped import find_config
 
-    import_from_here()
-    settings = load_benchmark(find_config(config), changes or [])
+    path = find_config(config)
+    settings = load_benchmark(path, changes or [])
+    allow_imports(path, settings, changes or [], allowed=allow_code)
     folder = Path("benchmarks") / settings.name if output is None else output
     if report is not None:
         _require_page(report, folder)
@@ -83,19 +89,39 @@ def choose_workers(count: int | None, scheduler: str | None) -> Workers:
     """
     from medrecon.benchmark import Workers
     from medrecon.errors import InputError
+    from medrecon.memory import require_memory
 
     if scheduler is not None:
         if count is not None:
             raise InputError("--workers are processes on this machine, and --scheduler has its own; give one of them")
         return Workers(0, None, scheduler)
     chosen = max(1, processors() // 2) if count is None else count
+    require_memory(
+        chosen * _WORKER_BYTES, f"--workers: {chosen} processes", lambda free: f"{free // _WORKER_BYTES} would fit"
+    )
     return Workers(chosen, None if chosen == 0 else max(1, processors() // chosen))
 
 
-def import_from_here() -> None:
-    """Let methods of the user's own be imported from the folder that the command is called in, after all that is installed."""
-    here = str(Path.cwd())
-    if here not in sys.path:
+def allow_imports(path: Path, settings: BenchmarkSettings, changes: Sequence[str], *, allowed: bool) -> None:
+    """Let methods of the user's own be imported from the folder that the command is called in, after all that is installed.
+
+    Raises
+    ------
+    InputError
+        If a file that does not come with medrecon names any that `changes` do not, and running their code is not allowed.
+    """
+    from medrecon.config.benchmark import CustomMethodSettings
+    from medrecon.config.shipped import config_folder
+    from medrecon.errors import InputError
+
+    methods = [entry.method for one in settings.modalities.values() for entry in one.methods]
+    places = [method.import_ for method in methods if isinstance(method, CustomMethodSettings)]
+    foreign = [place for place in places if not any(place in change for change in changes)]
+    if foreign and not allowed and path.resolve().parent != config_folder().resolve():
+        raise InputError(
+            f"{path}: imports {shortened(foreign[0])}, whose code then runs; look at both, and give --allow-code if you trust them"
+        )
+    if places and (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
 
 

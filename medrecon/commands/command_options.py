@@ -28,6 +28,7 @@ from medrecon.config.usual_methods import USUAL_METHODS
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
 from medrecon.modality import Modality
+from medrecon.words import shortened
 
 __all__ = ["CommandOptions", "given", "known_method", "parse_field", "parse_size", "reject_options"]
 
@@ -283,7 +284,7 @@ def parse_size(text: str) -> tuple[int, int]:
     InputError
         If the text is neither.
     """
-    y, x = _sides(text, r"\d+", "--size takes N or YxX, such as 256 or 320x368")
+    y, x = _sides(text, r"\d{1,18}", "--size takes N or YxX, such as 256 or 320x368")
     return int(y), int(x)
 
 
@@ -296,12 +297,12 @@ def parse_field(text: str) -> tuple[float, float]:
         If the text is neither.
     """
     takes = "--field-of-view takes MM or YxX in millimeters, such as 192 or 220x180.5"
-    y, x = _sides(text, r"\d+(?:\.\d+)?", takes)
+    y, x = _sides(text, r"\d{1,18}(?:\.\d{1,18})?", takes)
     return float(y), float(x)
 
 
 def _sides(text: str, number: str, takes: str) -> tuple[str, str]:
     match = re.fullmatch(rf"({number})(?:x({number}))?", text.strip().lower(), re.ASCII)
     if match is None:
-        raise InputError(f"{takes}; got '{text}'")
+        raise InputError(f"{takes}; got '{shortened(text)}'")
     return match[1], match[2] or match[1]

@@ -21,11 +21,13 @@ from medrecon.progress import Progress as Report
 __all__ = ["COMPLAIN_TO", "NoteHandler", "complain", "expected", "one_line", "print_table", "progress", "say"]
 
 COMPLAIN_TO = "MEDRECON_COMPLAIN_TO"
+_LONGEST = 2000  # characters
+_STEERING = dict.fromkeys((*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)), "?")  # all but tab and new line
 
 
 def say(line: str) -> None:
-    """Print a line for people, as it is, and at once: a program or file that it goes to would get it late."""
-    print(line, flush=True)
+    """Print a line for people, and at once: a program or file that it goes to would get it late."""
+    print(_shown(line), flush=True)
 
 
 def complain(message: str) -> None:
@@ -47,8 +49,14 @@ class NoteHandler(logging.Handler):
 
 
 def one_line(message: str) -> str:
-    """Put a text on one line."""
-    return " ".join(message.split())
+    """Put a text on one line, without its middle where it is far longer than any that people read."""
+    line = " ".join(_shown(message[:_LONGEST]).split())
+    return line if len(message) <= _LONGEST else f"{line} ... {one_line(message[-_LONGEST // 4 :])}"
+
+
+def _shown(text: str) -> str:
+    """A text in which what steers a terminal, as names in a file may, is a question mark."""
+    return text.translate(_STEERING)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
@@ -57,7 +65,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(_shown(cell)) for cell in row))
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, 160)

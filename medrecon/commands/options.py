@@ -10,13 +10,19 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-__all__ = ["ChangesOption", "ConfigArgument", "SchedulerOption", "WorkersOption", "takes_options"]
+__all__ = ["AllowCodeOption", "ChangesOption", "ConfigArgument", "SchedulerOption", "WorkersOption", "takes_options"]
 
 ConfigArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A YAML file, or a name of `medrecon configs list`.")
 ]
 ChangesOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key: images=2; repeatable.")
+]
+AllowCodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Let a configuration that does not come with medrecon import methods, and so run code."
+    ),
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(min=0, help="Processes on this machine, 0 for this one alone [half the cores].")

@@ -14,8 +14,11 @@ from medrecon.commands.options import ConfigArgument
 from medrecon.commands.termination import end_with
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
 
 __all__ = ["train"]
+
+_PROCESS_BYTES = 2**28  # before it does anything
 
 
 def train(
@@ -49,6 +52,9 @@ def train(
         raise InputError("--weights: a run that is resumed has weights of its own; leave out --weights or --resume")
     settings = load_settings(TrainingSettings, find_config(config), changes or [])
     folder = Path("runs") / settings.name if output is None else output
+    require_memory(
+        devices * _PROCESS_BYTES, f"--devices: {devices} processes", lambda free: f"{free // _PROCESS_BYTES} would fit"
+    )
     if devices > 1 and "LOCAL_RANK" not in os.environ:
         chosen = [f"--set={change}" for change in changes or []]
         chosen += [] if weights is None else [f"--weights={weights}"]

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from medrecon.commands.benchmark import choose_workers, import_from_here
+from medrecon.commands.benchmark import allow_imports, choose_workers
 from medrecon.commands.console import print_table, progress, say
-from medrecon.commands.options import ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
+from medrecon.commands.options import AllowCodeOption, ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
 
 __all__ = ["tune"]
 
@@ -29,6 +29,7 @@ def tune(
     changes: ChangesOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
+    allow_code: AllowCodeOption = False,
 ) -> int:
     """Search the best settings of a method on validation images, for a benchmark to read.
 
@@ -41,8 +42,9 @@ def tune(
 
     if problems:
         say("--problem is called --scenario now; the old name will go in the next version")
-    import_from_here()
-    settings = load_benchmark(find_config(config), changes or [])
+    path = find_config(config)
+    settings = load_benchmark(path, changes or [])
+    allow_imports(path, settings, changes or [], allowed=allow_code)
     with progress() as bar, choose_workers(workers, scheduler) as chosen:
         found = tune_method(
             settings, method, output, chosen, scenarios=[*(scenarios or []), *(problems or [])], progress=bar

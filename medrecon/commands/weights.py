@@ -127,13 +127,14 @@ def _row(path: Path) -> list[str]:
     """What the table says of a file, also of one that cannot be used; nothing of the state of a run."""
     from medrecon.errors import InputError
     from medrecon.weights.card import with_protocols
+    from medrecon.weights.card_fields import require_card
     from medrecon.weights.checkpoint import read_metadata
 
     try:
         metadata = read_metadata(path)
         if "run" in metadata:
             return []
-        card = with_protocols(metadata["card"])
+        card = with_protocols(require_card(path, metadata))
         network = card["configuration"].get("network", {}).get("kind", "")
         return [
             path.stem,

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from medrecon.config.ct import CTPhantomName, Photons, Seed
 from medrecon.config.methods import Method, MethodSettings, RootSumOfSquaresSettings, methods_of
 from medrecon.config.mri import MaskSettings, MRIPhantomName
-from medrecon.config.settings import Length, Settings, Size
+from medrecon.config.settings import Length, Settings, Size, at_least
 from medrecon.device import DeviceName
 from medrecon.findings import FindingName
 from medrecon.modality import Modality
@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _Count = Annotated[int, Field(ge=1)]
+_SignalToNoise = Annotated[float, Field(gt=0, allow_inf_nan=False), at_least(1e-6)]
 _Output = Literal["image", "rss", "rss-noise"]
 _Name = Annotated[str, Field(pattern=r"^[^|\r\n]+$", max_length=80)]  # stands in tables
 
@@ -152,7 +153,7 @@ class PhantomMRISource(Settings):
     size: tuple[Size, Size] = (192, 192)
     slices: _Count = 4
     coils: int = Field(default=8, ge=1, le=256)
-    snr: float | None = Field(default=40.0, gt=0, allow_inf_nan=False)
+    snr: _SignalToNoise | None = 40.0
     seed: Seed = 0
 
 
@@ -205,7 +206,7 @@ class MRIScenario(_Scenario):
     data: MRISource
     tuning: MRISource | None = None
     mask: MaskSettings
-    snr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    snr: _SignalToNoise | None = None
     coils: _Count | None = None
 
 

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medrecon.config.settings import Length, Pixels, Settings, Size
+from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
 from medrecon.findings import FindingName
 from medrecon.modality import Modality
 
 __all__ = ["CTAcquisition", "CTPhantomName", "CTSimulationSettings", "Photons", "Seed"]
 
-Photons = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Photons = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False), at_least(1e-3)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -41,7 +41,7 @@ class CTAcquisition(Settings):
     size: tuple[Pixels, Pixels] | None = None
     pixel: Length | None = None
     hu: bool = False
-    offset: Annotated[float, Field(allow_inf_nan=False)] | Literal["auto"] | None = None
+    offset: Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)] | Literal["auto"] | None = None
     repair: bool = False
     accept: tuple[FindingName, ...] = ()
 

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from medrecon.config.renamed import modern_key, modernize
+from medrecon.documents import as_code, parse_yaml, read_text
 from medrecon.errors import InputError
 
 __all__ = ["load_settings", "parse_change", "settings_of"]
@@ -29,14 +29,7 @@ def load_settings(kind: type[T], path: Path, changes: Sequence[str] = ()) -> T:
     InputError
         If the file cannot be read, a key is unknown, or a value is of a wrong type or out of its range.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file; give one of configs/*.yaml, or your own") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    values = parse_yaml(read_text(path, "one of configs/*.yaml, or your own"), str(path))
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no keys; it takes {', '.join(kind.model_fields)}")
     values = modernize(values, lambda note: _note_once(path, note))
@@ -70,10 +63,7 @@ def parse_change(change: str, *, example: str = "training.epochs=3") -> tuple[st
     key, equals, text = change.partition("=")
     if not equals or not key.strip() or key.strip().endswith("."):
         raise InputError(f"--set takes key=value, such as {example}; got '{change}'")
-    try:
-        return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {change}: the value is not YAML; put it in quotes") from error
+    return key.strip(), parse_yaml(text, f"--set {key.strip()}")
 
 
 @lru_cache(maxsize=256)
@@ -98,7 +88,7 @@ def _entered(inside: Any, part: str, key: str) -> Any:
         return inside[_place(inside, part, key)]
     found = inside.setdefault(part, {})
     if not isinstance(found, dict | list):
-        raise InputError(f"--set {key}: {part} is a value, {found!r}, and has no keys inside")
+        raise InputError(f"--set {key}: {part} is a value, {as_code(found)}, and has no keys inside")
     return found
 
 
@@ -125,11 +115,11 @@ def _words(kind: type[BaseModel], error: Any) -> str:
         case "union_tag_not_found":
             return f"{key}.kind: is missing; allowed are {_kinds(models)}"
         case "union_tag_invalid":
-            return f"{key}.kind: got {error['ctx']['tag']!r}; allowed are {error['ctx']['expected_tags']}"
+            return f"{key}.kind: got {as_code(error['ctx']['tag'])}; allowed are {error['ctx']['expected_tags']}"
         case "value_error":
             return f"{key}: {message}" if key else message
         case _:
-            return f"{key}: {message}, got {error['input']!r}"
+            return f"{key}: {message}, got {as_code(error['input'])}"
 
 
 def _inside(models: set[type[BaseModel]], part: str | int) -> tuple[set[type[BaseModel]], bool]:

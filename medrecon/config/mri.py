@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medrecon.config.settings import Length, Pixels, Settings, Size
+from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
 from medrecon.findings import FindingName
 from medrecon.modality import Modality
 
@@ -128,5 +128,5 @@ class MRISimulationSettings(Settings):
     size: tuple[Size, Size] = (256, 256)
     slices: int = Field(default=1, ge=1)
     coils: int = Field(default=8, ge=1, le=256)
-    snr: float = Field(default=40.0, gt=0)
+    snr: Annotated[float, Field(gt=0), at_least(1e-6)] = 40.0
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -20,7 +20,9 @@ __all__ = [
     "WaveletImageSettings",
 ]
 
-_Count = Annotated[int, Field(ge=1)]
+_Count = Annotated[int, Field(ge=1, le=1000)]
+_Features = Annotated[int, Field(ge=1, le=8192)]
+_Pools = Annotated[int, Field(ge=1, le=10)]  # of an image of 1024 pixels the last one makes a single pixel
 
 
 class _Network(Settings):
@@ -35,9 +37,9 @@ class _Network(Settings):
 class _UNets(_Network):
     """`margin` rows and columns of the image are reflected around it before each U-Net."""
 
-    features: _Count = 18
-    pools: _Count = 4
-    margin: int = Field(default=0, ge=0)
+    features: _Features = 18
+    pools: _Pools = 4
+    margin: int = Field(default=0, ge=0, le=4096)
     recompute: bool = False
 
 
@@ -62,8 +64,8 @@ class PostProcessSettings(_Network):
     initial: Literal["zero-filled", "sense", "wavelet", "rss", "fbp"]
     sense: SenseImageSettings = SenseImageSettings()
     wavelet: WaveletImageSettings = WaveletImageSettings()
-    features: _Count = 32
-    pools: _Count = 4
+    features: _Features = 32
+    pools: _Pools = 4
     residual: bool = False
     limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     window: FilterName = FilterName.HANN
@@ -98,11 +100,11 @@ class EndToEndVarNetSettings(Settings):
 
     kind: Literal["e2e-varnet"]
     cascades: _Count = 12
-    features: _Count = 18
-    pools: _Count = 4
+    features: _Features = 18
+    pools: _Pools = 4
     recompute: bool = False
-    sensitivity_features: _Count = 8
-    sensitivity_pools: _Count = 4
+    sensitivity_features: _Features = 8
+    sensitivity_pools: _Pools = 4
 
 
 class MoDLSettings(_UNets):
@@ -121,10 +123,10 @@ class PrimalDualSettings(Settings):
     iterations: _Count = 10
     primal: _Count = 5
     dual: _Count = 5
-    features: _Count = 64
-    dual_features: _Count | None = None
-    primal_pools: _Count | None = None
-    layers: int = Field(default=3, ge=2)
+    features: _Features = 64
+    dual_features: _Features | None = None
+    primal_pools: _Pools | None = None
+    layers: int = Field(default=3, ge=2, le=100)
     initial: Literal["zeros", "fbp", "zero-filled"] = "zeros"
     window: FilterName = FilterName.RAMP
     frequency_scaling: float = Field(default=1.0, gt=0, le=1)

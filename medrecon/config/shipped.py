@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from medrecon.documents import parse_yaml, read_text
 from medrecon.errors import InputError
 
 __all__ = ["config_folder", "config_names", "find_config", "referred_files", "shipped_config"]
@@ -55,7 +54,7 @@ def find_config(name: str) -> Path:
 
 def referred_files(path: Path) -> tuple[Path, ...]:
     """Return the files beside a configuration that it names, relative to its folder: those of `tuned` settings that are there."""
-    named = {Path(name) for name in _tuned(yaml.safe_load(path.read_text(encoding="utf-8")))}
+    named = {Path(name) for name in _tuned(parse_yaml(read_text(path, "a configuration"), str(path)))}
     return tuple(sorted(name for name in named if not name.is_absolute() and (path.parent / name).is_file()))
 
 

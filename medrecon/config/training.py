@@ -108,7 +108,7 @@ class RecipeSettings(Settings):
     clip: _Positive | None = None
     patience: int | None = Field(default=None, ge=1)
     save_every: int | None = Field(default=None, ge=1)
-    workers: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, le=1024)
     max_steps: int | None = Field(default=None, ge=1)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False

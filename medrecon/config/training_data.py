@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from medrecon.config.ct import Photons
 from medrecon.config.mri import MaskSettings
-from medrecon.config.settings import Settings, Size
+from medrecon.config.settings import Settings, Size, at_least
 from medrecon.findings import FindingName
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _Count = Annotated[int, Field(ge=1)]
+_SignalToNoise = Annotated[float, Field(gt=0, allow_inf_nan=False), at_least(1e-6)]
 
 
 class ConstantSettings(Settings):
@@ -155,7 +156,7 @@ class PhantomMRIData(MRIData):
     validation: _Count = 16
     size: tuple[Size, Size] = (64, 64)
     coils: int = Field(default=4, ge=1, le=256)
-    snr: float | None = Field(default=40.0, gt=0, allow_inf_nan=False)
+    snr: _SignalToNoise | None = 40.0
     augmentation: AugmentationSettings = AugmentationSettings()
 
 

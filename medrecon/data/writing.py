@@ -14,6 +14,7 @@ import torch
 
 from medrecon.data.writers import sweep, temporary_name, unfinished
 from medrecon.errors import InputError
+from medrecon.words import writable
 
 __all__ = [
     "HDF5Output",
@@ -96,7 +97,7 @@ class ReconstructionOutput:
     def describe(self, attributes: Mapping[str, str | int | float]) -> None:
         """Set attributes of the file, such as the method and its weight."""
         for name, value in attributes.items():
-            self._output.file.attrs[name] = value
+            self._output.file.attrs[name] = writable(value) if isinstance(value, str) else value
 
 
 @contextmanager

@@ -52,7 +52,10 @@ def write_html(path: str | os.PathLike[str], report: ViewerReport, *, overwrite:
             "take fewer slices, cases or methods into the report"
         )
     before, after = _page(report)
-    with atomic_file(path, overwrite=overwrite) as temporary, temporary.open("w", encoding="utf-8") as page:
+    with (
+        atomic_file(path, overwrite=overwrite) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as page,
+    ):
         page.write(before)
         for number, case in enumerate(report.cases):
             for name, stack in _named_stacks(case).items():

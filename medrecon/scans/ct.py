@@ -23,6 +23,7 @@ from medrecon.data.ct.attenuation import (
 from medrecon.data.ct.sinogram_files import Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import geometry_words
+from medrecon.data.sizes import require_image
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_PROTOCOL, LoDoPaBScore, image_range
 from medrecon.findings import FindingName, Severity, require_accepted
@@ -49,6 +50,7 @@ __all__ = ["SinogramScan", "warm_up"]
 _TOGETHER = 8  # images, which projectors take faster than one after the other
 _LARGEST = 2**24  # numbers in the sinograms of as many
 _FEW = 32  # pixels along an axis
+_MOST = 1e12  # more than any memory holds
 _WATER = 0.02  # 1/mm
 
 
@@ -99,11 +101,12 @@ class SinogramScan:
         """
         grid, n_views = file.scan.grid, file.scan.geometry.shape[0]
         if acquisition.size is not None or acquisition.pixel is not None:
-            grid = _grid(grid, acquisition.size, acquisition.pixel)
             try:
+                grid = _grid(grid, acquisition.size, acquisition.pixel)
                 require_outside(file.scan.geometry, grid)
             except ValueError as error:
                 raise InputError(f"{file.path}: {error} (--size, --pixel)") from error
+            require_image(grid.shape, f"{file.path} with --size and --pixel")
         if acquisition.views is not None and acquisition.views > n_views:
             raise InputError(f"{file.path}: has {n_views} views; --views takes 1 to {n_views}, got {acquisition.views}")
         if acquisition.seed is not None and acquisition.photons is None:
@@ -360,7 +363,7 @@ def _grid(own: Grid, size: tuple[int, int] | None, pixel: float | None) -> Grid:
     """The grid of the size, of pixels of the width, or, where one of them is open, over what the file's own covers."""
     if size is None:
         assert pixel is not None
-        return Grid([max(1, round(side / pixel)) for side in own.extent], pixel, own.center)
+        return Grid([max(1, round(min(side / pixel, _MOST))) for side in own.extent], pixel, own.center)
     width = max(side / n for side, n in zip(own.extent, size, strict=True)) if pixel is None else pixel
     return Grid(size, width, own.center)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
 
 from medrecon.errors import InputError
 from medrecon.weights.checkpoint import Checkpoint, load_into, read_checkpoint, read_metadata, write_checkpoint
+from medrecon.words import shortened
 
 __all__ = ["Position", "RunFolder", "State", "read_position", "read_state", "write_state"]
 
@@ -89,7 +91,7 @@ def read_position(path: Path) -> Position:
     InputError
         If the file cannot be used, or holds weights alone.
     """
-    return _position(_run(path, read_metadata(path)))
+    return _run(path, read_metadata(path)).position
 
 
 def write_state(path: Path, state: State, card: Mapping[str, Any]) -> None:
@@ -121,31 +123,57 @@ def read_state(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
     """
     checkpoint = read_checkpoint(path)
     run = _run(path, checkpoint.metadata)
-    if run["n_processes"] != n_processes:
+    if run.n_processes != n_processes:
         raise InputError(
-            f"{path}: the run had {run['n_processes']} processes, and now there are {n_processes}; "
-            f"give --devices {run['n_processes']}, so that it goes on as it was"
+            f"{path}: the run had {run.n_processes} processes, and now there are {n_processes}; "
+            f"give --devices {run.n_processes}, so that it goes on as it was"
         )
     tensors = checkpoint.tensors
     weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
     load_into(network, weights, str(path))
-    saved: dict[int, dict[str, object]] = {int(index): dict(values) for index, values in run["optimizer"].items()}
-    for name, value in tensors.items():
-        if name.startswith(_OPTIMIZER):
-            index, _, key = name.removeprefix(_OPTIMIZER).partition(".")
-            saved.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": saved, "param_groups": optimizer.state_dict()["param_groups"]})
-    return State(network, optimizer, _position(run), n_processes, run["scaler"])
+    _load_optimizer(path, optimizer, run.optimizer, tensors)
+    return State(network, optimizer, run.position, n_processes, run.scaler)
 
 
-def _run(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _load_optimizer(
+    path: Path,
+    optimizer: torch.optim.Optimizer,
+    numbers: Mapping[int, Mapping[str, Any]],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Put the numbers and the tensors of a file where they were, each of the shape of its parameter."""
+    groups = optimizer.state_dict()["param_groups"]
+    shapes = [parameter.shape for group in optimizer.param_groups for parameter in group["params"]]
+    saved = {index: dict(values) for index, values in numbers.items()}
+    for name in (name for name in tensors if name.startswith(_OPTIMIZER)):
+        index, _, key = name.removeprefix(_OPTIMIZER).partition(".")
+        known = index.isdecimal() and int(index) < len(shapes)
+        if not known or tensors[name].shape not in (torch.Size(()), shapes[int(index)]):
+            raise InputError(f"{path}: {shortened(name)} is of another network; give the folder of this run")
+        saved.setdefault(int(index), {})[key] = tensors[name]
+    optimizer.load_state_dict({"state": saved, "param_groups": groups})
+
+
+class _Run(BaseModel):
+    """What a file says of the run beside its tensors."""
+
+    position: Position
+    optimizer: dict[int, dict[str, Any]]
+    n_processes: int = Field(ge=1)
+    scaler: dict[str, float]
+
+
+def _run(path: Path, metadata: Mapping[str, Any]) -> _Run:
     run = metadata.get("run")
     if not isinstance(run, dict):
         raise InputError(f"{path}: holds weights alone, and no state of a run to go on with")
-    return run
-
-
-def _position(run: Mapping[str, Any]) -> Position:
-    """The position of a run; before version 0.2 the epochs since the best were called `waited`."""
-    values = {"epochs_since_best" if name == "waited" else name: value for name, value in run["position"].items()}
-    return Position(**values)
+    position = run.get("position")
+    if isinstance(position, dict):  # before version 0.2 the epochs since the best were called `waited`
+        today = {"epochs_since_best" if name == "waited" else name: value for name, value in position.items()}
+        run = {**run, "position": today}
+    try:
+        return _Run.model_validate(run)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part)[:40] for part in first["loc"])
+        raise InputError(f"{path}: the state of the run: {place}: {first['msg']}; train again") from error

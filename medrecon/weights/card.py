@@ -16,6 +16,7 @@ from medrecon._version import __version__
 from medrecon.data.sets.manifest import load_manifest, manifest_folder
 from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
+from medrecon.weights.card_fields import require_card
 from medrecon.weights.checkpoint import Checkpoint, read_checkpoint, write_card, write_checkpoint
 from medrecon.weights.scores import Scores, protocol_of
 from medrecon.weights.shipped import shipped_names, shipped_weights
@@ -157,7 +158,7 @@ def record_scores(path: Path, part: str, scores: Scores) -> None:
         If the file cannot be used.
     """
     checkpoint = read_checkpoint(path)
-    card = checkpoint.metadata["card"]
+    card = require_card(path, checkpoint.metadata)
     write_weights(path, checkpoint.tensors, with_scores(card, part, scores, card["trained_steps"]), overwrite=True)
 
 
@@ -187,7 +188,7 @@ def copy_weights(source: Path, target: Path, dtype: torch.dtype = torch.float16,
     floating = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in checkpoint.tensors.items()
     }
-    write_weights(target, floating, checkpoint.metadata["card"], overwrite=overwrite)
+    write_weights(target, floating, require_card(source, checkpoint.metadata), overwrite=overwrite)
 
 
 def write_weights(

@@ -14,8 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from medrecon.data.foreign import reading
 from medrecon.data.writing import atomic_file
+from medrecon.documents import as_code, parse_json
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
 
 __all__ = [
     "FORMAT",
@@ -65,7 +68,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint, *, overwrite: bool = Tr
 def write_card(path: Path, card: Mapping[str, Any]) -> None:
     """Write the card as JSON to be read by people, beside the weights that hold it too."""
     with atomic_file(path, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -77,11 +81,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
         As `read_checkpoint`.
     """
     _require_safetensors(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _metadata(path, file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is damaged or cut short ({_words(error)}); {_FRESH}") from error
+    with reading(path, "the file of weights", _FRESH), safe_open(path, framework="pt") as file:
+        stated = file.metadata() or {}
+    return _metadata(path, stated)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -93,11 +95,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         If the file is not there, cut short, holds pickled objects, or was not written by medrecon.
     """
     metadata = read_metadata(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, metadata)  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is damaged or cut short ({_words(error)}); {_FRESH}") from error
+    require_memory(path.stat().st_size, f"{path}: the weights")
+    with reading(path, "the file of weights", _FRESH), safe_open(path, framework="pt") as file:
+        return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, metadata)  # noqa: SIM118
 
 
 def load_into(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -137,7 +137,7 @@ def differences(one: object, other: object, where: str = "") -> list[str]:
             for key in keys
             for line in differences(one.get(key), other.get(key), f"{where}.{key}" if where else str(key))
         ]
-    return [] if one == other else [f"{where}: {one!r} and {other!r}"]
+    return [] if one == other else [f"{where}: {as_code(one)} and {as_code(other)}"]
 
 
 def _require_safetensors(path: Path) -> None:
@@ -145,7 +145,7 @@ def _require_safetensors(path: Path) -> None:
         raise InputError(
             f"{path}: there is no such file of weights; `medrecon weights list` shows those that are known"
         )
-    with path.open("rb") as file:
+    with reading(path, "the file of weights", _FRESH), path.open("rb") as file:
         start = file.read(16)
     header = start[8:9] == b"{"  # after its length, whose first byte may be any
     if not header and (start[:2] == b"PK" or start[:1] == b"\x80"):
@@ -159,13 +159,13 @@ def _require_safetensors(path: Path) -> None:
 
 def _metadata(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        values = json.loads(metadata["medrecon"])
+        values = parse_json(metadata["medrecon"], f"{path}: its card")
         version = values["format"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(f"{path}: has no card of medrecon; it was written by another program") from error
     if version != FORMAT:
         raise InputError(
-            f"{path}: is of format {version}, and this version of medrecon reads format {FORMAT}; "
+            f"{path}: is of format {as_code(version)}, and this version of medrecon reads format {FORMAT}; "
             + ("install a newer medrecon" if isinstance(version, int) and version > FORMAT else "train it again")
         )
     return dict(values)
@@ -173,7 +173,3 @@ def _metadata(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from medrecon.config.files import settings_of
@@ -29,6 +30,7 @@ from medrecon.config.training_data import (
 )
 from medrecon.data.ct.attenuation import MU_MAX
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
 from medrecon.modality import Modality
 from medrecon.networks import (
     Consistent,
@@ -56,6 +58,7 @@ from medrecon.reconstructors import FilteredBackprojection, Sense, WaveletSparsi
 from medrecon.reconstructors.ramp import Window
 from medrecon.spaces import root_sum_of_squares
 from medrecon.weights.card import require_weights
+from medrecon.weights.card_fields import require_card
 from medrecon.weights.checkpoint import load_into, read_checkpoint, read_metadata
 
 __all__ = [
@@ -88,7 +91,17 @@ def modality_of(family: str) -> Modality:
 
 
 def build_network(settings: NetworkSettings, operator: str) -> nn.Module:
-    """Make the network for a family of operators, with the weights that torch's random numbers give."""
+    """Make the network for a family of operators, with the weights that torch's random numbers give.
+
+    Raises
+    ------
+    InputError
+        If it does not fit into memory.
+    """
+    with torch.device("meta"):  # where nothing is allocated
+        n_parameters = sum(parameter.numel() for parameter in _network(settings, operator).parameters())
+    what = f"network: {n_parameters} parameters of {settings.kind}"
+    require_memory(4 * n_parameters, what, lambda free: f"{free // 4} would fit: lower features, pools or cascades")
     network = _network(settings, operator)
     if isinstance(settings, EndToEndVarNetSettings | PrimalDualSettings) or settings.output == "image":
         return network
@@ -135,11 +148,7 @@ def read_card(path: Path) -> tuple[dict[str, Any], TrainingSettings]:
     """
     metadata = read_metadata(path)
     require_weights(path, metadata)
-    card = metadata.get("card")
-    if not isinstance(card, dict) or "configuration" not in card:
-        raise InputError(
-            f"{path}: has a card without a configuration; train again, or take the file from where it came"
-        )
+    card = require_card(path, metadata)
     return card, settings_of(TrainingSettings, card["configuration"], f"{path}: its card")
 
 

@@ -23,6 +23,7 @@ from medrecon.data.ct.sinogram_files import write_sinograms
 from medrecon.data.ct.words import geometry_words, grid_words
 from medrecon.data.nifti import read_nifti
 from medrecon.data.nrrd import read_nrrd
+from medrecon.data.sizes import require_disk, require_rays
 from medrecon.data.volume import CTVolume
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, Grid, ParallelBeam
@@ -33,6 +34,7 @@ from medrecon.words import counted
 __all__ = ["read_volume", "simulate_sinograms"]
 
 _SIZE, _VIEWS = 256, 360
+_FINE_RAYS = 8  # times the rays, in closed form and in float64
 _FINER = 2  # times are the pixels from which a volume is projected, so that it is no inverse crime
 
 Pair = tuple[Tensor, Tensor]
@@ -50,6 +52,7 @@ def simulate_sinograms(
     """
     if settings.volume is None:
         scan, count, pairs = _phantom(settings)
+        require_disk(output, count, 4 * math.prod(scan.geometry.shape) + 4 * math.prod(scan.grid.shape))
         origin = f"simulated {settings.phantom}"
         notes: tuple[str, ...] = ()
     else:
@@ -126,6 +129,7 @@ def _scan(settings: CTSimulationSettings, grid: Grid, *, chosen: bool) -> CTScan
     """The scan of a geometry file, else parallel rays all around the grid; a grid that was chosen stands above the file's."""
     if settings.geometry is None:
         bins = settings.bins or math.ceil(math.hypot(*grid.shape))
+        require_rays(_FINE_RAYS * (settings.views or _VIEWS), bins, "--views, --bins")
         geometry = ParallelBeam(Arc.half_turn(settings.views or _VIEWS), bins, 2 * grid.radius / bins)
         return CTScan(geometry, grid, settings.photons)
     if settings.views is not None or settings.bins is not None:

@@ -14,11 +14,15 @@ from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.simulation import Simulation, simulate_volume
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.data.phantoms.mri_phantoms import brain_volume, shepp_logan_volume
+from medrecon.data.sizes import require_disk
+from medrecon.memory import require_memory
 from medrecon.problem import full_reconstruction
 from medrecon.progress import Progress, silent
 from medrecon.words import counted
 
 __all__ = ["simulate_kspace"]
+
+_PIXEL_BYTES = 200  # of a coil, on grids finer and twice as long
 
 
 def simulate_kspace(
@@ -31,8 +35,10 @@ def simulate_kspace(
     InputError
         If the file cannot be written.
     """
+    (ny, nx), coils = settings.size, settings.coils
+    require_memory(coils * ny * nx * _PIXEL_BYTES, f"--size, --coils: {counted(coils, 'coil')} of {ny} x {nx} pixels")
+    require_disk(output, settings.slices, 16 * coils * ny * nx + 4 * ny * nx)
     phantom = brain_volume() if settings.phantom is MRIPhantomName.BRAIN else shepp_logan_volume()
-    ny, nx = settings.size
     scan = Simulation(phantom, (ny, nx), settings.slices, settings.coils, settings.snr, settings.seed)
     header = make_header((2 * ny, nx), (ny, nx), acquisition=f"simulated {settings.phantom}", patient_id="phantom")
     slices, copies = tee(_told(simulate_volume(scan), progress, output.name, settings.slices))

@@ -39,8 +39,10 @@ from medrecon.training.schedules import ConstantRate, CosineRate, Schedule, Step
 from medrecon.training.state import Position, RunFolder
 from medrecon.training.task import Recipe, Task
 from medrecon.weights.card import find_weights, make_card
+from medrecon.weights.card_fields import require_card
 from medrecon.weights.checkpoint import differences, load_into, read_checkpoint, read_metadata
 from medrecon.weights.networks import FAMILIES, build_network, operator_family, read_card
+from medrecon.words import shortened
 from medrecon.workflows.training_data import build_training_sets, describe_data
 
 __all__ = ["build_card", "build_loss", "build_task", "is_first_process", "open_accelerator", "train_network"]
@@ -163,7 +165,8 @@ def train_network(
         say(f"{settings.name}: {settings.network.kind} on {card['operator']}, into {folder}; reading the data")
         task = build_task(settings)
         if going_on:
-            card |= {key: value for key, value in read_metadata(run.last)["card"].items() if key == "started_from"}
+            before = require_card(run.last, read_metadata(run.last))
+            card |= {key: value for key, value in before.items() if key == "started_from"}
         elif weights is not None:
             card["started_from"] = _beginning(task.network, settings, weights, card, say)
         if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
@@ -235,11 +238,11 @@ def _require_folder(run: RunFolder, card: dict[str, Any], resume: bool) -> list[
 
 def _configuration(path: Path) -> dict[str, Any]:
     """What a run was started with; keys that came later are at their defaults, which are what was done before."""
-    card = read_metadata(path)["card"]
+    card = require_card(path, read_metadata(path))
     try:
         before = settings_of(TrainingSettings, card["configuration"], f"{path}: its card")
     except InputError as error:
-        version = card.get("medrecon", "another version")
+        version = shortened(card.get("medrecon", "another version"))
         raise InputError(f"{error}; the run is of medrecon {version}: go on with that, or train anew") from error
     return before.model_dump(mode="json")
 

@@ -24,8 +24,10 @@ from medrecon.data.mri.masks import SamplingMask
 from medrecon.data.sets.fetch import path as dataset_path
 from medrecon.data.sets.head_images import HeadImages
 from medrecon.data.sets.lodopab_small import simulation_grid
+from medrecon.data.sizes import require_rays
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab
+from medrecon.memory import require_memory
 from medrecon.problem import coil_problem, radon, sense_problem
 from medrecon.scans.masks import build_mask
 from medrecon.training.augmentation import Augmentation, Blur, ContrastAugmentation
@@ -41,6 +43,8 @@ from medrecon.words import counted
 __all__ = ["build_held_set", "build_training_sets", "describe_data", "was_trained_on"]
 
 _PHANTOM_PARTS = ("train", "validation", "test")
+_SAMPLE_BYTES = 1000  # of each sample, in lists of what is read when
+_COIL_PIXEL_BYTES = 100  # of k-space, maps, images of coils, and what a network keeps of them
 _GENERATED = DataDescription("random phantoms", "none: the images are generated", "")
 
 
@@ -180,7 +184,18 @@ def _phantom_part(data: PhantomMRIData | PhantomCTData, seed: int, part: str) ->
     """How many phantoms a part has, and the seed of its own."""
     if part not in _PHANTOM_PARTS:
         raise InputError(f"there is no part '{part}' of random phantoms; there are {', '.join(_PHANTOM_PARTS)}")
-    return data.train if part == "train" else data.validation, derived_seed(seed, _PHANTOM_PARTS.index(part))
+    count = data.train if part == "train" else data.validation
+    require_memory(
+        count * _SAMPLE_BYTES, f"data.{part}: {count} phantoms", lambda free: f"{free // _SAMPLE_BYTES} would fit"
+    )
+    if isinstance(data, PhantomMRIData):
+        y, x = data.size
+        require_memory(
+            data.coils * y * x * _COIL_PIXEL_BYTES, f"data.size, data.coils: {data.coils} coils of {y} x {x} pixels"
+        )
+    else:
+        require_rays(data.all_views, 2 * data.size, "data.all_views")
+    return count, derived_seed(seed, _PHANTOM_PARTS.index(part))
 
 
 def _augmentation(settings: AugmentationSettings) -> Augmentation:

@@ -167,7 +167,7 @@ def test_what_has_no_unet_is_not_compiled(tmp_path: Path) -> None:
 
 def test_missing_keys_and_files(tmp_path: Path) -> None:
     assert "optimizer: is missing" in fault(tmp_path, {key: TINY[key] for key in TINY if key != "optimizer"})
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         load_settings(TrainingSettings, tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(InputError, match="holds no keys; it takes name, data"):

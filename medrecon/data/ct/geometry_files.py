@@ -18,12 +18,13 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
+from medrecon.data.sizes import require_image, require_rays
+from medrecon.documents import as_code, parse_yaml, read_text
 from medrecon.errors import InputError
 from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam, require_outside
 
@@ -75,7 +76,7 @@ class _Arc(_Model):
 
 
 class _Angles(_Model):
-    values: tuple[Number, ...]
+    values: Annotated[tuple[Number, ...], FailFast()]
     unit: Literal["radians", "degrees"] = "radians"
 
 
@@ -92,7 +93,7 @@ class _Parallel(_Model):
     spacing: Number
     offset: Number = 0.0
     grid: _Grid | None = None
-    photons: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    photons: Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)] | None = None
 
 
 class _Fan(_Parallel):
@@ -114,15 +115,8 @@ def read_geometry(path: str | os.PathLike[str]) -> CTScan:
     InputError
         If it cannot be read; the text names the file, the key and what is allowed.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: does not exist; check its name") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is no text; a geometry is a YAML file with the keys {', '.join(KEYS)}") from None
-    except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or 'cannot be read').lower()}; name a YAML file") from error
-    return parse_geometry(text, str(path))
+    wanted = f"a YAML file with the keys {', '.join(KEYS)}"
+    return parse_geometry(read_text(path, wanted), str(path))
 
 
 def parse_geometry(text: str | Mapping[str, object], place: str) -> CTScan:
@@ -133,24 +127,22 @@ def parse_geometry(text: str | Mapping[str, object], place: str) -> CTScan:
     InputError
         If a key is unknown or missing, or a value cannot be.
     """
-    values: object = text
-    if isinstance(text, str):
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"{place}: is not YAML: {' '.join(str(error).split())}; mend it") from error
+    values: object = parse_yaml(text, place) if isinstance(text, str) else text
     if not isinstance(values, Mapping):
-        raise InputError(f"{place}: a geometry is a mapping with the keys {', '.join(KEYS)}; got {_short(values)}")
+        raise InputError(f"{place}: a geometry is a mapping with the keys {', '.join(KEYS)}; got {as_code(values)}")
     beam = values.get("beam")
     if beam not in ("parallel", "fan"):
-        got = f"got {_short(beam)}" if "beam" in values else "there is none"
+        got = f"got {as_code(beam)}" if "beam" in values else "there is none"
         raise InputError(f"{place}: `beam` is parallel or fan; {got}")
     made = _checked(_Parallel if beam == "parallel" else _Fan, values, place, "")
-    angles = _angles(made.angles, place)
+    angles = _angles(made.angles, made.n_bins, place)
     try:
         geometry = _geometry(made, angles)
         grid = default_grid(geometry) if made.grid is None else _grid(made.grid)
+        require_image(grid.shape, place)
         return CTScan(geometry, grid, made.photons)
+    except InputError:
+        raise
     except ValueError as error:
         hint = ", or write {values: [...], unit: degrees}" if "looks like degrees" in str(error) else ""
         raise InputError(f"{place}: {error}{hint}") from error
@@ -206,17 +198,19 @@ def _grid(made: _Grid) -> Grid:
     return Grid((made.shape, made.shape) if isinstance(made.shape, int) else made.shape, made.spacing, made.center)
 
 
-def _angles(values: object, place: str) -> Arc | tuple[float, ...]:
+def _angles(values: object, n_bins: int, place: str) -> Arc | tuple[float, ...]:
     if isinstance(values, list | tuple):
         values = {"values": values}
     if not isinstance(values, Mapping):
         takes = "a list in radians, {first, step, count, unit} or {values, unit}"
-        raise InputError(f"{place}: `angles` is {takes}, unit radians or degrees; got {_short(values)}")
+        raise InputError(f"{place}: `angles` is {takes}, unit radians or degrees; got {as_code(values)}")
     if "values" in values:
         numbers = _checked(_Angles, values, place, "angles")
+        require_rays(len(numbers.values), n_bins, place)
         scale = math.pi / 180 if numbers.unit == "degrees" else 1.0
         return tuple(scale * angle for angle in _within_turns(numbers.values, values, numbers.unit))
     arc = _checked(_Arc, values, place, "angles")
+    require_rays(arc.count, n_bins, place)
     scale = math.pi / 180 if arc.unit == "degrees" else 1.0
     every = Arc(arc.first, arc.step, arc.count)
     if (kept := _within_turns(every, values, arc.unit)) is not every:
@@ -247,7 +241,7 @@ def _checked(kind: type[T], values: Mapping[str, object], place: str, parent: st
     if first["type"] == "missing":
         raise InputError(f"{place}: the key `{name}` is missing; needed are {', '.join(_needed(model))}")
     words = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    raise InputError(f"{place}: `{name}` {words}, got {_short(first['input'])}")
+    raise InputError(f"{place}: `{name}` {words}, got {as_code(first['input'])}")
 
 
 _TYPES = ("int", "float", "tuple")  # what pydantic writes into the place of a fault, beside keys
@@ -255,8 +249,3 @@ _TYPES = ("int", "float", "tuple")  # what pydantic writes into the place of a f
 
 def _needed(kind: type[BaseModel]) -> list[str]:
     return [name for name, field in kind.model_fields.items() if field.is_required()]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return repr(value) if len(text) < 60 else f"{text[:60]}..."

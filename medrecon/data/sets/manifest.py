@@ -5,9 +5,9 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from medrecon.documents import parse_yaml, read_text
 from medrecon.errors import InputError
 
 __all__ = [
@@ -230,9 +230,7 @@ def load_manifest(name: str, folder: Path | None = None) -> Manifest:
         raise InputError(f"no data set is called '{name}'; there are: {', '.join(names) or 'none'}")
     file = next(file for file in folder.glob("*.yaml") if file.stem.replace("_", "-") == name)
     try:
-        manifest = Manifest.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+        manifest = Manifest.model_validate(parse_yaml(read_text(file, "a manifest"), str(file)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -112,5 +112,5 @@ def test_a_wrong_manifest_is_refused_in_words(tmp_path: Path, change: dict[str, 
 
 def test_text_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "small_set.yaml").write_text("a: [", encoding="utf-8")
-    with pytest.raises(InputError, match=r"small_set\.yaml: not YAML"):
+    with pytest.raises(InputError, match=r"small_set\.yaml: is not YAML"):
         load_manifest("small-set", tmp_path)
