@@ -2,12 +2,17 @@
 
 import re
 import resource
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["available_memory"]
+from medrecon.errors import InputError
+from medrecon.words import sized
+
+__all__ = ["available_memory", "require_memory"]
 
 _UNKNOWN = 2**62
+_SMALL = 2**26  # bytes that are taken without asking
 _PAGE = resource.getpagesize()
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 
@@ -19,6 +24,24 @@ def available_memory() -> int:
     there is no limit but the last.
     """
     return max(0, min(_of_machine(), _of_group(), _of_address_space()))
+
+
+def require_memory(size: int, who: str, fits: Callable[[int], str] | None = None) -> None:
+    """Refuse what takes more memory than there is: `who`, as the sentence begins, takes `size` bytes.
+
+    `fits` says of so many bytes that are free what would fit in them.
+
+    Raises
+    ------
+    InputError
+        If it does not fit.
+    """
+    if size < _SMALL or size <= (free := available_memory()):
+        return
+    would = "" if fits is None else f"{fits(free)}; "
+    raise InputError(
+        f"{who} takes {sized(size)} of memory, and {sized(free)} are free; {would}close other programs, or take a machine with more"
+    )
 
 
 def _of_machine() -> int:
