@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.foreign import reading
+from medrecon.data.hdf5 import HDF5Source
 from medrecon.errors import InputError
 
 __all__ = ["read_matlab"]
@@ -31,17 +32,14 @@ def read_matlab(path: Path) -> NDArray[np.generic]:
 def _of_matlab(path: Path) -> dict[str, NDArray[np.generic]]:
     import scipy.io
 
-    try:
+    with reading(path, "its arrays", "fetch it again"):
         stored = scipy.io.loadmat(path)
-    except Exception as error:  # scipy lets through whatever a damaged file leads to
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: cannot be read as a MATLAB file ({reason}); fetch it again") from error
     return {name: value for name, value in stored.items() if name[0] != "_" and _is_array(value)}
 
 
 def _of_hdf5(path: Path) -> dict[str, NDArray[np.generic]]:
-    with open_hdf5(path, "a MATLAB file") as file:
-        found = {name: item[()] for name, item in file.items() if isinstance(item, h5py.Dataset) and item.ndim > 1}
+    with HDF5Source(path, "a MATLAB file").open() as file:
+        found = {name: file.read(name) for name, held in file.own_datasets() if held.ndim > 1}
     return {name: _as_complex(values).T for name, values in found.items()}
 
 

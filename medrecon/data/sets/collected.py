@@ -1,6 +1,5 @@
 """The files of collections: downloaded from where they were published, or taken from a packed form on this machine."""
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -8,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from medrecon.data.foreign import reading
 from medrecon.data.sets.cache import sha256_of
 from medrecon.data.sets.download import download
 from medrecon.data.sets.manifest import CollectedFile, Collection, CollectionSource
@@ -72,12 +72,9 @@ def _unpacked(folder: Path, file: CollectedFile) -> Path | NDArray[np.generic]:
     place = folder / name
     if not rest:
         return _verify(place, file.sha256)
-    try:
-        with np.load(place, allow_pickle=False) as arrays:
-            array: NDArray[np.generic] = arrays[rest[0]]
-            return array if len(rest) == 1 else array[int(rest[1])]
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{place}: no array '{'/'.join(rest)}' can be read from it ({error})") from error
+    with reading(place, f"its array '{'/'.join(rest)}'"), np.load(place, allow_pickle=False) as arrays:
+        array: NDArray[np.generic] = arrays[rest[0]]
+        return array if len(rest) == 1 else array[int(rest[1])]
 
 
 def _verify(file: Path, sha256: str) -> Path:

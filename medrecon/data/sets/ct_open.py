@@ -5,18 +5,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from medrecon.data.ct.dicom import read_dicom
+from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.sets.collected import Collected
 from medrecon.data.volume import CTVolume, lay_out
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
+from medrecon.words import shortened
 
 __all__ = ["CTImages", "CTSlice", "convert_ct_open", "read_slice"]
 
@@ -57,10 +58,14 @@ class CTImages:
         try:
             with (folder / f"slices_{part}.csv").open(encoding="utf-8", newline="") as lines:
                 self._slices = tuple((row["subject"], float(row["pixel"])) for row in csv.DictReader(lines))
-            with h5py.File(self.path, "r") as file:
-                self.shape: tuple[int, int, int] = file["hounsfield"].shape
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{folder}: holds no slices of the part {part} ({error}); {remedy}") from error
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            raise InputError(f"{folder}: holds no slices of the part {part} ({shortened(error)}); {remedy}") from error
+        self._source = HDF5Source(self.path, f"the set as it was made; {remedy}")
+        with self._source.open() as file:
+            slices = file.dataset("hounsfield")
+            if slices is None or slices.ndim != 3 or slices.dtype.kind != "f":
+                raise InputError(f"{self.path}: holds no slices of the part {part}; {remedy}")
+            self.shape: tuple[int, int, int] = slices.shape
         if len(self._slices) != self.shape[0]:
             raise InputError(f"{folder}: lists {len(self._slices)} slices and holds {self.shape[0]}; {remedy}")
 
@@ -77,8 +82,8 @@ class CTImages:
 
     def __getitem__(self, index: int) -> CTSlice:
         subject, pixel = self._slices[index]
-        with h5py.File(self.path, "r") as file:
-            values = torch.from_numpy(file["hounsfield"][range(len(self))[index]])
+        with self._source.open() as file:
+            values = torch.from_numpy(file.read("hounsfield", range(len(self))[index], f"slice {index}"))
         return CTSlice(values, subject, pixel)
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import torch
 from torch import Tensor
 
+from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.mri.mr_volume import MRVolume, draw_plane
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
+from medrecon.words import shortened
 
 __all__ = ["HEAD_PIXEL", "HEAD_SIZE", "HeadImages", "HeadSlice", "head_slices", "write_head_images"]
 
@@ -60,11 +61,15 @@ class HeadImages:
         try:
             with (folder / f"slices_{part}.csv").open(encoding="utf-8", newline="") as lines:
                 rows = [(row["subject"], row["contrast"], float(row["height"])) for row in csv.DictReader(lines)]
-            with h5py.File(self.path, "r") as file:
-                self.shape: tuple[int, int, int] = file["image"].shape
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{folder}: holds no images of the part {part} ({error}); {remedy}") from error
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            raise InputError(f"{folder}: holds no images of the part {part} ({shortened(error)}); {remedy}") from error
         self._slices = tuple(rows)
+        self._source = HDF5Source(self.path, f"the set as it was made; {remedy}")
+        with self._source.open() as file:
+            images = file.dataset("image")
+            if images is None or images.ndim != 3 or images.dtype.kind != "f":
+                raise InputError(f"{self.path}: holds no images of the part {part}; {remedy}")
+            self.shape: tuple[int, int, int] = images.shape
         if len(self._slices) != self.shape[0]:
             raise InputError(f"{folder}: lists {len(self._slices)} images and holds {self.shape[0]}; {remedy}")
 
@@ -86,8 +91,8 @@ class HeadImages:
 
     def __getitem__(self, index: int) -> HeadSlice:
         subject, contrast, height = self._slices[index]
-        with h5py.File(self.path, "r") as file:
-            image = torch.from_numpy(file["image"][range(len(self))[index]])
+        with self._source.open() as file:
+            image = torch.from_numpy(file.read("image", range(len(self))[index], f"image {index}"))
         return HeadSlice(image, subject, contrast, height)
 
 
