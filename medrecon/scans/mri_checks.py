@@ -5,7 +5,7 @@ A scan is checked on one slice; what can be mended is mended alike in all of its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +21,7 @@ from medrecon.scans.mri_energy import Energy
 from medrecon.scans.mri_layout_checks import exchanged_axes, layout_findings
 from medrecon.scans.mri_line_checks import limits_contradicted, missing, odd_lines
 from medrecon.scans.mri_noise_checks import check_noise
-from medrecon.scans.mri_slice_checks import FEWEST, MOST, coils_as_slices
+from medrecon.scans.mri_slice_checks import coils_as_slices, few_of
 
 __all__ = ["NOTHING", "Checked", "MendedFile", "Mending", "check_kspace", "check_scan"]
 
@@ -106,18 +106,16 @@ def check_scan(file: KSpaceFile, indices: range) -> Checked:
 
 
 def _of_slices(file: KSpaceFile) -> Iterator[Finding]:
-    """What slices of a single coil say together, a few of them, of which one is held at a time."""
-    if file.shape[1] == 1 and len(file) >= FEWEST:
-        found = coils_as_slices(_spread_slices(file), len(file))
+    """What a few slices say together, of which one is held at a time."""
+    if few := few_of(len(file), file.shape[1]):
+        found = coils_as_slices(_those_that_can_be_used(file, few), file.shape)
         yield from () if found is None else (found,)
 
 
-def _spread_slices(file: KSpaceFile) -> Iterator[KSpaceSample]:
-    """A few of the slices, as far as they can be used."""
-    few = min(len(file), MOST)
-    for place in range(few):
+def _those_that_can_be_used(file: KSpaceFile, indices: Sequence[int]) -> Iterator[KSpaceSample]:
+    for index in indices:
         with suppress(InputError):
-            yield file[place * (len(file) - 1) // (few - 1)]
+            yield file[index]
 
 
 def check_kspace(sample: KSpaceSample) -> Checked:
