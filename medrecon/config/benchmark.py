@@ -14,7 +14,7 @@ from medrecon.config.methods import Method, MethodSettings, RootSumOfSquaresSett
 from medrecon.config.mri import MaskSettings, MRIPhantomName
 from medrecon.config.settings import Length, Settings, Size
 from medrecon.device import DeviceName
-from medrecon.findings import FindingName
+from medrecon.findings import KSpaceFinding
 from medrecon.modality import Modality
 
 __all__ = [
@@ -126,7 +126,8 @@ class FastMRISource(Settings):
     """Fully sampled scans in fastMRI's format.
 
     Those of the folder `part` in `folder`, or in that of a data set, whose names match `pattern`: so many `files`, and of each so
-    many `slices`, evenly spaced; None stands for all. `accept` names problems that are found in the data and are not to stop it.
+    many `slices`, evenly spaced; None stands for all. `accept` names problems of the data that are not to stop it, and what is not
+    to be mended.
     """
 
     kind: Literal["fastmri"]
@@ -136,7 +137,7 @@ class FastMRISource(Settings):
     pattern: str = "*.h5"
     files: _Count | None = None
     slices: _Count | None = None
-    accept: tuple[FindingName, ...] = ()
+    accept: tuple[KSpaceFinding, ...] = ()
 
     @model_validator(mode="after")
     def _require_place(self) -> Self:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from medrecon.config.ct import Photons
 from medrecon.config.mri import MaskSettings
 from medrecon.config.settings import Settings, Size
-from medrecon.findings import FindingName
+from medrecon.findings import KSpaceFinding
 
 __all__ = [
     "AdjointMaximumSettings",
@@ -122,7 +122,7 @@ class MRIData(Settings):
 class FastMRIData(MRIData):
     """Files of fastMRI in two folders below `folder`, or below that of the data set.
 
-    `accept` names problems that are found in the data and are not to stop it.
+    `accept` names problems of the data that are not to stop it, and what is not to be mended.
     """
 
     kind: Literal["fastmri"]
@@ -130,7 +130,7 @@ class FastMRIData(MRIData):
     folder: Path | None = None
     train: str = "multicoil_train"
     validation: str = "multicoil_val"
-    accept: tuple[FindingName, ...] = ()
+    accept: tuple[KSpaceFinding, ...] = ()
 
 
 class BrainSmallData(MRIData):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.sampling_pattern import HEADER_SLACK
-from medrecon.findings import Finding, FindingName, Severity
+from medrecon.findings import Finding, KSpaceFinding, Severity
 from medrecon.scans.mri_energy import LEAST_SIZE, center_block
 
 __all__ = ["limits_contradicted", "missing", "odd_lines"]
@@ -59,7 +59,7 @@ def odd_lines(sample: KSpaceSample) -> Iterator[Finding]:
         text = (
             f"{cause}: a ghost of the object, half a field away, lies over the image; {cure}, and write k-space again"
         )
-        yield Finding(FindingName.ODD_EVEN_LINES, Severity.PROBLEM, text)
+        yield Finding(KSpaceFinding.ODD_EVEN_LINES, Severity.PROBLEM, text)
 
 
 def _is_ghost(found: _OddToEven) -> bool:
@@ -87,7 +87,7 @@ def _told_reversed(turned: _OddToEven, found: _OddToEven) -> Finding:
         then = f"shifted by {turned.shift:.2f} samples and turned by {turned.phase:.2f} rad"
         more = f"; odd lines are then {then}, which is to be undone, too"
     return Finding(
-        FindingName.REVERSED_READOUTS,
+        KSpaceFinding.REVERSED_READOUTS,
         Severity.PROBLEM,
         f"every second line was read the other way round and is stored so: images of odd and even lines agree to "
         f"{turned.agreement:.2f} with odd lines reversed, to {found.agreement:.2f} as they are; a mirrored ghost lies over "
@@ -155,7 +155,7 @@ def missing(sample: KSpaceSample) -> Iterator[Finding]:
     cure = "tv and wavelet fill it in better than sense and the root sum of squares, which blur"
     if share < ONE_SIDED:
         text = f"partial Fourier: lines {left} to {right - 1} of {kx} were acquired, {8 * share:.1f} of 8 parts; {cure}"
-        yield Finding(FindingName.PARTIAL_FOURIER, Severity.NOTE, text)
+        yield Finding(KSpaceFinding.PARTIAL_FOURIER, Severity.NOTE, text)
     if sample.sampled.ndim == 1:
         return
     rows, lines = sample.sampled.any(dim=1), sample.sampled.any(dim=0)
@@ -163,13 +163,13 @@ def missing(sample: KSpaceSample) -> Iterator[Finding]:
         if _is_ellipse(sample.sampled):
             text = "all samples within an ellipse are there, as 3-D scans are acquired; the corners that they leave out count as "
             text += f"undersampled ({sample.true_acceleration:.2f} times), and --mask does not draw within an ellipse"
-            yield Finding(FindingName.ELLIPTICAL_SCAN, Severity.NOTE, text)
+            yield Finding(KSpaceFinding.ELLIPTICAL_SCAN, Severity.NOTE, text)
         return
     first, stop = int(rows.nonzero()[0]), int(rows.nonzero()[-1]) + 1
     share = (stop - first) / (2 * max(ky // 2 - first, stop - ky // 2))
     if bool(rows[first:stop].all()) and share < ONE_SIDED:
         text = f"asymmetric echo: samples {first} to {stop - 1} of the {ky} of a readout are there, the others are zero; {cure}"
-        yield Finding(FindingName.ASYMMETRIC_ECHO, Severity.NOTE, text)
+        yield Finding(KSpaceFinding.ASYMMETRIC_ECHO, Severity.NOTE, text)
 
 
 def limits_contradicted(sample: KSpaceSample, said: tuple[int, int] | None) -> Iterator[Finding]:
@@ -178,7 +178,7 @@ def limits_contradicted(sample: KSpaceSample, said: tuple[int, int] | None) -> I
     if said is None or max(said[0] - left, right - said[1]) <= HEADER_SLACK:
         return
     yield Finding(
-        FindingName.HEADER_LIMITS,
+        KSpaceFinding.HEADER_LIMITS,
         Severity.NOTE,
         f"the header says, by its limits and center, that lines {said[0]} to {said[1] - 1} were acquired, and lines {left} to "
         f"{right - 1} hold a signal: the header is not followed",

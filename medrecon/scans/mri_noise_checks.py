@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
 from medrecon.calibration import calibration_region, coil_noise_levels, coil_noise_ratios
 from medrecon.data.mri.fastmri import KSpaceSample
-from medrecon.findings import Finding, FindingName, Severity
+from medrecon.findings import Finding, KSpaceFinding, mended_or_left
 from medrecon.words import listed
 
 __all__ = ["check_noise"]
@@ -17,9 +19,12 @@ BRIGHT = 1.5  # times its noise over its signal: a coil that is amplified more, 
 MIDDLE = 32  # samples of an axis about the center, which tell how bright a coil is
 
 
-def check_noise(sample: KSpaceSample) -> tuple[tuple[Finding, ...], Tensor | None]:
+def check_noise(
+    sample: KSpaceSample, accepted: Collection[KSpaceFinding] = ()
+) -> tuple[tuple[Finding, ...], Tensor | None]:
     """Name the coils that are far noisier than the median one, with the noise by which coils are to be weighted, if there are any.
 
+    Coils that are accepted by name count as the others do.
     That is a covariance `(coil, coil)`, without correlations: read from the edge of k-space they weighed coils no better, on scans
     with noise correlated by a half between neighbors, and on measured ones.
     """
@@ -32,11 +37,11 @@ def check_noise(sample: KSpaceSample) -> tuple[tuple[Finding, ...], Tensor | Non
     times = listed([f"coil {coil} is {float(levels[coil] / levels.median()):.3g} times as noisy" for coil in noisy])
     is_calibrated = 0 not in calibration_region(sample.kspace, sample.sampled)
     brightness = "keeps its brightness" if is_calibrated else "is dimmer where such coils lie nearest"
-    text = (
-        f"{times} as the median coil, which would spread over the image: coils are weighted by their noise, and the image "
-        f"{brightness}; look at the cables"
-    )
-    return (Finding(FindingName.NOISY_COIL, Severity.MENDED, text),), levels.square().diag()
+    seen = f"{times} as the median coil, which would spread over the image"
+    done = f"coils are weighted by their noise, and the image {brightness}; look at the cables"
+    is_left = KSpaceFinding.NOISY_COIL in accepted
+    found = mended_or_left(KSpaceFinding.NOISY_COIL, seen, done, accepted)
+    return (found,), None if is_left else levels.square().diag()
 
 
 def _brightness(kspace: Tensor) -> Tensor:

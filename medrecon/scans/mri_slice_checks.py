@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
-from medrecon.findings import Finding, FindingName, Severity
+from medrecon.findings import Finding, KSpaceFinding, Severity
 from medrecon.scans.mri_energy import center_block
 
 __all__ = ["coils_as_slices", "few_of"]
 
 FEWEST = 4  # slices of a single coil that are compared at least
-MOST, MOST_OF_BOTH = 8, 4  # slices of a single coil, slices and coils of several, that are compared at most, spread over all
+MOST, MOST_OF_BOTH = (
+    8,
+    4,
+)  # slices of a single coil, slices and coils of several, that are compared at most, spread over all
 FINEST, COARSEST = 96, 48  # pixels of the images that are compared, along each axis
 PATCH = 3  # of these pixels, over which a coil's sensitivity hardly changes and anatomy does
 UNLIKE = 0.95  # how alike magnitudes of coils are at most, over the whole image
@@ -67,7 +70,7 @@ def coils_as_slices(samples: Iterable[KSpaceSample], shape: Sequence[int]) -> Fi
     place = "one coil" if n_coils == 1 else f"{n_coils} coils"
     of = "one slice" if n_coils == 1 else f"{n_coils} slices"
     return Finding(
-        FindingName.COILS_AS_SLICES,
+        KSpaceFinding.COILS_AS_SLICES,
         Severity.PROBLEM,
         f"{n_slices} slices of {place} seem to be {n_slices} coils of {of}: their images differ by a smooth factor alone "
         f"({100 * slices.share:.1f} % of their differences lie within patches of {PATCH} pixels{seen}); (slice, coil, ky, kx) is "

@@ -387,3 +387,20 @@ def test_planes_of_kz_are_noted_where_no_header_tells_of_them(tmp_path: Path, n_
 
     assert not any("plane of kz" in note for note in notes("slices"))
     assert sum("plane of kz" in note for note in notes("planes")) == 1
+
+
+@pytest.mark.parametrize("kind", ["peak-off-center", "object-in-corners"])
+def test_what_is_accepted_is_not_mended(tmp_path: Path, kind: str) -> None:
+    kspace = sound().kspace.roll(7, -1)
+    if kind == "object-in-corners":
+        y, x = (1 - 2 * (torch.arange(n) % 2) for n in kspace.shape[-2:])
+        kspace = sound().kspace * y[:, None] * x
+    write_fastmri(tmp_path / "a.h5", [kspace], header=make_header((96, 80), (96, 80)))
+    opened = open_kspace(tmp_path / "a.h5")
+    assert KSpaceScan.of(opened, MRIAcquisition()).checked(range(1), silent).mending != Mending()
+    accepted = KSpaceScan.of(opened, MRIAcquisition(accept=(kind,))).checked(range(1), silent)
+    assert accepted.mending == Mending()
+    [note] = [note for note in accepted.notes if note.endswith(f"it is left so, as {kind} is accepted")]
+    assert not note.startswith("mended")
+    read, _ = accepted._read(0, RootSumOfSquares())
+    assert torch.equal(read.kspace, kspace)

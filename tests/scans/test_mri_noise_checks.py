@@ -133,3 +133,19 @@ def test_images_of_weighted_coils_have_their_brightness_on_any_grid(
 
     assert image("noisy", size).shape == size
     assert apart(size) < 1.15 * apart(None)
+
+
+@pytest.mark.parametrize("method", [RootSumOfSquares(), Sense()])
+def test_an_accepted_noisy_coil_counts_as_the_others_do(tmp_path: Path, method: Reconstructor) -> None:
+    scan = simulated_scan(acceleration=1, n_coils=6, snr=None)
+    write_fastmri(tmp_path / "a.h5", [noisy(scan, {2: 12.0})], header=make_header((96, 80), (96, 80)))
+    opened = open_kspace(tmp_path / "a.h5")
+    accepted = KSpaceScan.of(opened, MRIAcquisition(accept=("noisy-coil",))).checked(range(1), silent)
+    [note] = accepted.notes
+    assert "coil 2 is " in note
+    assert note.endswith("it is left so, as noisy-coil is accepted")
+    posed = next(accepted.problems(method, torch.device("cpu")))
+    assert posed.problem.gain is None
+    unweighted = pose(opened[0], method)
+    scale = float((unweighted.y.abs().max() / posed.problem.y.abs().max()).real)
+    torch.testing.assert_close(posed.problem.y * scale, unweighted.y)

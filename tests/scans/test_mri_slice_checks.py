@@ -73,7 +73,9 @@ def test_a_bottle_without_anatomy_says_nothing(tmp_path: Path, coils_first: bool
     bottle = ((y[:, None] / 0.8) ** 2 + (x / 0.7) ** 2 < 1).to(torch.complex64)
     slices = torch.stack([maps[k : k + 6] * bottle for k in range(4)])
     kspace = Fourier(Space(("coil", "y", "x"), tuple(slices.shape[1:]), is_complex=True))(slices)
-    assert inspect_kspace(open_kspace(written(tmp_path, kspace.swapaxes(0, 1) if coils_first else kspace))).findings == ()
+    assert (
+        inspect_kspace(open_kspace(written(tmp_path, kspace.swapaxes(0, 1) if coils_first else kspace))).findings == ()
+    )
 
 
 def test_a_few_slices_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
