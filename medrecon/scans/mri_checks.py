@@ -19,8 +19,9 @@ from medrecon.findings import Finding, KSpaceFinding
 from medrecon.scans.mri_center_checks import NEAR, cut_axes, shift_of, told_cut, told_shift
 from medrecon.scans.mri_energy import Energy
 from medrecon.scans.mri_layout_checks import exchanged_axes, layout_findings
-from medrecon.scans.mri_line_checks import limits_contradicted, missing, odd_lines
+from medrecon.scans.mri_line_checks import limits_contradicted, missing
 from medrecon.scans.mri_noise_checks import check_noise
+from medrecon.scans.mri_readout_checks import odd_lines
 from medrecon.scans.mri_slice_checks import coils_as_slices, few_of
 
 __all__ = ["NOTHING", "Checked", "MendedFile", "Mending", "check_kspace", "check_scan"]
