@@ -17,7 +17,7 @@ __all__ = ["odd_lines"]
 
 GHOST_PHASE, GHOST_SHIFT = 0.15, 0.12  # radians and samples of the readout: a ghost of 7 % and more
 SPARSER = 0.04  # by so much, over the number of coils, a correction makes an image sparser without its ghost
-REVERSED = 0.98  # of the sum of roots that is left where odd lines are reversed: more, and they are not
+REVERSED = 0.985  # of the sum of roots that is left where odd lines are reversed: more, and they are not
 MOST_COMPARED = 128  # rows and lines around the middle, which are enough for odd and even ones
 PHASES = 8  # steps of half a turn
 SHIFTS, MOST_SHIFTED = (
