@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from medrecon.calibration import Whitening
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import InputError
@@ -141,4 +142,5 @@ def check_kspace(sample: KSpaceSample, accepted: Collection[KSpaceFinding] = ())
         mending = replace(mending, alternate=() if is_left else cut)
     mended = mending(sample)
     noisy, covariance = check_noise(mended, accepted)
-    return Checked((*findings, *odd_lines(mended), *missing(mended), *noisy), mending, covariance)
+    weighed = mended if covariance is None else replace(mended, kspace=Whitening.of(covariance)(mended.kspace))
+    return Checked((*findings, *odd_lines(weighed), *missing(mended), *noisy), mending, covariance)

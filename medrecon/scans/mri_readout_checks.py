@@ -12,12 +12,15 @@ from torch import Tensor
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.findings import Finding, KSpaceFinding, Severity
 from medrecon.scans.mri_energy import LEAST_SIZE, center_block
+from medrecon.scans.mri_reversed_lines import reversed_lines, with_reversed
 
 __all__ = ["odd_lines"]
 
 GHOST_PHASE, GHOST_SHIFT = 0.15, 0.12  # radians and samples of the readout: a ghost of 7 % and more
 SPARSER = 0.04  # by so much, over the number of coils, a correction makes an image sparser without its ghost
-REVERSED = 0.985  # of the sum of roots that is left where odd lines are reversed: more, and they are not
+REVERSED = 0.015  # by so much an image is sparser once lines are reversed that were read the other way round
+ENOUGH = 48  # pixels a side, with fewer of which chance makes an image sparser, too
+MOST_COILS = 8  # that are compared
 MOST_COMPARED = 128  # rows and lines around the middle, which are enough for odd and even ones
 PHASES = 8  # steps of half a turn
 SHIFTS, MOST_SHIFTED = (
@@ -53,11 +56,14 @@ def odd_lines(sample: KSpaceSample) -> Iterator[Finding]:
     block = center_block(sample, -1)
     if block is None or sample.sampled.ndim > 1 or block.shape[-2] < LEAST_SIZE:
         return
-    block = _middle_of(block, -1)
+    block = _middle_of(_brightest(block), -1)
+    odd = torch.arange(block.shape[-1]) % 2 == 1
     found = _sparsest(_middle_of(block, -2), MOST_SHIFTED[0])
-    turned = _sparsest(_middle_of(_odd_reversed(block), -2), MOST_SHIFTED[1])
-    if turned.least < REVERSED * found.least:
+    turned = _sparsest(_middle_of(with_reversed(block, odd), -2), MOST_SHIFTED[1])
+    if turned.least < (1 - _least_gain(block)) * found.least:
         yield _told_reversed(turned, found)
+    elif some := _some_reversed(block, found.least):
+        yield some
     elif found.is_off and found.least < (1 - SPARSER / len(block)) * found.plain:
         cause = (
             f"odd lines are shifted by {found.shift:.2f} samples of the readout against the even ones, and turned by "
@@ -68,6 +74,28 @@ def odd_lines(sample: KSpaceSample) -> Iterator[Finding]:
             f"{cause}: a ghost of the object, half a field away, lies over the image; {cure}, and write k-space again"
         )
         yield Finding(KSpaceFinding.ODD_EVEN_LINES, Severity.PROBLEM, text)
+
+
+def _some_reversed(block: Tensor, before: float) -> Finding | None:
+    """Look whether the image is sparser than it was with those lines reversed that then go better with their neighbors."""
+    lines = reversed_lines(_middle_of(block, -2))
+    if not bool(lines.any()):
+        return None
+    least = min(_roots(_middle_of(with_reversed(block, lines, by), -2)) for by in (0, 1))
+    if least >= (1 - _least_gain(block)) * before:
+        return None
+    return Finding(
+        KSpaceFinding.REVERSED_READOUTS,
+        Severity.PROBLEM,
+        f"some lines were read the other way round and are stored so: about {100 * float(lines.double().mean()):.0f} % of those in "
+        f"the middle go better with their neighbors when reversed, and the image is sparser by {100 * (1 - least / before):.0f} % "
+        "then; mirrored parts of the object lie over it: write all lines of k-space in one direction",
+    )
+
+
+def _least_gain(block: Tensor) -> float:
+    rows, lines = (min(n, MOST_COMPARED) for n in block.shape[-2:])
+    return REVERSED * max(1.0, ENOUGH / math.sqrt(rows * lines))
 
 
 def _told_reversed(turned: _Sparsest, found: _Sparsest) -> Finding:
@@ -91,10 +119,18 @@ def _middle_of(block: Tensor, axis: int) -> Tensor:
     return block.narrow(axis, n // 2 - kept // 2, kept)
 
 
-def _odd_reversed(block: Tensor) -> Tensor:
-    turned = block.clone()
-    turned[..., 1::2] = block[..., 1::2].flip(-2)
-    return turned
+def _brightest(block: Tensor) -> Tensor:
+    """The coils of most energy, a few of which are enough."""
+    if len(block) <= MOST_COILS:
+        return block
+    energy = torch.stack([_squared(coil / block.abs().max()).sum(dtype=torch.float64) for coil in block])
+    return block[energy.topk(MOST_COILS).indices]
+
+
+def _roots(block: Tensor) -> float:
+    """The sum of the roots of the magnitude of the image of k-space `(coil, ky, kx)`."""
+    even, odd = _even_odd_images(block)
+    return float(_squared(even + odd).sum(0).sqrt_().sqrt_().sum(dtype=torch.float64))
 
 
 def _sparsest(block: Tensor, most: float) -> _Sparsest:
