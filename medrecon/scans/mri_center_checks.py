@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import torch
+from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.one_sided import off_center
 from medrecon.findings import Finding, KSpaceFinding, Severity, mended_or_left
 from medrecon.scans.mri_energy import LEAST_SIZE, Energy, center_block
 
@@ -42,10 +44,9 @@ def shift_of(sample: KSpaceSample, energy: Energy) -> tuple[int, int]:
     return (0, 0) if max(map(abs, shift)) <= NEAR else shift
 
 
-def told_shift(
-    shift: tuple[int, int], size: Sequence[int], accepted: Collection[KSpaceFinding] = ()
-) -> Iterator[Finding]:
-    """Say by how much k-space of a size `(ky, kx)` is rolled, if at all."""
+def told_shift(shift: tuple[int, int], kspace: Tensor, accepted: Collection[KSpaceFinding] = ()) -> Iterator[Finding]:
+    """Say by how much k-space `(coil, ky, kx)` is rolled, if at all, and where it may be a part of it instead."""
+    size = kspace.shape[-2:]
     if shift == (0, 0):
         return
     peak = tuple(n // 2 - by for n, by in zip(size, shift, strict=True))
@@ -57,6 +58,15 @@ def told_shift(
             f"{size[0] // 2, size[1] // 2}, where masks and coil maps look for it"
         )
         done = f"k-space is rolled by {shift}"
+    for axis, by in zip((-2, -1), shift, strict=True):
+        found = off_center(kspace, axis) if by else None
+        if found is not None and found.may_be_one_sided:
+            n = 2 * max(found.center, size[axis] - found.center)
+            before = n // 2 - found.center
+            done += (
+                f"; if the side beyond was not acquired (partial Fourier), put {before} zeros before k{'yx'[axis]} and "
+            )
+            done += f"{n - size[axis] - before} behind it instead, by numpy.pad, or give a header with encoding limits"
     yield mended_or_left(KSpaceFinding.PEAK_OFF_CENTER, seen, done, accepted)
 
 

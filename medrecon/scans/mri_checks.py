@@ -132,7 +132,7 @@ def check_kspace(sample: KSpaceSample, accepted: Collection[KSpaceFinding] = ())
     if found := layout_findings(sample, energy):
         return Checked(found)
     shift, size = shift_of(sample, energy), sample.kspace.shape[-2:]
-    findings = [*told_shift(shift, size, accepted)]
+    findings = [*told_shift(shift, sample.kspace, accepted)]
     mending = NOTHING if KSpaceFinding.PEAK_OFF_CENTER in accepted else Mending(shift)
     cut = () if sample.target is not None else cut_axes(mending(sample))
     if cut:
