@@ -8,7 +8,15 @@ from enum import StrEnum
 
 from medrecon.errors import InputError
 
-__all__ = ["Finding", "FindingName", "Severity", "require_accepted"]
+__all__ = [
+    "Finding",
+    "FindingName",
+    "KSpaceFinding",
+    "Severity",
+    "SinogramFinding",
+    "mended_or_left",
+    "require_accepted",
+]
 
 
 class Severity(StrEnum):
@@ -19,12 +27,11 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-class FindingName(StrEnum):
-    """The kinds of findings, by the names that `--accept` takes."""
+class KSpaceFinding(StrEnum):
+    """The kinds of findings in k-space, by the names that `--accept` takes of a scan of MRI."""
 
-    # MRI
     ASYMMETRIC_ECHO = "asymmetric-echo"
-    AXES_SWAPPED = "axes-swapped"  # of sinograms as well
+    AXES_SWAPPED = "axes-swapped"
     COILS_AS_SLICES = "coils-as-slices"
     ELLIPTICAL_SCAN = "elliptical-scan"
     HEADER_LIMITS = "header-limits"
@@ -36,9 +43,14 @@ class FindingName(StrEnum):
     REVERSED_READOUTS = "reversed-readouts"
     TRANSFORMED_ALREADY = "transformed-already"
     UNTRANSFORMED_PARTITIONS = "untransformed-partitions"
-    # CT
+
+
+class SinogramFinding(StrEnum):
+    """The kinds of findings in sinograms, by the names that `--accept` takes of a scan of CT."""
+
     ANGLES = "angles"
     ANGLE_SIGN = "angle-sign"
+    AXES_SWAPPED = "axes-swapped"
     DEAD_BINS = "dead-bins"
     DEAD_VIEWS = "dead-views"
     DETECTOR_DISTANCE = "detector-distance"
@@ -55,6 +67,9 @@ class FindingName(StrEnum):
     TRUNCATED = "truncated"
     UNEVEN_BINS = "uneven-bins"
     VIEW_SUMS = "view-sums"
+
+
+FindingName = KSpaceFinding | SinogramFinding
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,13 @@ class Finding:
     name: FindingName
     severity: Severity
     text: str
+
+
+def mended_or_left(name: FindingName, seen: str, done: str, accepted: Collection[FindingName]) -> Finding:
+    """Tell what was seen and done about it, or, where that is accepted by its name, that it is left so."""
+    if name in accepted:
+        return Finding(name, Severity.NOTE, f"{seen}; it is left so, as {name} is accepted")
+    return Finding(name, Severity.MENDED, f"{seen}: {done}")
 
 
 def require_accepted(

@@ -31,7 +31,7 @@ from medrecon.data.mri.simulation import Simulation, simulate_volume
 from medrecon.data.phantoms.mri_phantoms import brain_volume, shepp_logan_volume
 from medrecon.data.sets.fetch import path as dataset_path
 from medrecon.errors import InputError
-from medrecon.findings import FindingName
+from medrecon.findings import KSpaceFinding
 from medrecon.geometry import Arc, Grid, ParallelBeam
 from medrecon.memory import require_memory
 from medrecon.scans.mended import MendedKSpace
@@ -194,7 +194,7 @@ def _lodopab(folder: str, part: str, allow_external: bool) -> LoDoPaB:
 
 
 @lru_cache(maxsize=64)
-def _fastmri(path: str, accept: tuple[FindingName, ...], allow_external: bool) -> MendedKSpace:
+def _fastmri(path: str, accept: tuple[KSpaceFinding, ...], allow_external: bool) -> MendedKSpace:
     return MendedKSpace(FastMRIFile(path, allow_external=allow_external), accept)
 
 

@@ -96,8 +96,10 @@ class Whitening:
         return gain
 
 
-def coil_noise_ratios(kspace: Tensor, sampled: Tensor) -> Tensor:
+def coil_noise_ratios(kspace: Tensor, sampled: Tensor, usual: Tensor | None = None) -> Tensor:
     """How much noisier each coil of `(coil, ky, kx)` is than the median one, `(coil)`: at least so much, in every direction.
+
+    With `usual`, indices of coils, the median is of those.
 
     The levels are those of the medians of the samples farthest from the center, in eighths of their directions; the least ratio
     counts, as signal that reaches there does so in some directions. Ones where there are too few samples. `sampled` is bool `(kx,)`
@@ -109,18 +111,19 @@ def coil_noise_ratios(kspace: Tensor, sampled: Tensor) -> Tensor:
     if n_sectors == 0:
         return ratios
     levels = torch.stack([_levels(sector) for sector in samples.tensor_split(n_sectors, dim=1)])
-    usual = torch.where(levels > 0, levels, torch.nan).nanmedian(1, keepdim=True).values
-    return torch.nan_to_num(levels / usual, nan=1.0).amin(0)
+    alive = torch.where(levels > 0, levels, torch.nan)
+    median = (alive if usual is None else alive[:, usual]).nanmedian(1, keepdim=True).values
+    return torch.nan_to_num(levels / median, nan=1.0).amin(0)
 
 
-def coil_noise_levels(kspace: Tensor, sampled: Tensor) -> Tensor:
+def coil_noise_levels(kspace: Tensor, sampled: Tensor, usual: Tensor | None = None) -> Tensor:
     """Estimate `sqrt(E|n|^2)` of the complex noise `n` of each coil of `(coil, ky, kx)`: float64 `(coil)`.
 
     By the medians of the samples farthest from the center. Levels below a tenth of the median one, of silent coils, count as so
-    much. Their squares are the diagonal of a covariance for `Whitening.of`.
+    much; with `usual`, indices of coils, the median is of those. Their squares are the diagonal of a covariance for `Whitening.of`.
     """
     levels = _levels(_outer_samples(kspace, sampled)) * torch.view_as_real(kspace).abs().max().double()
-    alive = levels[levels > 0]
+    alive = levels[levels > 0] if usual is None else levels[usual]
     return levels.clamp_min(_LEAST * float(alive.median())) if len(alive) else levels
 
 

@@ -127,7 +127,9 @@ class CommandOptions:
     ] = False
     accept: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Reconstruct in spite of a problem of the data, of this name; repeatable."),
+        typer.Option(
+            metavar="NAME", help="Take the data as they are in spite of what was found, of this name; repeatable."
+        ),
     ] = None
     allow_external: AllowExternal = False
     # Options of methods from before there was --set, which still work.

@@ -14,7 +14,7 @@ from medrecon.config.methods import Method, MethodSettings, RootSumOfSquaresSett
 from medrecon.config.mri import MaskSettings, MRIPhantomName
 from medrecon.config.settings import Length, Settings, Size, at_least
 from medrecon.device import DeviceName
-from medrecon.findings import FindingName
+from medrecon.findings import KSpaceFinding
 from medrecon.modality import Modality
 
 __all__ = [
@@ -127,8 +127,8 @@ class FastMRISource(Settings):
     """Fully sampled scans in fastMRI's format.
 
     Those of the folder `part` in `folder`, or in that of a data set, whose names match `pattern`: so many `files`, and of each so
-    many `slices`, evenly spaced; None stands for all. `accept` names problems that are found in the data and are not to stop it.
-    `allow_external` lets the files lead to others.
+    many `slices`, evenly spaced; None stands for all. `accept` names problems of the data that are not to stop it, and what is not
+    to be mended. `allow_external` lets the files lead to others.
     """
 
     kind: Literal["fastmri"]
@@ -138,7 +138,7 @@ class FastMRISource(Settings):
     pattern: str = "*.h5"
     files: _Count | None = None
     slices: _Count | None = None
-    accept: tuple[FindingName, ...] = ()
+    accept: tuple[KSpaceFinding, ...] = ()
     allow_external: bool = False
 
     @model_validator(mode="after")

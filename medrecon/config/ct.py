@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
-from medrecon.findings import FindingName
+from medrecon.findings import SinogramFinding
 from medrecon.modality import Modality
 
 __all__ = ["CTAcquisition", "CTPhantomName", "CTSimulationSettings", "Photons", "Seed"]
@@ -43,7 +43,7 @@ class CTAcquisition(Settings):
     hu: bool = False
     offset: Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)] | Literal["auto"] | None = None
     repair: bool = False
-    accept: tuple[FindingName, ...] = ()
+    accept: tuple[SinogramFinding, ...] = ()
     allow_external: bool = False
 
 

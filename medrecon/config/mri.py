@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
-from medrecon.findings import FindingName
+from medrecon.findings import KSpaceFinding
 from medrecon.modality import Modality
 
 __all__ = [
@@ -110,14 +110,15 @@ class MRIAcquisition(Settings):
 
     `size` is the matrix `(y, x)` of the images that are written, over `field_of_view` `(y, x)` in millimeters; what is None is as
     the scanner's header, or a target in the file, says.
-    `accept` names problems that are found in the data and are not to stop it. `allow_external` lets the file lead to others.
+    `accept` names problems of the data that are not to stop it, and what is not to be mended.
+    `allow_external` lets the file lead to others.
     """
 
     modality: Literal[Modality.MRI] = Modality.MRI
     mask: MaskSettings | None = None
     size: tuple[Pixels, Pixels] | None = None
     field_of_view: tuple[Length, Length] | None = None
-    accept: tuple[FindingName, ...] = ()
+    accept: tuple[KSpaceFinding, ...] = ()
     allow_external: bool = False
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from medrecon.config.ct import Photons
 from medrecon.config.mri import MaskSettings
 from medrecon.config.settings import Settings, Size, at_least
-from medrecon.findings import FindingName
+from medrecon.findings import KSpaceFinding
 
 __all__ = [
     "AdjointMaximumSettings",
@@ -123,7 +123,8 @@ class MRIData(Settings):
 class FastMRIData(MRIData):
     """Files of fastMRI in two folders below `folder`, or below that of the data set.
 
-    `accept` names problems that are found in the data and are not to stop it. `allow_external` lets the files lead to others.
+    `accept` names problems of the data that are not to stop it, and what is not to be mended.
+    `allow_external` lets the files lead to others.
     """
 
     kind: Literal["fastmri"]
@@ -131,7 +132,7 @@ class FastMRIData(MRIData):
     folder: Path | None = None
     train: str = "multicoil_train"
     validation: str = "multicoil_val"
-    accept: tuple[FindingName, ...] = ()
+    accept: tuple[KSpaceFinding, ...] = ()
     allow_external: bool = False
 
 

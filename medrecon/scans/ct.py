@@ -26,7 +26,7 @@ from medrecon.data.ct.words import geometry_words
 from medrecon.data.sizes import require_image
 from medrecon.errors import InputError
 from medrecon.evaluation import LODOPAB_PROTOCOL, LoDoPaBScore, image_range
-from medrecon.findings import FindingName, Severity, require_accepted
+from medrecon.findings import Severity, SinogramFinding, require_accepted
 from medrecon.geometry import Geometry, Grid, require_outside
 from medrecon.held_out import HeldOut, hold_out
 from medrecon.modality import Modality
@@ -171,7 +171,7 @@ class SinogramScan:
         sample = self._as_mended(read)
         findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
         named = (
-            one for one in findings if one.name not in (FindingName.TRUNCATED, FindingName.FEW_VIEWS)
+            one for one in findings if one.name not in (SinogramFinding.TRUNCATED, SinogramFinding.FEW_VIEWS)
         )  # of which `problem_of` tells what is done
         told = require_accepted(named, self.acquisition.accept, str(self.source))
         is_flipped = any(finding.name == FLIPPED for finding in findings)

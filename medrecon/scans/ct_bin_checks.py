@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrecon.findings import Finding, FindingName, Severity
+from medrecon.findings import Finding, Severity, SinogramFinding
 from medrecon.geometry import Geometry
 from medrecon.words import listed
 
 __all__ = ["DEAD", "axis_bin", "bin_findings", "dead_bins", "dead_words", "uneven_bins"]
 
-DEAD = FindingName.DEAD_BINS
+DEAD = SinogramFinding.DEAD_BINS
 
 _LEAST_VIEWS, _MOST_VIEWS = 20, 240
 _PARTS = 8  # of the views, which must show the same deviation
@@ -44,7 +44,7 @@ def bin_findings(y: NDArray[np.float64], geometry: Geometry) -> Iterator[Finding
     if off:
         named = [f"{k} ({size:+.3g})" for k, size in off.items()]
         yield Finding(
-            FindingName.UNEVEN_BINS,
+            SinogramFinding.UNEVEN_BINS,
             Severity.NOTE,
             f"bins that read too much or too little in all views: {listed(named)}; they draw rings, give --repair, which "
             "subtracts that, or calibrate the detector",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medrecon.coverage import angular_cells, coverage, truncation
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import few_words, truncation_words
-from medrecon.findings import Finding, FindingName, Severity
+from medrecon.findings import Finding, Severity, SinogramFinding
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import bin_findings
 from medrecon.scans.ct_geometry_checks import contradictions
@@ -31,11 +31,11 @@ def geometry_findings(geometry: Geometry) -> Iterator[Finding]:
     """What views are missing, or whether there are hardly any."""
     covered = coverage(geometry)
     for words in few_words(geometry):
-        yield Finding(FindingName.FEW_VIEWS, Severity.NOTE, words)
+        yield Finding(SinogramFinding.FEW_VIEWS, Severity.NOTE, words)
     if not covered.complete:
-        yield Finding(FindingName.LIMITED_ARC, Severity.NOTE, covered.words)
+        yield Finding(SinogramFinding.LIMITED_ARC, Severity.NOTE, covered.words)
     elif len(angular_cells(geometry).bridged):
-        yield Finding(FindingName.MISSING_VIEWS, Severity.NOTE, covered.words)
+        yield Finding(SinogramFinding.MISSING_VIEWS, Severity.NOTE, covered.words)
 
 
 def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
@@ -49,7 +49,7 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
             f"views that hold nothing: {listed(dead)}, counted from 0; the image would be too low: leave "
             "them out, and their angles"
         )
-        yield Finding(FindingName.DEAD_VIEWS, Severity.PROBLEM, text)
+        yield Finding(SinogramFinding.DEAD_VIEWS, Severity.PROBLEM, text)
     if len(y) >= _FEWEST_VIEWS:
         yield from bin_findings(y, sample.geometry)
     cut = truncation(sample.sinogram, sample.geometry)
@@ -57,7 +57,7 @@ def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
     yield from against
     if cut.truncated and all(finding.severity is Severity.NOTE for finding in against):
         yield Finding(
-            FindingName.TRUNCATED,
+            SinogramFinding.TRUNCATED,
             Severity.NOTE,
             f"{truncation_words(sample.geometry, cut.worst)}; values are too high towards the border of that field, and wrong "
             "beyond it, unless the projections are continued, as all methods but networks have it",
@@ -81,25 +81,27 @@ def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
     low, high = np.quantile(y[:: max(1, len(y) // _MOST_VIEWS)], [0.01, 0.99])
     if not y.any():
         return Finding(
-            FindingName.EMPTY, Severity.NOTE, "line integrals are all zero: no object was seen, and the image is zero"
+            SinogramFinding.EMPTY,
+            Severity.NOTE,
+            "line integrals are all zero: no object was seen, and the image is zero",
         )
     air, is_air = _air(y)
     if is_air and 0.5 < air < 2 and low < _SHADOW * air and high < (1 + 2 * _LEVEL) * air:
         return Finding(
-            FindingName.TRANSMISSION,
+            SinogramFinding.TRANSMISSION,
             Severity.PROBLEM,
             f"no line integrals: in all views values are highest and level beside the object ({air:.3g}) and fall to {low:.3g} "
             "within it, as transmission I / I0 does; the image would be negative; give -log(I / I0)",
         )
     if y.max() > OPAQUE:
         return Finding(
-            FindingName.OPAQUE,
+            SinogramFinding.OPAQUE,
             Severity.PROBLEM,
             f"line integrals up to {y.max():.4g}, of which no photon passes: are these counts? they should be -log(I / I0)",
         )
     if high < 0 or low < -max(5 * high, 0.2):
         return Finding(
-            FindingName.NEGATIVE,
+            SinogramFinding.NEGATIVE,
             Severity.PROBLEM,
             f"line integrals are negative, down to {low:.3g}, and at most {high:.3g}: has log(I / I0) lost its sign? the image "
             "would be negative; give -log(I / I0)",
@@ -127,7 +129,7 @@ def _swapped_axes(y: NDArray[np.float64]) -> Finding | None:
         return None
     spread, other = (100 * float(np.std(sums) / abs(np.mean(sums))) for sums in (y.sum(1), y.sum(0)))
     return Finding(
-        FindingName.AXES_SWAPPED,
+        SinogramFinding.AXES_SWAPPED,
         Severity.PROBLEM,
         f"the axes may be swapped: the first and last views see nothing, and sums of the views differ by {spread:.0f} %, those "
         f"along the other axis by {other:.2g} %; a sinogram is (angle, detector): transpose it",

@@ -21,13 +21,13 @@ from medrecon.calibration.sinogram_noise import scan_noise
 from medrecon.coverage import Truncation, truncation
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
-from medrecon.findings import Finding, FindingName, Severity
+from medrecon.findings import Finding, Severity, SinogramFinding
 from medrecon.geometry import FanBeam, Geometry, ParallelBeam
 
 __all__ = ["FLIPPED", "contradictions", "measured_offset", "offset_words"]
 
 #: The finding that is mended by reversing the bins.
-FLIPPED = FindingName.FLIPPED_DETECTOR
+FLIPPED = SinogramFinding.FLIPPED_DETECTOR
 
 _OFF_AXIS = 0.3  # bins
 _SIGNIFICANT = 3.0  # standard deviations
@@ -86,7 +86,7 @@ def offset_words(offset: float, geometry: Geometry) -> str:
 
 def _off_axis(offset: float, geometry: Geometry, seen: str) -> Finding:
     return Finding(
-        FindingName.OFF_AXIS,
+        SinogramFinding.OFF_AXIS,
         Severity.PROBLEM,
         f"{offset_words(offset, geometry)} ({seen}): edges would be doubled; write `offset: {offset:.4g}` into the geometry, or "
         "give --offset auto",
@@ -107,7 +107,7 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
         yield _off_axis(offset, geometry, seen.format(100 * least))
     elif disagreement > max(_CLEARLY, _SIGNIFICANT * change):
         yield Finding(
-            FindingName.RAYS_DISAGREE,
+            SinogramFinding.RAYS_DISAGREE,
             Severity.PROBLEM,
             f"rays measured twice differ by {100 * disagreement:.0f} %, and no other offset or direction of the detector mends "
             "that: the image would be blurred; check distances, angles and their order, and whether the object moved",
@@ -117,22 +117,24 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
 _WORDS = {
     FLIPPED: "the detector's bins count the other way round, or the angles have the other sign: bins are reversed; if it is the "
     "angles, the image is mirrored: change their sign in the geometry instead",
-    FindingName.ANGLE_SIGN: "the angles have the other sign: the image would be blurred; change it in the geometry",
-    FindingName.DETECTOR_DISTANCE: "`detector_distance` is that from the source: the image would be blurred; give that "
+    SinogramFinding.ANGLE_SIGN: "the angles have the other sign: the image would be blurred; change it in the geometry",
+    SinogramFinding.DETECTOR_DISTANCE: "`detector_distance` is that from the source: the image would be blurred; give that "
     "from the center of rotation, less by `source_distance`",
 }
 
 
-def _changed(y: NDArray[np.float64], geometry: Geometry) -> Iterator[tuple[FindingName, NDArray[np.float64], Geometry]]:
+def _changed(
+    y: NDArray[np.float64], geometry: Geometry
+) -> Iterator[tuple[SinogramFinding, NDArray[np.float64], Geometry]]:
     """Other ways to read a sinogram that differ from its own, by the name of the fault."""
     flipped = np.ascontiguousarray(y[:, ::-1])
     if isinstance(geometry, FanBeam) or geometry.offset:
         yield FLIPPED, flipped, geometry
     if geometry.offset:
-        yield FindingName.ANGLE_SIGN, flipped, replace(geometry, offset=-geometry.offset)
+        yield SinogramFinding.ANGLE_SIGN, flipped, replace(geometry, offset=-geometry.offset)
     if isinstance(geometry, FanBeam) and geometry.detector_distance > geometry.source_distance:
         shorter = geometry.detector_distance - geometry.source_distance
-        yield FindingName.DETECTOR_DISTANCE, y, replace(geometry, detector_distance=shorter)
+        yield SinogramFinding.DETECTOR_DISTANCE, y, replace(geometry, detector_distance=shorter)
 
 
 def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]:
@@ -142,7 +144,7 @@ def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]
         return
     if found.spread > max(_WHOLE, _SIGNIFICANT * _noise_of_sums(y)):
         yield Finding(
-            FindingName.VIEW_SUMS,
+            SinogramFinding.VIEW_SUMS,
             Severity.NOTE,
             f"sums of the views differ by {100 * found.spread:.0f} %, and parallel views of one object agree: check that beams are "
             "parallel and the blank scan is that of each view",
@@ -151,7 +153,7 @@ def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]
         _OFF_SINUSOID * geometry.spacing, _ASTRAY * _noise_of_moments(y, geometry)
     ):
         yield Finding(
-            FindingName.ANGLES,
+            SinogramFinding.ANGLES,
             Severity.PROBLEM,
             f"centers of mass of the views lie {found.residual / geometry.spacing:.1f} bins off a sinusoid: the image would be "
             "smeared; check the angles and their order",

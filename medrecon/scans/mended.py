@@ -8,7 +8,7 @@ from functools import cached_property
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
-from medrecon.findings import FindingName, require_accepted
+from medrecon.findings import KSpaceFinding, require_accepted
 from medrecon.scans.mri_checks import MendedFile, check_scan
 from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_layout_checks import may_be_slab, partition_findings
@@ -20,8 +20,8 @@ __all__ = ["MendedKSpace"]
 class MendedKSpace:
     """A file of k-space, mended as `medrecon reconstruct` mends it: `file[i]` reads a slice, `len(file)` counts them.
 
-    The file is checked when its first slice is read, by each process anew; `accept` names problems that are not to stop it. Coils
-    are not weighted by their noise.
+    The file is checked when its first slice is read, by each process anew; `accept` names problems that are not to stop it,
+    and what is not to be mended. Coils are not weighted by their noise.
 
     Raises
     ------
@@ -30,7 +30,7 @@ class MendedKSpace:
     """
 
     file: KSpaceFile
-    accept: tuple[FindingName, ...] = ()
+    accept: tuple[KSpaceFinding, ...] = ()
 
     def __len__(self) -> int:
         return len(self.file)
@@ -43,7 +43,7 @@ class MendedKSpace:
 
     @cached_property
     def _mended(self) -> MendedFile:
-        found = check_scan(self.file, range(len(self)))
+        found = check_scan(self.file, range(len(self)), self.accept)
         slab = (
             partition_findings([energy_of(slice_) for slice_ in self.file], self.file) if may_be_slab(self.file) else ()
         )

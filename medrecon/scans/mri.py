@@ -115,7 +115,7 @@ class KSpaceScan:
         return len(self.file)
 
     def checked(self, indices: range, progress: Progress) -> KSpaceScan:
-        found = check_scan(self.file, indices)
+        found = check_scan(self.file, indices, self.acquisition.accept)
         told = require_accepted(found.findings, self.acquisition.accept, str(self.source))
         is_whole = len(indices) == len(self)
         mask, peak, varies, last, energies = None, None, False, None, []

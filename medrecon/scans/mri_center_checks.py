@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import torch
+from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
-from medrecon.findings import Finding, FindingName, Severity
+from medrecon.data.mri.one_sided import off_center
+from medrecon.findings import Finding, KSpaceFinding, Severity, mended_or_left
 from medrecon.scans.mri_energy import LEAST_SIZE, Energy, center_block
 
 __all__ = ["NEAR", "cut_axes", "shift_of", "told_cut", "told_shift"]
@@ -42,19 +44,30 @@ def shift_of(sample: KSpaceSample, energy: Energy) -> tuple[int, int]:
     return (0, 0) if max(map(abs, shift)) <= NEAR else shift
 
 
-def told_shift(shift: tuple[int, int], size: Sequence[int]) -> Iterator[Finding]:
-    """Say by how much k-space of a size `(ky, kx)` is rolled, if at all."""
+def told_shift(shift: tuple[int, int], kspace: Tensor, accepted: Collection[KSpaceFinding] = ()) -> Iterator[Finding]:
+    """Say by how much k-space `(coil, ky, kx)` is rolled, if at all, and where it may be a part of it instead."""
+    size = kspace.shape[-2:]
     if shift == (0, 0):
         return
     peak = tuple(n // 2 - by for n, by in zip(size, shift, strict=True))
     off = tuple(-by for by in shift)
-    text = f"the peak of k-space lies {off} off the middle (ky, kx): k-space is rolled there"
+    seen, done = f"the peak of k-space lies {off} off the middle (ky, kx)", "k-space is rolled there"
     if max(peak) <= NEAR:
-        text = (
+        seen = (
             f"the peak of k-space lies at (ky, kx) = {peak}, in the corner, as an uncentered FFT leaves it, and not in the middle "
-            f"{size[0] // 2, size[1] // 2}, where masks and coil maps look for it: k-space is rolled by {shift}"
+            f"{size[0] // 2, size[1] // 2}, where masks and coil maps look for it"
         )
-    yield Finding(FindingName.PEAK_OFF_CENTER, Severity.MENDED, text)
+        done = f"k-space is rolled by {shift}"
+    for axis, by in zip((-2, -1), shift, strict=True):
+        found = off_center(kspace, axis) if by else None
+        if found is not None and found.may_be_one_sided:
+            n = 2 * max(found.center, size[axis] - found.center)
+            before = n // 2 - found.center
+            done += (
+                f"; if the side beyond was not acquired (partial Fourier), put {before} zeros before k{'yx'[axis]} and "
+            )
+            done += f"{n - size[axis] - before} behind it instead, by numpy.pad, or give a header with encoding limits"
+    yield mended_or_left(KSpaceFinding.PEAK_OFF_CENTER, seen, done, accepted)
 
 
 def cut_axes(sample: KSpaceSample) -> tuple[int, ...]:
@@ -62,21 +75,17 @@ def cut_axes(sample: KSpaceSample) -> tuple[int, ...]:
     return tuple(axis for axis in (-2, -1) if _is_cut(sample, axis))
 
 
-def told_cut(cut: tuple[int, ...], sure: bool) -> Finding:
+def told_cut(cut: tuple[int, ...], sure: bool, accepted: Collection[KSpaceFinding] = ()) -> Finding:
     """Say along which axes the image is cut in two, and that it is mended where that is sure."""
     along = " and ".join("yx"[axis] for axis in cut)
     seen = f"the object lies at both edges of the image along {along}, and its middle is empty: k-space alternates in sign, as an "
+    seen += "uncentered FFT leaves it"
     if sure:
-        return Finding(
-            FindingName.OBJECT_IN_CORNERS,
-            Severity.MENDED,
-            f"{seen}uncentered FFT leaves it; the image is moved by half its field",
-        )
+        return mended_or_left(KSpaceFinding.OBJECT_IN_CORNERS, seen, "the image is moved by half its field", accepted)
     return Finding(
-        FindingName.OBJECT_IN_CORNERS,
+        KSpaceFinding.OBJECT_IN_CORNERS,
         Severity.PROBLEM,
-        f"{seen}uncentered FFT leaves it, and the crop and networks look in the middle; multiply k-space by (-1)^k{along}, "
-        "and write it again",
+        f"{seen}, and the crop and networks look in the middle; multiply k-space by (-1)^k{along}, and write it again",
     )
 
 

@@ -5,23 +5,25 @@ A scan is checked on one slice; what can be mended is mended alike in all of its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from medrecon.calibration import Whitening
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import ChangedError, InputError
-from medrecon.findings import Finding
+from medrecon.findings import Finding, KSpaceFinding
 from medrecon.scans.mri_center_checks import NEAR, cut_axes, shift_of, told_cut, told_shift
 from medrecon.scans.mri_energy import Energy
 from medrecon.scans.mri_layout_checks import exchanged_axes, layout_findings
-from medrecon.scans.mri_line_checks import limits_contradicted, missing, odd_lines
+from medrecon.scans.mri_line_checks import limits_contradicted, missing
 from medrecon.scans.mri_noise_checks import check_noise
-from medrecon.scans.mri_slice_checks import FEWEST, MOST, coils_as_slices
+from medrecon.scans.mri_readout_checks import odd_lines
+from medrecon.scans.mri_slice_checks import coils_as_slices, few_of
 
 __all__ = ["NOTHING", "Checked", "MendedFile", "Mending", "check_kspace", "check_scan"]
 
@@ -91,8 +93,11 @@ class MendedFile:
         return self.checked.mending(read)
 
 
-def check_scan(file: KSpaceFile, indices: range) -> Checked:
-    """Check the middle one of the slices, or the one nearest to it that can be used; where none can, nothing is found."""
+def check_scan(file: KSpaceFile, indices: range, accepted: Collection[KSpaceFinding] = ()) -> Checked:
+    """Check the middle one of the slices, or the one nearest to it that can be used; where none can, nothing is found.
+
+    What is accepted by its name is not mended.
+    """
     middle = indices[len(indices) // 2]
     for index in sorted(indices, key=lambda index: abs(index - middle)):
         try:
@@ -101,40 +106,43 @@ def check_scan(file: KSpaceFile, indices: range) -> Checked:
             raise
         except InputError:
             continue
-        checked = check_kspace(sample)
+        checked = check_kspace(sample, accepted)
         more = (*exchanged_axes(file), *limits_contradicted(sample, file.padding), *_of_slices(file))
         return replace(checked, findings=(*checked.findings, *more), sample=sample if len(indices) == 1 else None)
     return Checked()
 
 
 def _of_slices(file: KSpaceFile) -> Iterator[Finding]:
-    """What slices of a single coil say together, a few of them, of which one is held at a time."""
-    if file.shape[1] == 1 and len(file) >= FEWEST:
-        found = coils_as_slices(_spread_slices(file), len(file))
+    """What a few slices say together, of which one is held at a time."""
+    if few := few_of(len(file), file.shape[1]):
+        found = coils_as_slices(_those_that_can_be_used(file, few), file.shape)
         yield from () if found is None else (found,)
 
 
-def _spread_slices(file: KSpaceFile) -> Iterator[KSpaceSample]:
-    """A few of the slices, as far as they can be used."""
-    few = min(len(file), MOST)
-    for place in range(few):
+def _those_that_can_be_used(file: KSpaceFile, indices: Sequence[int]) -> Iterator[KSpaceSample]:
+    for index in indices:
         with suppress(InputError):
-            yield file[place * (len(file) - 1) // (few - 1)]
+            yield file[index]
 
 
-def check_kspace(sample: KSpaceSample) -> Checked:
-    """Look whether a slice is k-space `(coil, ky, kx)` with its center in the middle, and say what is wrong or mended."""
+def check_kspace(sample: KSpaceSample, accepted: Collection[KSpaceFinding] = ()) -> Checked:
+    """Look whether a slice is k-space `(coil, ky, kx)` with its center in the middle, and say what is wrong or mended.
+
+    What is accepted by its name is not mended.
+    """
     energy = Energy.of(sample.kspace)
     if found := layout_findings(sample, energy):
         return Checked(found)
-    mending = Mending(shift_of(sample, energy))
-    size = sample.kspace.shape[-2:]
-    findings = [*told_shift(mending.shift, size)]
+    shift, size = shift_of(sample, energy), sample.kspace.shape[-2:]
+    findings = [*told_shift(shift, sample.kspace, accepted)]
+    mending = NOTHING if KSpaceFinding.PEAK_OFF_CENTER in accepted else Mending(shift)
     cut = () if sample.target is not None else cut_axes(mending(sample))
     if cut:
         sure = len(cut) == 2 or abs(mending.shift[cut[0]]) >= size[cut[0]] // 2 - NEAR
-        findings.append(told_cut(cut, sure))
-        mending = replace(mending, alternate=cut if sure else ())
+        findings.append(told_cut(cut, sure, accepted))
+        is_left = not sure or KSpaceFinding.OBJECT_IN_CORNERS in accepted
+        mending = replace(mending, alternate=() if is_left else cut)
     mended = mending(sample)
-    noisy, covariance = check_noise(mended)
-    return Checked((*findings, *odd_lines(mended), *missing(mended), *noisy), mending, covariance)
+    noisy, covariance = check_noise(mended, accepted)
+    weighed = mended if covariance is None else replace(mended, kspace=Whitening.of(covariance)(mended.kspace))
+    return Checked((*findings, *odd_lines(weighed), *missing(mended), *noisy), mending, covariance)

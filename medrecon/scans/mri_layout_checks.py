@@ -9,7 +9,7 @@ from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
-from medrecon.findings import Finding, FindingName, Severity
+from medrecon.findings import Finding, KSpaceFinding, Severity
 from medrecon.scans.mri_energy import LEAST_SIZE, Energy, spread
 
 __all__ = ["exchanged_axes", "layout_findings", "may_be_slab", "partition_findings"]
@@ -33,7 +33,7 @@ def exchanged_axes(file: KSpaceFile) -> Iterator[Finding]:
     ky, kx = file.shape[-2:]
     if file.has_header and ky != kx and file.header.encoded_matrix[:2] == (kx, ky):
         yield Finding(
-            FindingName.AXES_SWAPPED,
+            KSpaceFinding.AXES_SWAPPED,
             Severity.PROBLEM,
             f"k-space is (ky, kx) = ({ky}, {kx}), and the header's encoded matrix, readout first, {kx} x {ky}: the wrong axis "
             "would be cropped; the readout runs along ky: write numpy.swapaxes(kspace, -1, -2), or mend the header",
@@ -56,13 +56,13 @@ def partition_findings(energies: Sequence[float], file: KSpaceFile) -> Iterator[
     cure = "transform k-space along its first axis by a centered inverse FFT, and write it again"
     if may_be_slab(file) and spread(values) <= max(KZ_PEAK * n, 1.5):
         yield Finding(
-            FindingName.UNTRANSFORMED_PARTITIONS,
+            KSpaceFinding.UNTRANSFORMED_PARTITIONS,
             Severity.PROBLEM,
             f"the header says {n} partitions of a slab, and {seen}: the slices are planes of kz, each an image of no slice; {cure}",
         )
     elif spread(values) <= KZ_ALONE:
         yield Finding(
-            FindingName.UNTRANSFORMED_PARTITIONS,
+            KSpaceFinding.UNTRANSFORMED_PARTITIONS,
             Severity.NOTE,
             f"{seen}, as the middle plane of kz does: if these are partitions of a slab, each is an image of no slice; {cure}",
         )
@@ -77,7 +77,7 @@ def _swapped(energy: Energy) -> Iterator[Finding]:
         profile = energy.total.sum(-2 if axis == -1 else -1)
         if spread(profile) > FLAT * size:
             yield Finding(
-                FindingName.AXES_SWAPPED,
+                KSpaceFinding.AXES_SWAPPED,
                 Severity.PROBLEM,
                 f"k-space says {coils} coils of {ky} x {kx}, but its energy peaks in the middle of the coils, not along the axis "
                 f"of {size}: it seems to be {order}, and (slice, coil, ky, kx) is wanted; "
@@ -110,7 +110,7 @@ def _transformed(sample: KSpaceSample, energy: Energy) -> Iterator[Finding]:
         peak = int(profile.argmax())
         if here > CLEARER * spread(profile) and min(peak, n - peak) <= 2:
             yield Finding(
-                FindingName.TRANSFORMED_ALREADY,
+                KSpaceFinding.TRANSFORMED_ALREADY,
                 Severity.PROBLEM,
                 f"k-space has no peak along its {name}: {here:.0f} of {n} lines hold the energy, as rows of an image do, and a "
                 f"transform gathers it in {spread(profile):.0f}; the image would be wrong along this axis: transform it back by a "

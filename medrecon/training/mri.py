@@ -20,7 +20,7 @@ from medrecon.data.mri.masks import SamplingMask
 from medrecon.data.mri.noise import add_noise
 from medrecon.data.phantoms.random_phantoms import random_phantom
 from medrecon.errors import InputError
-from medrecon.findings import FindingName
+from medrecon.findings import KSpaceFinding
 from medrecon.networks.data_normalization import DataNormalization
 from medrecon.operators import CoilMaps, Fourier
 from medrecon.problem import Problem, crop_readout, full_reconstruction, remove_oversampling, undersample
@@ -54,7 +54,7 @@ class FastMRISlices:
         If the folder holds none, or a file cannot be read; when a slice is read, if what its file holds is no k-space of its shape.
     """
 
-    def __init__(self, folder: Path, accept: Collection[FindingName] = (), *, allow_external: bool = False) -> None:
+    def __init__(self, folder: Path, accept: Collection[KSpaceFinding] = (), *, allow_external: bool = False) -> None:
         files = (FastMRIFile(path, allow_external=allow_external) for path in find_fastmri_files([folder]))
         self.files = tuple(MendedKSpace(file, tuple(accept)) for file in files)
         self._ends = list(itertools.accumulate(len(file) for file in self.files))

@@ -13,19 +13,19 @@ from medrecon.benchmark.sources import read_kspace, source_images, volume
 from medrecon.config.benchmark import FastMRISource
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.errors import InputError
-from medrecon.findings import FindingName
+from medrecon.findings import KSpaceFinding
 from medrecon.training.mri import FastMRISlices
 from tests.kspace_files import simulated_scan
 
 Read = Callable[..., Sequence[KSpaceSample]]
 
 
-def by_training(folder: Path, accept: tuple[FindingName, ...] = ()) -> list[KSpaceSample]:
+def by_training(folder: Path, accept: tuple[KSpaceFinding, ...] = ()) -> list[KSpaceSample]:
     slices = FastMRISlices(folder, accept)
     return [slices.sample(index, 0) for index in range(len(slices))]
 
 
-def by_benchmark(folder: Path, accept: tuple[FindingName, ...] = ()) -> list[KSpaceSample]:
+def by_benchmark(folder: Path, accept: tuple[KSpaceFinding, ...] = ()) -> list[KSpaceSample]:
     source = FastMRISource(kind="fastmri", folder=folder, accept=accept)
     images = source_images(source)
     assert [sample.slice_index for sample in volume(source, images[0])] == list(range(len(images)))
@@ -61,4 +61,4 @@ def test_what_is_no_k_space_is_refused_unless_it_is_accepted(tmp_path: Path, rea
         InputError, match=r"a\.h5: k-space has no peak along its readout .*data.accept transformed-already"
     ):
         read(tmp_path / "images")
-    assert len(read(tmp_path / "images", (FindingName.TRANSFORMED_ALREADY,))) == 2
+    assert len(read(tmp_path / "images", (KSpaceFinding.TRANSFORMED_ALREADY,))) == 2

@@ -14,6 +14,7 @@ from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.masks import equispaced_fraction_mask
 from medrecon.data.mri.variable_density import poisson_mask
 from medrecon.data.mri.writing import write_fastmri
+from medrecon.findings import Severity
 from medrecon.problem import coil_problem
 from medrecon.progress import silent
 from medrecon.reconstructor import Reconstructor
@@ -133,3 +134,62 @@ def test_images_of_weighted_coils_have_their_brightness_on_any_grid(
 
     assert image("noisy", size).shape == size
     assert apart(size) < 1.15 * apart(None)
+
+
+@pytest.mark.parametrize("method", [RootSumOfSquares(), Sense()])
+def test_an_accepted_noisy_coil_counts_as_the_others_do(tmp_path: Path, method: Reconstructor) -> None:
+    scan = simulated_scan(acceleration=1, n_coils=6, snr=None)
+    write_fastmri(tmp_path / "a.h5", [noisy(scan, {2: 12.0})], header=make_header((96, 80), (96, 80)))
+    opened = open_kspace(tmp_path / "a.h5")
+    accepted = KSpaceScan.of(opened, MRIAcquisition(accept=("noisy-coil",))).checked(range(1), silent)
+    [note] = accepted.notes
+    assert "coil 2 is " in note
+    assert note.endswith("it is left so, as noisy-coil is accepted")
+    posed = next(accepted.problems(method, torch.device("cpu")))
+    assert posed.problem.gain is None
+    unweighted = pose(opened[0], method)
+    scale = float((unweighted.y.abs().max() / posed.problem.y.abs().max()).real)
+    torch.testing.assert_close(posed.problem.y * scale, unweighted.y)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {0: 12.0, 1: 12.0, 4: 12.0, 5: 12.0, 6: 8.0},
+        dict.fromkeys(range(7), 10.0),
+        dict.fromkeys((0, 2, 3, 4, 6, 7), 60.0),
+    ],
+)
+@pytest.mark.parametrize("acceleration", [1, 3])
+def test_noisy_coils_are_named_where_they_are_the_most(levels: dict[int, float], acceleration: int) -> None:
+    scan = simulated_scan(acceleration=acceleration, n_coils=8, snr=None)
+    checked = check_kspace(sample(noisy(scan, levels, 0.03) * scan.sampled))
+    [finding] = checked.findings
+    assert (finding.name, finding.severity) == ("noisy-coil", Severity.MENDED)
+    words = finding.text.split()
+    named = {int(words[k + 1]): float(words[k + 3]) for k, word in enumerate(words) if word == "coil"}
+    assert named == pytest.approx(levels, rel=0.25)
+    assert f"as noisy as the quietest {8 - len(levels) if len(levels) < 7 else 'one'}, which" in finding.text
+    assert checked.noise_covariance is not None
+    found = checked.noise_covariance.diagonal().sqrt()
+    assert float(found.max() / found.min()) == pytest.approx(max(levels.values()), rel=0.35)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.014])
+def test_most_coils_that_are_amplified_more_are_not_noisy(sigma: float) -> None:
+    kspace = noisy(simulated_scan(n_coils=8, snr=None), {}, sigma)
+    kspace[torch.tensor([0, 1, 3, 4, 6])] *= 12
+    kspace[7] = 0
+    assert check_kspace(sample(kspace)).findings == ()
+
+
+@pytest.mark.parametrize("method", [Sense(), TotalVariation()])
+def test_most_coils_noisy_cost_what_their_absence_does(method: Reconstructor) -> None:
+    scan = simulated_scan(acceleration=2, n_coils=8, snr=None)
+    bad = noisy(scan, dict.fromkeys((0, 2, 3, 5, 6), 12.0)) * scan.sampled
+
+    def error(covariance: Tensor | None) -> float:
+        problem = pose(sample(bad), method, "cpu", covariance)
+        return float((problem.display_image(method(problem.y, problem.A)) - scan.truth.abs()).norm())
+
+    assert error(check_kspace(sample(bad)).noise_covariance) < 0.6 * error(None)

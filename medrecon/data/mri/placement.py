@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from medrecon.data.mri.fastmri_header import FastMRIHeader
+from medrecon.data.mri.one_sided import off_center
 
 __all__ = ["Placement", "is_partial", "placement_of"]
 
@@ -38,13 +39,21 @@ def placement_of(
 ) -> tuple[Placement, tuple[str, ...]]:
     """Settle where samples of shape `stored` (ky, kx) lie: as the header says, unless the energy of the middle slice differs.
 
-    A header speaks of the file's samples themselves where it counts as many as there are. The second value says what was
-    contradicted.
+    A header speaks of the file's samples themselves where it counts as many as there are. Where none does, the energy tells whether
+    a side of k-space was left out. The second value says what was contradicted, or told by the energy.
     """
     shape, first, notes = list(stored), [0, 0], []
     for axis, name in enumerate(_NAMES):
         stated = None if header is None else _stated_center(header, axis, stored[axis])
         if header is None or stated is None:
+            found = None if middle is None or not _is_silent(header) else off_center(middle, axis - 2)
+            if found is not None and found.is_one_sided:
+                n = _whole(found.center, stored[axis], None if header is None else header.encoded_matrix[axis])
+                shape[axis], first[axis] = n, n // 2 - found.center
+                notes.append(
+                    f"the energy of k-space peaks at {name} {found.center} of {stored[axis]}, and falls from there to the far end: "
+                    f"what lies beyond the near one was not acquired, and is filled with zeros, {n} in all"
+                )
             continue
         n, half = header.encoded_matrix[axis], stored[axis] // 2
         peak = None if middle is None else _peak(middle, axis - 2)
@@ -57,18 +66,33 @@ def placement_of(
                 f"{told} is taken"
             )
         if abs(center - half) > NEAR:
-            if not 0 <= n // 2 - center <= n - stored[axis]:
-                n = 2 * max(center, stored[axis] - center)
+            n = _whole(center, stored[axis], n)
             shape[axis], first[axis] = n, n // 2 - center
     return Placement((shape[0], shape[1]), (first[0], first[1])), tuple(notes)
 
 
+def _whole(center: int, stored: int, encoded: int | None) -> int:
+    """The samples of an axis with its center in the middle: as many as are encoded, where those stored fit in."""
+    if encoded is not None and 0 <= encoded // 2 - center <= encoded - stored:
+        return encoded
+    return 2 * max(center, stored - center)
+
+
+def _is_silent(header: FastMRIHeader | None) -> bool:
+    """Whether nothing says which part of k-space was acquired."""
+    return header is None or (header.limits is None and header.readout_limits is None)
+
+
 def is_partial(stored: tuple[int, int], header: FastMRIHeader | None) -> bool:
-    """Whether a header says of samples of this shape that they are a part of k-space."""
-    return header is not None and any(
-        _stated_center(header, axis, stored[axis]) not in (None, stored[axis] // 2)
-        or (_stated_center(header, axis, stored[axis]) is not None and header.encoded_matrix[axis] > stored[axis])
-        for axis in (0, 1)
+    """Whether samples of this shape may be a part of k-space: a header says so, or nothing says which part they are."""
+    return (
+        header is None
+        or _is_silent(header)
+        or any(
+            _stated_center(header, axis, stored[axis]) not in (None, stored[axis] // 2)
+            or (_stated_center(header, axis, stored[axis]) is not None and header.encoded_matrix[axis] > stored[axis])
+            for axis in (0, 1)
+        )
     )
 
 
