@@ -1,10 +1,11 @@
 """What a user can ask of a CT scan: its grid, its views and its dose, its simulation."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from medrecon.config.settings import Length, Pixels, Settings, Size
 from medrecon.findings import FindingName
@@ -14,6 +15,19 @@ __all__ = ["CTAcquisition", "CTPhantomName", "CTSimulationSettings", "Photons", 
 
 Photons = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _offset(given: object) -> object:
+    """Millimeters, as a number or its text, "auto", or None: each as it is, whatever else refused in words."""
+    try:
+        if given is None or given == "auto" or (isinstance(given, str | float | int) and math.isfinite(float(given))):
+            return given
+    except ValueError:
+        pass
+    raise ValueError(f"--offset takes millimeters, such as 2.5, or auto, which measures it; got {given}")
+
+
+Offset = Annotated[float | Literal["auto"] | None, BeforeValidator(_offset)]
 
 
 class CTPhantomName(StrEnum):
@@ -41,7 +55,7 @@ class CTAcquisition(Settings):
     size: tuple[Pixels, Pixels] | None = None
     pixel: Length | None = None
     hu: bool = False
-    offset: Annotated[float, Field(allow_inf_nan=False)] | Literal["auto"] | None = None
+    offset: Offset = None
     repair: bool = False
     accept: tuple[FindingName, ...] = ()
 

@@ -81,15 +81,23 @@ def measured_offset(sample: SinogramSample) -> float:
 def offset_words(offset: float, geometry: Geometry) -> str:
     """Say an offset that was measured, beside that of the geometry."""
     shift = (offset - geometry.offset) / geometry.spacing
-    return f"the axis of rotation lies {shift:.2f} bins from where the geometry says, the detector's offset is {offset:.4g} mm"
+    return (
+        f"the axis of rotation lies {shift:.2f} bins from where the offset of {geometry.offset:g} mm puts it, the "
+        f"detector's offset is {_rounded(offset, geometry)} mm"
+    )
+
+
+def _rounded(offset: float, geometry: Geometry) -> str:
+    """Say an offset to about a thousandth of a bin: no more is measured."""
+    return f"{round(offset, 3 - math.floor(math.log10(geometry.spacing))) + 0.0:g}"
 
 
 def _off_axis(offset: float, geometry: Geometry, seen: str) -> Finding:
     return Finding(
         FindingName.OFF_AXIS,
         Severity.PROBLEM,
-        f"{offset_words(offset, geometry)} ({seen}): edges would be doubled; write `offset: {offset:.4g}` into the geometry, or "
-        "give --offset auto",
+        f"{offset_words(offset, geometry)} ({seen}): edges would be doubled; write `offset: {_rounded(offset, geometry)}` into the "
+        "geometry, or give --offset auto",
     )
 
 
