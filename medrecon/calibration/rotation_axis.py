@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from medrecon.geometry import FanBeam, Geometry, ParallelBeam
 
-__all__ = ["Moments", "first_moments", "offset_by_rays", "ray_disagreement", "smoothed_bins", "view_change"]
+__all__ = [
+    "Moments",
+    "first_moments",
+    "offset_by_rays",
+    "ray_disagreement",
+    "smoothed_bins",
+    "twice_measured",
+    "view_change",
+]
 
 _LEAST_ARC = math.radians(150)  # over which a constant is told from a sinusoid
 _INDEPENDENT = 12  # of the errors of first moments: what is no noise varies slowly with the angle
@@ -85,16 +93,23 @@ def offset_by_rays(y: NDArray[np.float64], geometry: Geometry) -> tuple[float, f
 
 def ray_disagreement(y: NDArray[np.float64], geometry: Geometry) -> float:
     """How much rays `(angle, detector)` that are measured twice differ, of their root mean square; NaN where there are too few."""
+    values, opposite, seen = twice_measured(y, geometry)
+    size = float(np.square(values[seen]).sum())
+    if seen.sum() < _LEAST_RAYS or size == 0:
+        return math.nan
+    return math.sqrt(float(np.square(values - opposite)[seen].sum()) / size)
+
+
+def twice_measured(
+    y: NDArray[np.float64], geometry: Geometry
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Some rays `(view, bin)` of a sinogram, the opposite ones, interpolated, and where these were measured."""
     every = np.fromiter(geometry.angles, dtype=np.float64, count=len(geometry.angles))
     views, bins = _some(len(every), _MOST_VIEWS), _some(geometry.n_bins, _MOST_BINS)
     places = geometry.positions()[bins]
     fan = geometry.fan_angles()[bins] if isinstance(geometry, FanBeam) else np.zeros(len(bins))
     opposite, seen = _interpolated(y, geometry, every, every[views, None] + math.pi - 2 * fan, -places)
-    values = y[np.ix_(views, bins)][seen]
-    size = float(np.square(values).sum())
-    if len(values) < _LEAST_RAYS or size == 0:
-        return math.nan
-    return math.sqrt(float(np.square(values - opposite[seen]).sum()) / size)
+    return y[np.ix_(views, bins)], opposite, seen
 
 
 def smoothed_bins(y: NDArray[np.float64]) -> NDArray[np.float64]:
