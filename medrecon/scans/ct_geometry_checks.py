@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrecon.calibration.opposite_rays import Comparison, compared, stretched, stretched_by_rays
+from medrecon.calibration.ray_comparison import Comparison, compared, stretched, stretched_by_rays
 from medrecon.calibration.rotation_axis import (
     first_moments,
     offset_by_rays,
@@ -49,6 +49,7 @@ _NEARBY = (
 _APART = 1.07  # ratio of distances, alike
 _WORTH_A_LOOK = 0.05  # of the squared differences of rays: by as much such a try is better
 _GAIN, _BEYOND_NOISE = 0.1, 3.0  # of them, and standard deviations: what a better geometry takes away
+_BEYOND_CHANCE = 3.5  # standard deviations: the best of many offsets
 _FAR = 0.05  # logarithm of a ratio of distances that is told
 _UNSURE = 0.5  # bins
 _ASTRAY = 5.0  # standard deviations that noise moves first moments by
@@ -129,7 +130,8 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
     if (
         isinstance(geometry, FanBeam)
         and farther
-        and farther.disagreement < min(_BETTER * disagreement, least, *(_MUCH * one for one in others.values()))
+        and farther.comparison.disagreement
+        < min(_BETTER * disagreement, least, *(_MUCH * one for one in others.values()))
     ):
         yield _distances(geometry, farther)
     elif name and others[name] < min(_BETTER * disagreement, least):
@@ -148,20 +150,22 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
 
 def _agreeing_better(y: NDArray[np.float64], geometry: Geometry) -> Iterator[Finding]:
     """Of rays that are measured twice and hardly differ: the change of the geometry with which they clearly agree better."""
-    changes = [replace(geometry, offset=geometry.offset + shift * geometry.spacing) for shift in _NEARBY]
-    if max(compared(y, geometry, one).gain for one in changes) > _WORTH_A_LOOK and (
-        found := offset_by_rays(y, geometry)
-    ):
+    changes = (replace(geometry, offset=geometry.offset + shift * geometry.spacing) for shift in _NEARBY)
+    if any(_is_worth_a_look(compared(y, geometry, one)) for one in changes) and (found := offset_by_rays(y, geometry)):
         better = compared(y, geometry, replace(geometry, offset=found[0]))
         if _is_clear(better) and abs(found[0] - geometry.offset) > _OFF_AXIS * geometry.spacing:
             yield _off_axis(found[0], geometry, _seen(better))
             return
-    if isinstance(geometry, FanBeam) and (farther := _farther(y, geometry)) and _is_clear(farther):
+    if isinstance(geometry, FanBeam) and (farther := _farther(y, geometry)) and _is_clear(farther.comparison):
         yield _distances(geometry, farther)
 
 
+def _is_worth_a_look(near: Comparison) -> bool:
+    return near.gain > _WORTH_A_LOOK + near.chance
+
+
 def _is_clear(better: Comparison) -> bool:
-    return better.gain > _GAIN and better.significance > _BEYOND_NOISE
+    return better.gain > max(_GAIN, _BEYOND_CHANCE * better.chance) and better.significance > _BEYOND_NOISE
 
 
 def _seen(better: Comparison) -> str:
@@ -170,22 +174,22 @@ def _seen(better: Comparison) -> str:
 
 
 @dataclass(frozen=True)
-class _Farther(Comparison):
+class _Farther:
     """A detector so many times as far from the source, compared with that which is stated."""
 
     ratio: float
+    comparison: Comparison
 
 
 def _farther(y: NDArray[np.float64], geometry: Geometry) -> _Farther | None:
     """The distance between source and detector with which rays agree best, where it is not that of the geometry."""
     if not isinstance(geometry, FanBeam):
         return None
-    near = max(compared(y, geometry, stretched(geometry, ratio)).gain for ratio in (_APART, 1 / _APART))
-    ratio = stretched_by_rays(y, geometry) if near > _WORTH_A_LOOK else None
+    nearby = (compared(y, geometry, stretched(geometry, ratio)) for ratio in (_APART, 1 / _APART))
+    ratio = stretched_by_rays(y, geometry) if any(map(_is_worth_a_look, nearby)) else None
     if ratio is None or abs(math.log(ratio)) < _FAR:
         return None
-    better = compared(y, geometry, stretched(geometry, ratio))
-    return _Farther(better.gain, better.significance, better.disagreement, ratio)
+    return _Farther(ratio, compared(y, geometry, stretched(geometry, ratio)))
 
 
 def _distances(geometry: FanBeam, farther: _Farther) -> Finding:
@@ -195,7 +199,7 @@ def _distances(geometry: FanBeam, farther: _Farther) -> Finding:
         return Finding(
             FindingName.DETECTOR_DISTANCE,
             Severity.PROBLEM,
-            f"{_WORDS[FindingName.DETECTOR_DISTANCE]} ({_seen(farther)})",
+            f"{_WORDS[FindingName.DETECTOR_DISTANCE]} ({_seen(farther.comparison)})",
         )
     ways = {
         "detector_distance": apart - geometry.source_distance,
@@ -206,8 +210,9 @@ def _distances(geometry: FanBeam, farther: _Farther) -> Finding:
     return Finding(
         FindingName.DETECTOR_DISTANCE,
         Severity.PROBLEM,
-        f"the detector lies about {apart:.3g} mm from the source, and {stated:.3g} mm in the geometry ({_seen(farther)}): the "
-        f"image would be blurred; give {', or '.join(remedies)}, or bins of {geometry.spacing / farther.ratio:.3g} mm",
+        f"the detector lies about {apart:.3g} mm from the source, and {stated:.3g} mm in the geometry "
+        f"({_seen(farther.comparison)}): the image would be blurred; give {', or '.join(remedies)}, or bins of "
+        f"{geometry.spacing / farther.ratio:.3g} mm",
     )
 
 

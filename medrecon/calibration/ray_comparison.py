@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medrecon.calibration.rotation_axis import twice_measured
+from medrecon.calibration.rotation_axis import opposite_rays, some_rays
 from medrecon.geometry import FanBeam, Geometry
 
 __all__ = ["Comparison", "compared", "stretched", "stretched_by_rays"]
 
 _GROUPS = 16  # of views, that are to agree on which is better
 _LEAST_RAYS = 200
+_ALIKE = 4.0  # rays that have the same noise
 _COARSE, _LARGEST = 1.05, 2.0  # ratios of distances that are looked for
 _FINE = (0.02, 0.005)
 
@@ -35,21 +36,25 @@ class Comparison:
         of it, in standard deviations: by groups of views.
     disagreement
         how much they differ with the other, of their root mean square.
+    chance
+        the standard deviation of a gain that noise makes, there being so many rays, smoothed, each compared from both ends.
     """
 
     gain: float
     significance: float
     disagreement: float
+    chance: float
 
 
 def compared(y: NDArray[np.float64], stated: Geometry, other: Geometry) -> Comparison:
     """Compare geometries of a sinogram by the rays that are measured twice in both; of too few there is no gain."""
-    values, opposite, seen = twice_measured(y, stated)
-    _, others, seen_too = twice_measured(y, other)
+    views, bins = some_rays(stated)
+    values = y[np.ix_(views, bins)]
+    (opposite, seen), (others, seen_too) = (opposite_rays(y, one, views, bins) for one in (stated, other))
     both = seen & seen_too
     size = float(np.square(values[both]).sum())
     if both.sum() < _LEAST_RAYS or size == 0:
-        return Comparison(0.0, 0.0, math.nan)
+        return Comparison(gain=0.0, significance=0.0, disagreement=math.nan, chance=math.inf)
     now, then = (np.square(np.where(both, values - one, 0.0)) for one in (opposite, others))
     groups = np.array([part.sum() for part in np.array_split((now - then)[both.any(1)], _GROUPS)])
     error = float(np.std(groups, ddof=1)) * math.sqrt(_GROUPS)
@@ -58,6 +63,7 @@ def compared(y: NDArray[np.float64], stated: Geometry, other: Geometry) -> Compa
         gain=gain / max(float(now.sum()), 1e-300),
         significance=gain / error if error > 0 else 0.0,
         disagreement=math.sqrt(float(then.sum()) / size),
+        chance=math.sqrt(4 * _ALIKE / int(both.sum())),
     )
 
 
