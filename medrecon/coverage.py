@@ -203,7 +203,7 @@ def coverage(geometry: Geometry) -> Coverage:
     scan = _kind(geometry, cells, complete, offset)
     gaps = tuple((float(first), float(width)) for first, width in (*cells.holes, *cells.bridged))
     arc = cells.arc - float(cells.bridged[:, 1].sum())
-    words = _words(geometry, scan, arc, needed, radius, gaps) if sees_center else _beside(geometry)
+    words = _words(geometry, scan, cells, arc, needed, radius) if sees_center else _beside(geometry)
     return Coverage(scan, arc, needed, gaps, radius, complete, words)
 
 
@@ -297,13 +297,14 @@ def _kind(geometry: Geometry, cells: AngularCells, complete: bool, offset: bool)
     return Scan.SHORT
 
 
-def _words(
-    geometry: Geometry, scan: Scan, arc: float, needed: float, radius: float, gaps: tuple[tuple[float, float], ...]
-) -> str:
+def _words(geometry: Geometry, scan: Scan, cells: AngularCells, arc: float, needed: float, radius: float) -> str:
     n, degrees = len(geometry.angles), math.degrees(arc)
-    widest = math.degrees(max((width for _, width in gaps), default=0.0))
+    bridged = _bridged_words(cells)
+    if n == 1:
+        return "1 view, of a single direction"
     match scan:
         case Scan.LIMITED:
+            widest = math.degrees(np.concatenate([cells.holes, cells.bridged])[:, 1].max(initial=0.0))
             of = f"of the {math.degrees(needed):.1f} degrees needed"
             if arc >= needed:
                 of = f"degrees, and opposite views do not fill the holes between, up to {widest:.1f} degrees wide"
@@ -320,14 +321,18 @@ def _words(
                 f"{n} views over a full turn with a detector offset by {geometry.offset:g} mm, which sees up to {radius:.1f} mm "
                 "from the center"
             )
-            return text + (_bridged_words(widest) if gaps else "")
+            return text + bridged
     if is_offset(geometry):
         text += (
             f"; the detector is offset by {geometry.offset:g} mm, and only a full turn would see more than {radius:.1f} mm "
             "from the center"
         )
-    return text + (_bridged_words(widest) if gaps and scan is not Scan.SHORT else "")
+    return text + bridged
 
 
-def _bridged_words(widest: float) -> str:
+def _bridged_words(cells: AngularCells) -> str:
+    """Say what views are missing; opposite views fill the holes that are not bridged, where a scan is complete."""
+    if not len(cells.bridged):
+        return ""
+    widest = math.degrees(cells.bridged[:, 1].max())
     return f"; views are missing over up to {widest:.1f} degrees, which their neighbors stand for: streaks along these directions"

@@ -209,3 +209,10 @@ def test_missing_views_are_told_once() -> None:
     assert not opposite.complete
     assert "needed" not in opposite.words
     assert "holes between, up to 20.0 degrees wide" in opposite.words
+
+
+def test_half_a_turn_with_an_offset_misses_no_views() -> None:
+    for angles in (Arc.half_turn(90), arc(200), arc(-185)):
+        assert "missing" not in coverage(parallel(angles, offset=3.5)).words
+    assert "missing over up to 5.0 degrees" in coverage(parallel(degrees_of((0, 30, 1), (35, 180, 1)))).words
+    assert coverage(parallel([0.3])).words == "1 view, of a single direction"

@@ -15,11 +15,20 @@ from numpy.typing import NDArray
 
 from medrecon.geometry import FanBeam, Geometry, ParallelBeam
 
-__all__ = ["Moments", "first_moments", "offset_by_rays", "ray_disagreement", "smoothed_bins", "view_change"]
+__all__ = [
+    "Moments",
+    "first_moments",
+    "offset_by_rays",
+    "opposite_rays",
+    "ray_disagreement",
+    "smoothed_bins",
+    "some_rays",
+    "view_change",
+]
 
 _LEAST_ARC = math.radians(150)  # over which a constant is told from a sinusoid
 _INDEPENDENT = 12  # of the errors of first moments: what is no noise varies slowly with the angle
-_MOST_VIEWS, _MOST_BINS = 48, 160  # of rays that are compared with their opposites
+_MOST_RAYS, _MOST_BINS = 48 * 160, 160  # that are compared with their opposites
 _LEAST_RAYS = 200
 _FARTHEST = 0.25  # of the detector's width: an offset that is looked for
 _FINE = 0.25  # bins, between offsets of which the best is interpolated
@@ -85,16 +94,30 @@ def offset_by_rays(y: NDArray[np.float64], geometry: Geometry) -> tuple[float, f
 
 def ray_disagreement(y: NDArray[np.float64], geometry: Geometry) -> float:
     """How much rays `(angle, detector)` that are measured twice differ, of their root mean square; NaN where there are too few."""
-    every = np.fromiter(geometry.angles, dtype=np.float64, count=len(geometry.angles))
-    views, bins = _some(len(every), _MOST_VIEWS), _some(geometry.n_bins, _MOST_BINS)
-    places = geometry.positions()[bins]
-    fan = geometry.fan_angles()[bins] if isinstance(geometry, FanBeam) else np.zeros(len(bins))
-    opposite, seen = _interpolated(y, geometry, every, every[views, None] + math.pi - 2 * fan, -places)
-    values = y[np.ix_(views, bins)][seen]
-    size = float(np.square(values).sum())
-    if len(values) < _LEAST_RAYS or size == 0:
+    views, bins = some_rays(geometry)
+    values, (opposite, seen) = y[np.ix_(views, bins)], opposite_rays(y, geometry, views, bins)
+    size = float(np.square(values[seen]).sum())
+    if seen.sum() < _LEAST_RAYS or size == 0:
         return math.nan
-    return math.sqrt(float(np.square(values - opposite[seen]).sum()) / size)
+    return math.sqrt(float(np.square(values - opposite)[seen].sum()) / size)
+
+
+def some_rays(geometry: Geometry) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Views and bins of which rays are compared with their opposites: bins that have one; of few bins the more views."""
+    places = geometry.positions()
+    both_ways = np.flatnonzero(abs(places) <= min(-places[0], places[-1]) + geometry.spacing)
+    bins = both_ways[_some(len(both_ways), _MOST_BINS)]
+    return _some(len(geometry.angles), _MOST_RAYS // max(1, min(len(bins), _MOST_BINS))), bins
+
+
+def opposite_rays(
+    y: NDArray[np.float64], geometry: Geometry, views: NDArray[np.int64], bins: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The opposites of rays `(view, bin)` of a sinogram, interpolated, and where these were measured."""
+    every = np.fromiter(geometry.angles, dtype=np.float64, count=len(geometry.angles))
+    fan = geometry.fan_angles()[bins] if isinstance(geometry, FanBeam) else np.zeros(len(bins))
+    wanted = every[views, None] + math.pi - 2 * fan
+    return _interpolated(y, geometry, every, wanted, -geometry.positions()[bins])
 
 
 def smoothed_bins(y: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
 from medrecon.findings import SinogramFinding
@@ -14,6 +14,25 @@ __all__ = ["CTAcquisition", "CTPhantomName", "CTSimulationSettings", "Photons", 
 
 Photons = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False), at_least(1e-3)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+_FARTHEST = 1e9  # millimeters
+
+
+def _offset(given: object) -> object:
+    """Millimeters, as a number or its text, "auto", or None: each as it is, whatever else refused in words."""
+    try:
+        if (
+            given is None
+            or given == "auto"
+            or (isinstance(given, str | float | int) and abs(float(given)) <= _FARTHEST)
+        ):
+            return given
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"--offset takes millimeters, such as 2.5, or auto, which measures it; got {given}")
+
+
+Offset = Annotated[float | Literal["auto"] | None, BeforeValidator(_offset)]
 
 
 class CTPhantomName(StrEnum):
@@ -41,7 +60,7 @@ class CTAcquisition(Settings):
     size: tuple[Pixels, Pixels] | None = None
     pixel: Length | None = None
     hu: bool = False
-    offset: Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)] | Literal["auto"] | None = None
+    offset: Offset = None
     repair: bool = False
     accept: tuple[SinogramFinding, ...] = ()
     allow_external: bool = False

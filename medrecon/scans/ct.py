@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -97,7 +97,7 @@ class SinogramScan:
         Raises
         ------
         InputError
-            If it has not so many views, or the source would lie in the image.
+            If it has not so many views, the source would lie in the image, or the detector would not see the axis.
         """
         grid, n_views = file.scan.grid, file.scan.geometry.shape[0]
         if acquisition.size is not None or acquisition.pixel is not None:
@@ -107,6 +107,7 @@ class SinogramScan:
             except ValueError as error:
                 raise InputError(f"{file.path}: {error} (--size, --pixel)") from error
             require_image(grid.shape, f"{file.path} with --size and --pixel")
+        _require_axis(acquisition.offset, file.scan.geometry)
         if acquisition.views is not None and acquisition.views > n_views:
             raise InputError(f"{file.path}: has {n_views} views; --views takes 1 to {n_views}, got {acquisition.views}")
         if acquisition.seed is not None and acquisition.photons is None:
@@ -169,7 +170,8 @@ class SinogramScan:
     def _looked_through(self, indices: range) -> SinogramScan:
         read = self.file[_middle(indices)]
         sample = self._as_mended(read)
-        findings = (*geometry_findings(self._taken(sample).geometry), *sinogram_findings(sample))
+        of_values = sinogram_findings(sample, repaired=self.acquisition.repair)
+        findings = (*geometry_findings(self._taken(sample).geometry), *of_values)
         named = (
             one for one in findings if one.name not in (SinogramFinding.TRUNCATED, SinogramFinding.FEW_VIEWS)
         )  # of which `problem_of` tells what is done
@@ -338,6 +340,16 @@ class SinogramScan:
             )
         if self.file.has_target and self.grid != self.file.scan.grid:
             yield "the target of the file lies on another grid than --size and --pixel make: nothing is scored"
+
+
+def _require_axis(offset: float | Literal["auto"] | None, geometry: Geometry) -> None:
+    """Refuse an offset that is asked for and puts the whole detector on one side of the axis of rotation."""
+    half = geometry.n_bins * geometry.spacing / 2
+    if isinstance(offset, float) and abs(offset) > half:
+        raise InputError(
+            f"--offset takes at most {half:g} mm either way, half of the detector, which would not see the axis of rotation else; "
+            f"got {offset:g}"
+        )
 
 
 def warm_up(reconstruct: Reconstructor, A: Radon, device: torch.device) -> None:

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from medrecon.findings import Finding, Severity, SinogramFinding
 from medrecon.geometry import Geometry
+from medrecon.scans.ct_wide_rings import run_sizes, uneven_runs
 from medrecon.words import listed
 
 __all__ = ["DEAD", "axis_bin", "bin_findings", "dead_bins", "dead_words", "uneven_bins"]
 
 DEAD = SinogramFinding.DEAD_BINS
 
+_FEWEST_VIEWS = 12  # of which bins that read alike are told from sound ones
 _LEAST_VIEWS, _MOST_VIEWS = 20, 240
 _PARTS = 8  # of the views, which must show the same deviation
 _GAPS = (1, 2)  # bins, to the neighbors that say what a bin should read: wider faults are no single bins
@@ -25,6 +27,7 @@ _SIGNIFICANT = 6.0  # standard deviations
 _OUTSTANDING = 4.0  # times what bins around deviate, or those at the same distance on the other side
 _AROUND = 5  # bins
 _BESIDE = 2  # bins, by which the mirror image of a place may be off
+_NOT_MENDED = "and --repair does not mend them: calibrate the detector"
 _SEEN = 0.004  # of a sinogram's typical largest values: what draws a ring
 _OFF = 0.01  # of them: what a constant bin deviates at least
 
@@ -34,39 +37,38 @@ def axis_bin(geometry: Geometry) -> float:
     return (geometry.n_bins - 1) / 2 - geometry.offset / geometry.spacing
 
 
-def bin_findings(y: NDArray[np.float64], geometry: Geometry) -> Iterator[Finding]:
-    """Bins of a sinogram `(angle, detector)`, all of it finite, that say nothing, or too much or too little in all views."""
+def bin_findings(y: NDArray[np.float64], geometry: Geometry, *, repaired: bool = False) -> Iterator[Finding]:
+    """Bins of a sinogram `(angle, detector)`, all of it finite, that say nothing, or too much or too little in all views.
+
+    `repaired` says whether this is what `--repair` left.
+    """
     dead = dead_bins(torch.from_numpy(y))
     some = y[:: max(1, len(y) // _MOST_VIEWS)]
     if dead:
-        yield Finding(DEAD, Severity.NOTE, dead_words(dead))
+        yield Finding(DEAD, Severity.NOTE, dead_words(dead, repaired=repaired))
     off = {k: size for k, size in uneven_bins(some, axis_bin(geometry)).items() if k not in dead}
     if off:
         named = [f"{k} ({size:+.3g})" for k, size in off.items()]
-        yield Finding(
-            SinogramFinding.UNEVEN_BINS,
-            Severity.NOTE,
-            f"bins that read too much or too little in all views: {listed(named)}; they draw rings, give --repair, which "
-            "subtracts that, or calibrate the detector",
-        )
+        text = f"bins that read too much or too little in all views: {listed(named)}; they draw rings"
+        remedy = _NOT_MENDED if repaired else "give --repair, which subtracts that, or calibrate the detector"
+        yield Finding(SinogramFinding.UNEVEN_BINS, Severity.NOTE, f"{text}, {remedy}")
 
 
-def dead_words(bins: tuple[int, ...] | list[int]) -> str:
+def dead_words(bins: tuple[int, ...] | list[int], *, repaired: bool = False) -> str:
     """Name dead bins, and say what they do."""
-    return (
-        f"dead bins: {listed(bins)}; they draw rings or stripes, give --repair, which fills them from their neighbors"
-    )
+    remedy = _NOT_MENDED if repaired else "give --repair, which fills them from their neighbors"
+    return f"dead bins: {listed(bins)}; they draw rings or stripes, {remedy}"
 
 
 def dead_bins(sinogram: Tensor) -> tuple[int, ...]:
     """Bins `k` of a sinogram `(angle, detector)` that say nothing: never finite, or one value in all views, unlike their neighbors.
 
     Bins beside the object, and those of an object that looks alike from everywhere, are constant as well, and go with their
-    neighbors.
+    neighbors. In a few views sound bins read alike: of these, only what is never finite is dead.
     """
-    if sinogram.shape[0] < 2:
-        return tuple(torch.nonzero(~sinogram.isfinite().all(dim=0)).flatten().tolist())
     lost = ~sinogram.isfinite().any(dim=0)
+    if sinogram.shape[0] < _FEWEST_VIEWS:
+        return tuple(torch.nonzero(lost).flatten().tolist())
     y = sinogram.nan_to_num(0.0, 0.0, 0.0).double().numpy()
     still = (np.ptp(y, axis=0) == 0) & ~lost.numpy()
     sound = np.flatnonzero(~lost.numpy())
@@ -94,16 +96,18 @@ def _alone(y: NDArray[np.float64], k: int) -> bool:
 
 
 def uneven_bins(y: NDArray[np.float64], axis: float | None = None) -> dict[int, float]:
-    """By how much single bins of a sinogram `(angle, detector)` deviate from both sides in all views alike, of those that do.
+    """By how much bins of a sinogram `(angle, detector)` deviate from both sides in all views alike, of those that do.
 
-    Not what deviates on both sides of the axis, which the bin `axis` sees, else that in the middle. Of one bin on the axis itself
-    nothing tells a fault from a thin rod there: it is taken for a fault.
+    Single ones, and runs of several. Not what deviates on both sides of the axis, which the bin `axis` sees, else that in the
+    middle. Of one bin on the axis itself nothing tells a fault from a thin rod there: it is taken for a fault.
     """
     axis = (y.shape[1] - 1) / 2 if axis is None else axis
     typical = float(np.quantile(y, 0.95))
     if len(y) < _LEAST_VIEWS or y.shape[1] < 4 * _AROUND or typical <= 0:
         return {}
-    found: dict[int, float] = {}
+    found = {k: size for run in uneven_runs(y, axis) for k, size in run_sizes(y, run).items()}
+    y = y.copy()
+    y[:, list(found)] -= list(found.values())
     for gap in _GAPS:
         size, usual, error = _deviations(y, gap)
         round_ = _OUTSTANDING * np.maximum(_around(usual, gap), _mirrored(usual, axis, gap))

@@ -14,16 +14,12 @@ from medrecon.findings import Finding, Severity, SinogramFinding
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import bin_findings
 from medrecon.scans.ct_geometry_checks import contradictions
+from medrecon.scans.ct_value_checks import no_line_integrals, saturation
 from medrecon.words import listed
 
-__all__ = ["OPAQUE", "geometry_findings", "sinogram_findings"]
+__all__ = ["geometry_findings", "sinogram_findings"]
 
-OPAQUE = 20.0  # a line integral of which exp(-20), two in a thousand million, would pass
-_MOST_VIEWS = 240  # of which values are sorted
-_LEVEL = 0.1  # by how much air differs from air, of its transmission
-_SHADOW = 0.8  # of the transmission of air: what passes an object is less
 _NOTHING = 0.02  # of a sinogram's typical largest values
-_FEWEST_VIEWS = 12  # of which bins that read alike are told from sound ones
 _SEEN = 0.2  # of them: what every view sees of an object
 
 
@@ -38,20 +34,24 @@ def geometry_findings(geometry: Geometry) -> Iterator[Finding]:
         yield Finding(SinogramFinding.MISSING_VIEWS, Severity.NOTE, covered.words)
 
 
-def sinogram_findings(sample: SinogramSample) -> Iterator[Finding]:
-    """What is wrong with line integrals, all of them finite; of those that are none, that alone."""
+def sinogram_findings(sample: SinogramSample, *, repaired: bool = False) -> Iterator[Finding]:
+    """What is wrong with line integrals, all of them finite; of those that are none, that alone.
+
+    `repaired` says whether this is what `--repair` left.
+    """
     y = sample.sinogram.double().numpy()
-    if found := _no_line_integrals(y) or _swapped_axes(y):
+    if found := no_line_integrals(y) or _swapped_axes(y):
         yield found
         return
+    if saturated := saturation(y):
+        yield saturated
     if dead := _dead_views(y):
         text = (
             f"views that hold nothing: {listed(dead)}, counted from 0; the image would be too low: leave "
             "them out, and their angles"
         )
         yield Finding(SinogramFinding.DEAD_VIEWS, Severity.PROBLEM, text)
-    if len(y) >= _FEWEST_VIEWS:
-        yield from bin_findings(y, sample.geometry)
+    yield from bin_findings(y, sample.geometry, repaired=repaired)
     cut = truncation(sample.sinogram, sample.geometry)
     against = tuple(contradictions(sample, cut))
     yield from against
@@ -74,47 +74,6 @@ def _dead_views(y: NDArray[np.float64]) -> list[int]:
     sees = sums > _SEEN * np.median(sums)
     after = np.searchsorted(alive, np.flatnonzero(still)) % len(alive)
     return [int(view) for view in np.flatnonzero(still)[sees[after] & sees[after - 1]]]
-
-
-def _no_line_integrals(y: NDArray[np.float64]) -> Finding | None:
-    """Counts, transmission, or a logarithm of the other sign."""
-    low, high = np.quantile(y[:: max(1, len(y) // _MOST_VIEWS)], [0.01, 0.99])
-    if not y.any():
-        return Finding(
-            SinogramFinding.EMPTY,
-            Severity.NOTE,
-            "line integrals are all zero: no object was seen, and the image is zero",
-        )
-    air, is_air = _air(y)
-    if is_air and 0.5 < air < 2 and low < _SHADOW * air and high < (1 + 2 * _LEVEL) * air:
-        return Finding(
-            SinogramFinding.TRANSMISSION,
-            Severity.PROBLEM,
-            f"no line integrals: in all views values are highest and level beside the object ({air:.3g}) and fall to {low:.3g} "
-            "within it, as transmission I / I0 does; the image would be negative; give -log(I / I0)",
-        )
-    if y.max() > OPAQUE:
-        return Finding(
-            SinogramFinding.OPAQUE,
-            Severity.PROBLEM,
-            f"line integrals up to {y.max():.4g}, of which no photon passes: are these counts? they should be -log(I / I0)",
-        )
-    if high < 0 or low < -max(5 * high, 0.2):
-        return Finding(
-            SinogramFinding.NEGATIVE,
-            Severity.PROBLEM,
-            f"line integrals are negative, down to {low:.3g}, and at most {high:.3g}: has log(I / I0) lost its sign? the image "
-            "would be negative; give -log(I / I0)",
-        )
-    return None
-
-
-def _air(y: NDArray[np.float64]) -> tuple[float, bool]:
-    """The value beside the object, as the ends of the detector have it, and whether both have it in nearly all views."""
-    bins = max(1, min(4, y.shape[1] // 16))
-    ends = np.stack([y[:, :bins].mean(1), y[:, -bins:].mean(1)])
-    air = float(np.median(ends))
-    return air, bool((abs(ends - air) < _LEVEL * abs(air)).mean() > 0.9)
 
 
 def _swapped_axes(y: NDArray[np.float64]) -> Finding | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medrecon.calibration.ray_comparison import Comparison, compared, stretched, stretched_by_rays
 from medrecon.calibration.rotation_axis import (
     first_moments,
     offset_by_rays,
@@ -23,6 +24,8 @@ from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.errors import InputError
 from medrecon.findings import Finding, Severity, SinogramFinding
 from medrecon.geometry import FanBeam, Geometry, ParallelBeam
+from medrecon.scans.ct_bin_checks import axis_bin
+from medrecon.scans.ct_repair import repair
 
 __all__ = ["FLIPPED", "contradictions", "measured_offset", "offset_words"]
 
@@ -36,6 +39,18 @@ _DISAGREE = 0.03  # of their root mean square: rays measured twice are the same
 _CLEARLY = 0.1
 _BETTER = 0.5  # of a disagreement remains where its cause is found
 _OFF_SINUSOID = 0.3  # bins
+_MUCH = 0.9
+_NEARBY = (
+    -5.0,
+    -0.7,
+    0.7,
+    5.0,
+)  # bins: offsets of which one agrees better than that which is stated, where that is wrong
+_APART = 1.07  # ratio of distances, alike
+_WORTH_A_LOOK = 0.05  # of the squared differences of rays: by as much such a try is better
+_GAIN, _BEYOND_NOISE = 0.1, 3.0  # of them, and standard deviations: what a better geometry takes away
+_BEYOND_CHANCE = 3.5  # standard deviations: the best of many offsets
+_FAR = 0.05  # logarithm of a ratio of distances that is told
 _UNSURE = 0.5  # bins
 _ASTRAY = 5.0  # standard deviations that noise moves first moments by
 
@@ -52,6 +67,9 @@ def contradictions(sample: SinogramSample, cut: Truncation) -> Iterator[Finding]
         found = tuple(_disagreeing(smooth, geometry, disagreement, change))
     if not found and isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
         found = tuple(_moving(y, geometry))
+    if not found and any(_agreeing_better(smooth, geometry)):  # rings may feign it
+        repaired = repair(sample.sinogram, axis_bin(geometry)).sinogram.double().numpy()
+        found = tuple(_agreeing_better(smoothed_bins(repaired), geometry))
     yield from found
 
 
@@ -81,15 +99,23 @@ def measured_offset(sample: SinogramSample) -> float:
 def offset_words(offset: float, geometry: Geometry) -> str:
     """Say an offset that was measured, beside that of the geometry."""
     shift = (offset - geometry.offset) / geometry.spacing
-    return f"the axis of rotation lies {shift:.2f} bins from where the geometry says, the detector's offset is {offset:.4g} mm"
+    return (
+        f"the axis of rotation lies {shift:.2f} bins from where the offset of {geometry.offset:g} mm puts it, the "
+        f"detector's offset is {_rounded(offset, geometry)} mm"
+    )
+
+
+def _rounded(offset: float, geometry: Geometry) -> str:
+    """Say an offset to about a thousandth of a bin: no more is measured."""
+    return f"{round(offset, 3 - math.floor(math.log10(geometry.spacing))) + 0.0:g}"
 
 
 def _off_axis(offset: float, geometry: Geometry, seen: str) -> Finding:
     return Finding(
         SinogramFinding.OFF_AXIS,
         Severity.PROBLEM,
-        f"{offset_words(offset, geometry)} ({seen}): edges would be doubled; write `offset: {offset:.4g}` into the geometry, or "
-        "give --offset auto",
+        f"{offset_words(offset, geometry)} ({seen}): edges would be doubled; write `offset: {_rounded(offset, geometry)}` into the "
+        "geometry, or give --offset auto",
     )
 
 
@@ -100,7 +126,15 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
     offset, least = (geometry.offset, math.inf) if found is None else found
     others = {name: ray_disagreement(one, stated) for name, one, stated in _changed(y, geometry)}
     name = min(others, key=lambda one: others[one] if others[one] > 0 else math.inf, default=None)
-    if name and others[name] < min(_BETTER * disagreement, least):
+    farther = _farther(y, geometry)
+    if (
+        isinstance(geometry, FanBeam)
+        and farther
+        and farther.comparison.disagreement
+        < min(_BETTER * disagreement, least, *(_MUCH * one for one in others.values()))
+    ):
+        yield _distances(geometry, farther)
+    elif name and others[name] < min(_BETTER * disagreement, least):
         severity = Severity.MENDED if name == FLIPPED else Severity.PROBLEM
         yield Finding(name, severity, f"{_WORDS[name]} ({seen.format(100 * others[name])})")
     elif least < _BETTER * disagreement and abs(offset - geometry.offset) > _OFF_AXIS * geometry.spacing:
@@ -112,6 +146,74 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
             f"rays measured twice differ by {100 * disagreement:.0f} %, and no other offset or direction of the detector mends "
             "that: the image would be blurred; check distances, angles and their order, and whether the object moved",
         )
+
+
+def _agreeing_better(y: NDArray[np.float64], geometry: Geometry) -> Iterator[Finding]:
+    """Of rays that are measured twice and hardly differ: the change of the geometry with which they clearly agree better."""
+    changes = (replace(geometry, offset=geometry.offset + shift * geometry.spacing) for shift in _NEARBY)
+    if any(_is_worth_a_look(compared(y, geometry, one)) for one in changes) and (found := offset_by_rays(y, geometry)):
+        better = compared(y, geometry, replace(geometry, offset=found[0]))
+        if _is_clear(better) and abs(found[0] - geometry.offset) > _OFF_AXIS * geometry.spacing:
+            yield _off_axis(found[0], geometry, _seen(better))
+            return
+    if isinstance(geometry, FanBeam) and (farther := _farther(y, geometry)) and _is_clear(farther.comparison):
+        yield _distances(geometry, farther)
+
+
+def _is_worth_a_look(near: Comparison) -> bool:
+    return near.gain > _WORTH_A_LOOK + near.chance
+
+
+def _is_clear(better: Comparison) -> bool:
+    return better.gain > max(_GAIN, _BEYOND_CHANCE * better.chance) and better.significance > _BEYOND_NOISE
+
+
+def _seen(better: Comparison) -> str:
+    now = better.disagreement / math.sqrt(max(1 - better.gain, 1e-12))
+    return f"rays measured twice differ by {100 * now:.2g} % as it stands, by {100 * better.disagreement:.2g} % then"
+
+
+@dataclass(frozen=True)
+class _Farther:
+    """A detector so many times as far from the source, compared with that which is stated."""
+
+    ratio: float
+    comparison: Comparison
+
+
+def _farther(y: NDArray[np.float64], geometry: Geometry) -> _Farther | None:
+    """The distance between source and detector with which rays agree best, where it is not that of the geometry."""
+    if not isinstance(geometry, FanBeam):
+        return None
+    nearby = (compared(y, geometry, stretched(geometry, ratio)) for ratio in (_APART, 1 / _APART))
+    ratio = stretched_by_rays(y, geometry) if any(map(_is_worth_a_look, nearby)) else None
+    if ratio is None or abs(math.log(ratio)) < _FAR:
+        return None
+    return _Farther(ratio, compared(y, geometry, stretched(geometry, ratio)))
+
+
+def _distances(geometry: FanBeam, farther: _Farther) -> Finding:
+    """A detector that lies elsewhere than the geometry says."""
+    stated, apart = geometry.source_to_detector, farther.ratio * geometry.source_to_detector
+    if abs(math.log(geometry.detector_distance / apart)) < _FAR:
+        return Finding(
+            SinogramFinding.DETECTOR_DISTANCE,
+            Severity.PROBLEM,
+            f"{_WORDS[SinogramFinding.DETECTOR_DISTANCE]} ({_seen(farther.comparison)})",
+        )
+    ways = {
+        "detector_distance": apart - geometry.source_distance,
+        "source_distance": apart - geometry.detector_distance,
+    }
+    others = {"source_distance": "detector_distance", "detector_distance": "source_distance"}
+    remedies = [f"`{name}: {size:.3g}` if `{others[name]}` is right" for name, size in ways.items() if size > 0]
+    return Finding(
+        SinogramFinding.DETECTOR_DISTANCE,
+        Severity.PROBLEM,
+        f"the detector lies about {apart:.3g} mm from the source, and {stated:.3g} mm in the geometry "
+        f"({_seen(farther.comparison)}): the image would be blurred; give {', or '.join(remedies)}, or bins of "
+        f"{geometry.spacing / farther.ratio:.3g} mm",
+    )
 
 
 _WORDS = {

@@ -13,7 +13,7 @@ from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import geometry_words, grid_words
 from medrecon.errors import ChangedError, InputError
-from medrecon.findings import Finding, Severity, require_accepted
+from medrecon.findings import Finding, FindingName
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import DEAD, dead_bins, dead_words
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
@@ -184,7 +184,7 @@ def _sample(file: Sinograms, sinogram: Tensor, index: int) -> SinogramSample:
 def _findings(reports: tuple[SinogramReport, ...], geometry: Geometry) -> Iterator[Finding]:
     """Those of the geometry, and each kind once, of the sinogram that shows it first."""
     yield from geometry_findings(geometry)
-    kinds = {DEAD}  # named of all sinograms together
+    kinds: set[FindingName] = {DEAD}  # named of all sinograms together
     for finding in (finding for report in reports for finding in report.findings):
         if finding.name not in kinds:
             yield finding

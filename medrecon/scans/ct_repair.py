@@ -15,6 +15,7 @@ from medrecon.data.ct.geometry_files import CTScan
 from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.scans.ct_bin_checks import axis_bin, dead_bins, uneven_bins
+from medrecon.scans.ct_wide_rings import across
 from medrecon.words import counted, listed
 
 __all__ = ["Repair", "RepairedSinograms", "repair"]
@@ -142,7 +143,7 @@ def _corrected(y: Floats, lost: set[int], axis: float | None) -> dict[int, float
     off: dict[int, float] = {}
 
     def subtract(k: int, wrong: set[int]) -> None:
-        size = float(np.median(y[:, k] - _expected(y, k, wrong)))
+        size = float(np.median(y[:, k] - across(y, k, wrong)))
         y[:, k] -= size
         off[k] = off.get(k, 0.0) + size
 
@@ -160,16 +161,13 @@ def _corrected(y: Floats, lost: set[int], axis: float | None) -> dict[int, float
 def _expected(y: Floats, k: int, wrong: set[int]) -> Floats:
     """What the sound bins beside bin `k` say of it, `(angle,)`."""
     sound = [j for j in range(y.shape[1]) if j not in wrong and j != k]
-    before, after = [j for j in sound if j < k][-2:], [j for j in sound if j > k][:2]
+    before, after = [j for j in sound if j < k][-1:], [j for j in sound if j > k][:1]
     if not before or not after:
-        nearest = before[-1:] or after[:1]
-        return y[:, nearest[0]].copy() if nearest else y[:, k]
-    if after[0] - before[-1] > _NARROW + 1:
-        before, after = before[-1:], after[:1]
-    places = np.array(before + after, dtype=np.float64)
-    shares = [np.prod((k - np.delete(places, i)) / (places[i] - np.delete(places, i))) for i in range(len(places))]
-    expected: Floats = y[:, before + after] @ np.array(shares)
-    return expected
+        return y[:, (before or after or [k])[0]].copy()
+    if after[0] - before[0] <= _NARROW + 1:
+        return across(y, k, wrong)
+    share = (k - before[0]) / (after[0] - before[0])
+    return (1 - share) * y[:, before[0]] + share * y[:, after[0]]
 
 
 @dataclass(frozen=True, eq=False)

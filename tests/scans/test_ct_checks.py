@@ -165,6 +165,56 @@ def test_a_distance_from_the_source_that_was_to_be_from_the_center() -> None:
     assert list(found(measured(FLAT), replace(FLAT, detector_distance=350.0))) == ["detector-distance"]
 
 
+#: A disk about the axis, by far the most of the object, and a rod.
+CENTERED = Phantom((Ellipse(0.02, (0.0, 0.0), (40.0, 40.0)), Ellipse(0.02, (10.0, 18.0), (8.0, 8.0))))
+
+
+@pytest.mark.parametrize("photons", [None, 2e4])
+@pytest.mark.parametrize("phantom", [BODY, CENTERED])
+@pytest.mark.parametrize("geometry", [FLAT, CURVED, SHORT])
+def test_a_wrong_distance_is_named_with_the_better_one(
+    geometry: FanBeam, phantom: Phantom, photons: float | None
+) -> None:
+    sinogram, source, detector = (
+        measured(geometry, phantom, photons),
+        geometry.source_distance,
+        geometry.detector_distance,
+    )
+    for wrong in (
+        replace(geometry, detector_distance=1.4 * detector),
+        replace(geometry, source_distance=0.8 * source),
+        replace(geometry, source_distance=source + detector),
+    ):
+        ((name, text),) = found(sinogram, wrong).items()
+        assert name == "detector-distance"
+        if wrong.detector_distance != detector:
+            better = float(text.split("`detector_distance: ")[1].split("`")[0])
+            assert better == pytest.approx(detector, abs=0.04 * (source + detector))
+        else:
+            better = float(text.split("`source_distance: ")[1].split("`")[0])
+            assert better == pytest.approx(source, abs=0.04 * (source + detector))
+        assert " % as it stands, by " in text
+    away = replace(geometry, detector_distance=source + detector)
+    assert list(found(sinogram, away)) == ["detector-distance"]
+
+
+def test_distances_that_the_data_do_not_determine_are_not_guessed() -> None:
+    """Whatever is round about the axis, and where the axis lies between source and detector, which only scales the image."""
+    for photons in (None, 2e4):
+        assert found(measured(FLAT, DISK, photons), replace(FLAT, detector_distance=200.0)) == {}
+        nearer = replace(FLAT, source_distance=180.0, detector_distance=170.0)
+        assert found(measured(FLAT, BODY, photons), nearer) == {}
+
+
+@pytest.mark.parametrize("phantom", [BODY, CENTERED])
+@pytest.mark.parametrize(("bins", "photons"), [(0.5, None), (-1.0, 2e4), (2.0, 2e3), (18.0, 2e4)])
+def test_an_axis_that_a_half_fan_sees_elsewhere(phantom: Phantom, bins: float, photons: float | None) -> None:
+    true = replace(OFFSET, offset=OFFSET.offset + bins * OFFSET.spacing)
+    ((name, text),) = found(measured(true, phantom, photons), OFFSET).items()
+    named = float(text.split("`offset: ")[1].split("`")[0])
+    assert (name, named) == ("off-axis", pytest.approx(true.offset, abs=0.25 * OFFSET.spacing))
+
+
 def test_angles_in_another_order_are_refused() -> None:
     order = np.random.default_rng(0).permutation(180)
     assert list(found(measured(HALF)[order], HALF)) == ["angles"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ from torch import Tensor
 from medrecon.data.ct.sinogram_files import SinogramFile
 from medrecon.data.phantoms.ellipses import Ellipse, Phantom
 from medrecon.errors import InputError
-from medrecon.geometry import Arc, ParallelBeam
+from medrecon.geometry import Arc, Geometry, ParallelBeam
 from medrecon.operators import Radon
 from medrecon.reconstructors import FilteredBackprojection
-from medrecon.scans.ct_bin_checks import axis_bin, bin_findings, uneven_bins
+from medrecon.scans.ct_bin_checks import axis_bin, bin_findings, dead_bins, uneven_bins
 from medrecon.scans.ct_repair import repair
+from medrecon.scans.ct_wide_rings import uneven_runs
 from tests.program import images, medrecon
-from tests.scans.test_ct_checks import BODY, DISK, FEW, FLAT, GEOMETRIES, HALF, measured, sampled, saved
+from tests.scans.test_ct_checks import BODY, DISK, FEW, FLAT, GEOMETRIES, HALF, OFFSET, measured, sampled, saved
 
 
 def image(sinogram: Tensor) -> Tensor:
@@ -41,6 +43,53 @@ def test_rings_are_below_a_tenth(bins: dict[int, float]) -> None:
     assert dict(mended.corrected) == pytest.approx(bins, abs=0.015)
     assert (mended.filled, mended.values) == ((), 0)
     assert "corrected in all views: bins" in mended.words
+
+
+RUNS = [(60, 3, 0.2, 0.2), (62, 5, 0.16, 0.24), (85, 8, -0.1, -0.12), (50, 12, 0.1, 0.08)]
+
+
+@pytest.mark.parametrize("geometry", [HALF, FLAT])
+@pytest.mark.parametrize(("first", "width", "size", "last"), RUNS, ids=str)
+def test_wide_rings_are_below_a_tenth(geometry: Geometry, first: int, width: int, size: float, last: float) -> None:
+    sound = measured(geometry, photons=2e4)
+    faulty = sound.clone()
+    faulty[:, first : first + width] += torch.linspace(size, last, width, dtype=sound.dtype)
+    mended = repair(faulty, axis_bin(geometry))
+    assert [k for k, _ in mended.corrected] == list(range(first, first + width))
+    assert (mended.sinogram - sound).norm() < 0.1 * (faulty - sound).norm()
+    assert list(bin_findings(mended.sinogram.double().numpy(), geometry)) == []
+
+
+def test_what_repair_did_not_mend_is_not_advised_again() -> None:
+    faulty = measured(HALF).numpy()
+    faulty[:, 60] += 0.3
+    faulty[:, 70] = 0.0
+    advised = [finding.text for finding in bin_findings(faulty, HALF)]
+    left = [finding.text for finding in bin_findings(faulty, HALF, repaired=True)]
+    assert all("give --repair" in text for text in advised)
+    assert all("give --repair" not in text and "--repair does not mend them" in text for text in left)
+    assert len(advised) == len(left) == 2
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.4])
+@pytest.mark.parametrize("geometry", [HALF, FLAT, OFFSET])
+def test_a_tube_about_the_axis_is_no_wide_ring(geometry: Geometry, offset: float) -> None:
+    for wall in (2.0, 4.0, 8.0):
+        tube = Phantom(
+            (Ellipse(0.02, (0.0, 0.0), (38.0, 38.0)), Ellipse(-0.015, (0.0, 0.0), (38.0 - wall, 38.0 - wall)))
+        )
+        moved = replace(geometry, offset=geometry.offset + offset * geometry.spacing)
+        for photons in (None, 2e4):
+            assert uneven_runs(measured(moved, tube, photons).numpy(), axis_bin(moved)) == ()
+
+
+def test_sound_bins_of_a_few_views_are_not_dead() -> None:
+    few = replace(HALF, angles=(0.0, 1.05, 2.1))
+    sound = measured(few)
+    assert dead_bins(sound) == ()
+    lost = sound.clone()
+    lost[:, 60] = torch.nan
+    assert dead_bins(lost) == (60,)
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, torch.nan, torch.inf])
