@@ -17,8 +17,7 @@ _INSIDE, _RAMP = (
     0.9,
     0.05,
 )  # relative eigenvalue from which a pixel belongs to the object, and the width of the transition
-
-_SECOND, _SECOND_RAMP = 0.7, 0.2  # the same of the second
+_SECOND, _SECOND_RAMP = 0.5, 0.3  # the same of the second
 
 
 def completed_maps(

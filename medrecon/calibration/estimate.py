@@ -17,10 +17,11 @@ __all__ = ["MapsEstimate", "estimate_maps"]
 _LARGEST = 24  # samples along an axis that ESPIRiT uses
 _KERNEL = 6  # its kernel where the region has twice as many samples along each axis, else half the region
 _FOR_ESPIRIT = 6  # fewest samples along an axis with which ESPIRiT does better than low-resolution images
+_FOR_TWO = 4  # samples of a kernel along each axis that tell two maps apart
 _FOR_ANY = 4  # fewest samples along an axis for maps that vary along it
 _TWO = (
-    f"calibration shows two sets of coil maps (second eigenvalue above {SecondSet.level:g} in more than {SecondSet.share:.1%} of "
-    "the object): the object fills its field of view or is wider; both are used, each with an image of its own"
+    f"calibration shows two sets of coil maps (second eigenvalue above {SecondSet.level:g} of the first in more than "
+    f"{SecondSet.share:.1%} of the object): the object fills its field of view or is wider; both are used, each with an image of its own"
 )
 
 
@@ -41,7 +42,7 @@ def estimate_maps(kspace: Tensor, sampled: Tensor, *, most_sets: int = 1) -> Map
 
     The kernel of ESPIRiT shrinks with the calibration region, its noise level is taken from the outer k-space, and
     where its eigenvalue says that a pixel holds no signal, maps of low-resolution images take over (see `completed_maps`). A second
-    set of maps is looked for where the kernel is whole and `most_sets` allows it.
+    set of maps is looked for where the kernel has four samples or more along each axis and `most_sets` allows it.
 
     Parameters
     ----------
@@ -79,12 +80,12 @@ def estimate_maps(kspace: Tensor, sampled: Tensor, *, most_sets: int = 1) -> Map
         calibration=(min(ky, _LARGEST), min(kx, _LARGEST)),
         kernel=kernel,
         noise=noise_level(kspace, sampled),
-        rule=SecondSet() if kernel == _KERNEL and most_sets > 1 else None,
+        rule=SecondSet() if kernel >= _FOR_TWO and most_sets > 1 else None,
     )
-    if second is not None:
-        return MapsEstimate(torch.stack((maps, second), -4), "espirit", _TWO)
-    message = (
+    small = (
         f"the fully sampled center of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
         f"ESPIRiT runs with a {kernel} x {kernel} kernel"
     )
-    return MapsEstimate(maps, "espirit", message if kernel < _KERNEL else None)
+    told = [_TWO] * (second is not None) + [small] * (kernel < _KERNEL)
+    maps = maps if second is None else torch.stack((maps, second), -4)
+    return MapsEstimate(maps, "espirit", "; ".join(told) or None)
