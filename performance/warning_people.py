@@ -24,10 +24,11 @@ from medrecon.data.sets.lodopab_small import ground_truth, simulate, simulation_
 from medrecon.geometry import lodopab
 from medrecon.operators import Radon
 
-__all__ = ["FEW_LINES", "PARTS", "WHOLE", "write_people"]
+__all__ = ["BAND", "FEW_LINES", "PARTS", "write_people"]
 
 PARTS = ("validation", "test")
-WHOLE, FEW_LINES = (320, 0.8), (128, 2.0)  # pixels of a side, and their size in mm: as in training, and of few lines
+#: Pixels of a side, their size in mm, and the rows that are kept: a band, as most of training saw, and a scan of few lines.
+BAND, FEW_LINES = (320, 0.8, 128), (128, 2.0, 128)
 _STRIPPED, _CHESTS = 4, 12  # people of a part, of many
 _WIDTH = 250.0  # mm, of the images at 3 T, whose pixels are not stated
 
@@ -46,23 +47,25 @@ def write_people(images: Path, target: Path) -> None:
     """Write what is not there yet: ``PART/320``, ``PART/128`` in fastMRI's format, and ``observation_PART_000`` in LoDoPaB's."""
     for part in PARTS:
         for head in _heads(images, part):
-            for size, pixel in (WHOLE, FEW_LINES):
+            for size, pixel, rows in (BAND, FEW_LINES):
                 path = target / part / str(size) / f"{head.person}_{head.contrast}.h5"
                 if not path.exists():
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    _write_head(head, size, pixel, path)
+                    _write_head(head, (size, pixel, rows), path)
         if not (target / f"observation_{part}_000.hdf5").exists():
             write_lodopab(target, part, _chests(images, part))
 
 
-def _write_head(head: _Head, size: int, pixel: float, path: Path) -> None:
+def _write_head(head: _Head, kind: tuple[int, float, int], path: Path) -> None:
+    size, pixel, rows = kind
     generator = torch.Generator().manual_seed(zlib.crc32(path.stem.encode()))
     center = (head.image.shape[0] / 2, head.image.shape[1] / 2)
     drawn = draw_plane(head.image, head.spacing, center, size, pixel).clamp(min=0)
     drawn = drawn / drawn[drawn > 0.1 * torch.quantile(drawn[drawn > 0], 0.99)].mean()
     kspace, target = simulate_scan(drawn, draw_receiver(generator), generator)
-    header = make_header((2 * size, size), (size, size), pixel=pixel, patient_id=head.person)
-    write_fastmri(path, [kspace], header=header, targets=[target])
+    first = (size - rows) // 2
+    header = make_header((2 * size, size), (rows, size), pixel=pixel, patient_id=head.person)
+    write_fastmri(path, [kspace], header=header, targets=[target[first : first + rows]])
 
 
 def _heads(images: Path, part: str) -> Iterator[_Head]:
