@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 from tables import FOLDER
@@ -23,11 +24,11 @@ from warning_people import BAND, FEW_LINES
 from medrecon.benchmark.cases import Case, inputs_of, run_group
 from medrecon.benchmark.methods import build
 from medrecon.benchmark.schedule import load_benchmark, make_schedule
+from medrecon.calibration import maps_error
 from medrecon.config import LearnedSettings
-from medrecon.config.benchmark import ScenarioSettings
+from medrecon.config.benchmark import BenchmarkSettings, ScenarioSettings
 from medrecon.device import DeviceName
 from medrecon.held_out import HeldOut, Prediction, hold_out
-from medrecon.networks import MeasuredRootSumOfSquares
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import FilteredBackprojection, PoissonTotalVariation, WaveletSparsity
 from medrecon.spaces import Space
@@ -38,6 +39,8 @@ __all__ = ["WITHIN", "Tried", "measure", "read"]
 ROOT = Path(__file__).resolve().parent.parent
 #: Scenarios that training saw.
 WITHIN = {"brain-small, 4x", "brain-small, 8x", "brain-small, random 4x", "brain-small, random 8x", "1000 views"}
+RIVALS = {"mri": "wavelet", "ct": "tv-poisson"}
+CT_ITERATIONS = 8  # as `reconstruct` takes them
 PROTOCOLS = {"mri": "psnr (fastmri-v1)", "ct": "psnr (lodopab)"}
 #: The classical methods of which one was the best on every image of the benchmark; tv in noise and at 12x alone.
 CLASSICAL = {"zero-filled", "wavelet+rss", "tv-poisson"}
@@ -111,6 +114,7 @@ class Tried:
     places: Tensor | None
     axes: tuple[str, ...]
     shape: tuple[int, ...]
+    expected: float | None
     seconds: dict[str, float]
 
     @property
@@ -120,7 +124,7 @@ class Tried:
     def prediction(self, method: str) -> Prediction:
         """What was predicted, as `HeldOut.predicted` gave it."""
         space = Space(self.axes, self.shape, is_complex=self.places is not None)
-        return Prediction(self._all(self.predicted[method]), self._all(self.y), space)
+        return Prediction(self._all(self.predicted[method]), self._all(self.y), space, self.expected)
 
     def _all(self, values: Tensor) -> Tensor:
         if self.places is None:
@@ -128,16 +132,6 @@ class Tried:
         whole = values.new_zeros((*values.shape[:-1], *self.places.shape))
         whole[..., self.places] = values
         return whole
-
-
-def trials(modality: str) -> dict[str, Callable[[float | None], Reconstructor]]:
-    """The classical methods that are tried beside a network, by the photons of the scan; the first is the rival."""
-    if modality == "mri":
-        return {f"wavelet {n}": lambda _, n=n: WaveletSparsity(iterations=n) for n in (100, 30)}  # type: ignore[misc]
-    return {
-        **{f"tv-poisson {n}": lambda photons, n=n: PoissonTotalVariation(photons=photons, iterations=n) for n in (8, 4)},  # type: ignore[misc]
-        "fbp": lambda _: FilteredBackprojection(window="hann", frequency_scaling=0.64),
-    }  # fmt: skip
 
 
 def groups(people: Path, part: str) -> Iterator[tuple[str, str, tuple[Case, ...]]]:
@@ -170,7 +164,7 @@ def _cases(
     modality: str, change: Change, data: Mapping[str, Any], images: int | None = None
 ) -> Iterator[tuple[Case, ...]]:
     """Of each image of the changed scenario those methods that count."""
-    settings = load_benchmark(ROOT / "configs" / f"benchmark_{modality}.yaml")
+    settings = _benchmark(modality)
     benchmark = settings.modalities[modality]
     base = next(one for one in benchmark.scenarios if one.name == change.base)
     scenario = _changed(base, change, data)
@@ -192,6 +186,11 @@ def _changed(base: ScenarioSettings, change: Change, data: Mapping[str, Any]) ->
     values["data"].pop("images", None)
     tuned = base.tuned_as or base.name
     return type(base).model_validate({**values, **change.values, "name": change.name, "tuned_as": tuned})
+
+
+@cache
+def _benchmark(modality: str) -> BenchmarkSettings:
+    return load_benchmark(ROOT / "configs" / f"benchmark_{modality}.yaml")
 
 
 @cache
@@ -226,7 +225,8 @@ def _turned(found: list[tuple[str, str, tuple[Case, ...]]]) -> list[tuple[str, s
     by: dict[str, list[tuple[str, str, tuple[Case, ...]]]] = {}
     for one in found:
         by.setdefault(one[1], []).append(one)
-    turned = [mine[k % len(mine) :] + mine[: k % len(mine)] for k, mine in enumerate(by.values())]
+    firsts = [crc32(person.encode()) % len(mine) for person, mine in by.items()]
+    turned = [mine[k:] + mine[:k] for k, mine in zip(firsts, by.values(), strict=True)]
     return [one for turn in zip_longest(*turned) for one in turn if one is not None]
 
 
@@ -239,34 +239,39 @@ def tried(modality: str, part: str, person: str, cases: tuple[Case, ...]) -> Tri
         scores = {row.method: row.scores[0].psnr or 0.0 for row in run_group(cases) if row.done}
     learned = {one.entry.name: one.entry for one in cases if isinstance(one.entry.method, LearnedSettings)}
     best = max(score for name, score in scores.items() if name not in learned)
-    made = {name: one(inputs.photons) for name, one in trials(modality).items()}
-    problem = inputs.pose(next(iter(made.values())), torch.device("cpu"))
+    problem = inputs.pose(WaveletSparsity() if modality == "mri" else FilteredBackprojection(), torch.device("cpu"))
     split = hold_out(problem.y, problem.A)
     assert split is not None
-    predicted, seconds = {}, {}
-    for name, method in {
-        **made,
-        **{name: build(one, DeviceName.CPU, inputs.photons) for name, one in learned.items()},
-    }.items():
-        start = time.process_time()
-        raw, x = _images(method, split)
-        seconds[name] = time.process_time() - start
-        predicted[name] = split.held_A(x)
-        if raw is not x:
-            predicted[f"{name}, raw"] = split.held_A(raw)
+    networks = {name: build(one, DeviceName.CPU, inputs.photons) for name, one in learned.items()}
+    predicted, seconds = _trials(split, networks, _rivals(modality, inputs.photons, split))
     above = {name: scores[name] - best for name in learned}
     return _packed(split, predicted, modality=modality, part=part, scenario=case.scenario.name, person=person,
                    above=above, seconds=seconds)  # fmt: skip
 
 
-def _images(method: Reconstructor, split: HeldOut) -> tuple[Tensor, Tensor]:
-    """The image before a root sum of squares ends the network, and with it."""
-    end = method.network if isinstance(method, LearnedReconstructor) else None
-    if not isinstance(end, MeasuredRootSumOfSquares):
-        x = method(split.y, split.A)
-        return x, x
-    x = replace(method, network=end.reconstruct)(split.y, split.A)
-    return x, end.combined(x, split.y, split.A) * torch.sgn(x)
+def _rivals(modality: str, photons: float | None, split: HeldOut) -> dict[str, Reconstructor]:
+    """The classical methods that are tried beside a network; a network's own first wavelet image where maps are right."""
+    if modality == "ct":
+        return {RIVALS["ct"]: PoissonTotalVariation(photons=photons, iterations=CT_ITERATIONS)}
+    return {RIVALS["mri"]: WaveletSparsity()} if bool(maps_error(split.y, split.A).any()) else {}
+
+
+def _trials(
+    split: HeldOut, networks: Mapping[str, Reconstructor], rivals: Mapping[str, Reconstructor]
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """What all predict of what is held back, and the seconds of the processor that they took."""
+    predicted, seconds = {}, {}
+    for name, method in {**rivals, **networks}.items():
+        start = time.process_time()
+        if isinstance(method, LearnedReconstructor):
+            x, initial = method.with_initial(split.y, split.A)
+            if initial is not None and initial.is_complex() and RIVALS["mri"] not in predicted:
+                predicted[RIVALS["mri"]], seconds[RIVALS["mri"]] = split.held_A(initial), 0.0
+        else:
+            x = method(split.y, split.A)
+        seconds[name] = time.process_time() - start
+        predicted[name] = split.held_A(x)
+    return predicted, seconds
 
 
 def _packed(split: HeldOut, predicted: Mapping[str, Tensor], **known: Any) -> Tried:
@@ -274,7 +279,9 @@ def _packed(split: HeldOut, predicted: Mapping[str, Tensor], **known: Any) -> Tr
     places = (split.held_y != 0).flatten(0, -3).any(0) if space.is_complex else None
     values = {name: one if places is None else one[..., places] for name, one in predicted.items()}
     y = split.held_y if places is None else split.held_y[..., places]
-    return Tried(y=y, predicted=values, places=places, axes=space.axes, shape=space.shape, **known)
+    return Tried(
+        y=y, predicted=values, places=places, axes=space.axes, shape=space.shape, expected=split.expected, **known
+    )
 
 
 def read(folder: Path) -> list[Tried]:

@@ -22,7 +22,14 @@ from medrecon.held_out import hold_out
 from medrecon.operators import Identity, LinearOperator
 from medrecon.problem import Problem
 from medrecon.progress import silent
-from medrecon.reconstructors import AutomaticWeight, FilteredBackprojection, PoissonTotalVariation, Sirt, TotalVariation
+from medrecon.reconstructors import (
+    AutomaticWeight,
+    FilteredBackprojection,
+    PoissonTotalVariation,
+    Sirt,
+    TotalVariation,
+    WaveletSparsity,
+)
 from medrecon.results import Trust
 from medrecon.scans import Scan, ct, mri, open_scan
 from medrecon.spaces import image_space
@@ -382,3 +389,24 @@ def test_the_console_says_what_was_found_and_the_page_too(
     assert line.strip() in (tmp_path / "r.html").read_text()
     plain = medrecon("reconstruct", sinogram, "-o", tmp_path / "p.h5", "--method", "fbp")
     assert "held back" not in plain.out
+
+
+def test_a_network_that_begins_with_its_rival_runs_it_once(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = told(scan, tmp_path, "--method", "varnet", "--no-check", *MASK)
+    count, solve = [0], WaveletSparsity.solve
+
+    def counted(self: WaveletSparsity, y: Tensor, A: LinearOperator, misfit: Tensor) -> Tensor:
+        count[0] += 1
+        return solve(self, y, A, misfit)
+
+    monkeypatch.setattr(WaveletSparsity, "solve", counted)
+    said, _ = told(scan, tmp_path, "--method", "varnet", "--overwrite", *MASK)
+    assert count[0] == 1 + said["slices"]
+    assert said["metrics"] == plain["metrics"]
+    monkeypatch.setattr(trust, "maps_error", lambda *_: torch.ones(()))
+    apart, _ = told(scan, tmp_path, "--method", "varnet", "--overwrite", *MASK)
+    assert count[0] == 3 + 2 * said["slices"]
+    assert said["trust"]["held_out"] == apart["trust"]["held_out"]
+    assert said["trust"]["others"]["wavelet"] == pytest.approx(apart["trust"]["others"]["wavelet"], rel=0.1)

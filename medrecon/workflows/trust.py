@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from medrecon.calibration import maps_error
 from medrecon.config.reconstruction import ReconstructionSettings
 from medrecon.config.usual_methods import USUAL_METHODS
 from medrecon.held_out import HeldOut, Prediction
@@ -96,6 +97,8 @@ def _settled(
         made, weights = {kind: choice.reconstruct}, choice.curve
         if choice.trial is not None and not check:
             known = {kind: choice.trial}
+    elif not choose:
+        known = _begun(kind, made, splits)
     found = _predictions(made, splits, known)
     if kind not in found and not choose:
         return _unknown(kind, made[kind], f"{kind} gives an image without the phase of k-space")
@@ -116,6 +119,21 @@ def _trust(taken: str, found: Mapping[str, Prediction], errors: Mapping[str, flo
     instead = min(better, key=lambda name: rest[name], default=None)
     is_worse = instead is not None or found[taken].excess().is_certain
     return Trust(errors[taken], rest, instead=instead, is_worse=is_worse)
+
+
+def _begun(kind: str, made: Mapping[str, Reconstructor], splits: Mapping[str, HeldOut | None]) -> dict[str, Tensor]:
+    """The images of a network and of the rival that it begins with, by one run of both.
+
+    Where coil maps are off the rival doubts them, and the network does not: then each is run by itself.
+    """
+    method, split = made[kind], splits[kind]
+    if split is None or not isinstance(method, LearnedReconstructor):
+        return {}
+    rival = str(getattr(method.weights.settings.network, "initial", ""))
+    if splits.get(rival) is not split or bool(maps_error(split.y, split.A).any()):
+        return {}
+    x, initial = method.with_initial(split.y, split.A)
+    return {kind: x} if initial is None else {kind: x, rival: initial}
 
 
 def _predictions(
