@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from medrecon.operators import LinearOperator
 from medrecon.spaces import Space
@@ -14,20 +15,24 @@ from medrecon.spaces import Space
 __all__ = ["Excess", "HeldOut", "Prediction", "hold_out"]
 
 _SHARE = 5  # one in so many is held back
-_MORE, _SURE = 0.3, 3.0  # of what two images differ by, and standard errors
-_LEAST = 5  # lines or views, of fewer of which no standard error is known
+_MORE, _SEEN = 0.3, 0.025  # of what two images differ by, and of an image's energy
+_SURE = 3.0  # standard errors
+_BAND = 32  # frequencies of a line or view that are taken together
+_LEAST = 5  # bands, of fewer of which no standard error is known
 
 
 @dataclass(frozen=True)
 class Excess:
-    """How much more one image errs than another: as a share of what they differ by, and in standard errors.
+    """How much more one image errs than another: as a share of what they differ by, in standard errors, and of the image's energy.
 
-    What is held back was measured line by line, or view by view: differences are taken of each, since both images err in the same
-    noise, and the standard error is that of their sum. Of fewer than five nothing is certain: the significance is 0.
+    Both images err in the same noise, so that differences are taken: of bands of 32 frequencies along each line or view that was
+    held back, of which a few lines have enough, and the standard error is that of their sum. Of fewer than five bands nothing is
+    certain: the significance is 0. `of_image` is infinite where it is not known, as of line integrals.
     """
 
     share: float
     significance: float
+    of_image: float = math.inf
 
     @property
     def is_certain(self) -> bool:
@@ -36,8 +41,8 @@ class Excess:
 
     @property
     def is_large(self) -> bool:
-        """Whether it does so by more than a floor of noise in a magnitude can make it."""
-        return self.is_certain and self.share > _MORE
+        """Whether it does so by more than the floor of noise in a magnitude makes it, and by what can be seen in the image."""
+        return self.is_certain and self.share > _MORE and self.of_image > _SEEN
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +50,14 @@ class Prediction:
     """What an image predicts of measurements that were held back: `predicted` of `measured`, both of `space`.
 
     Line integrals are weighted by the ramp along the detector, so that differences count as they do in the image; k-space is as it
-    is. A batch is taken together.
+    is. A batch is taken together. `expected` is the energy that what was held back would have, were that of the scan spread evenly
+    over k-space: the error of an image is to be held against that, as what lies far out has next to none.
     """
 
     predicted: Tensor
     measured: Tensor
     space: Space
+    expected: float | None = None
 
     @property
     def error(self) -> float:
@@ -73,20 +80,24 @@ class Prediction:
         apart = self._energies(self.predicted - q)
         n, total = int((apart > 0).sum()), float(more.sum())
         share = _ratio(total, float(apart.sum()))
+        of_image = _ratio(total, self.expected) if self.expected is not None else math.inf
         if n < _LEAST:
-            return Excess(share, 0.0)
+            return Excess(share, 0.0, of_image)
         spread = math.sqrt(max(float(more.square().sum()) - total**2 / n, 0.0) * n / (n - 1))
-        return Excess(share, _ratio(total, spread))
+        return Excess(share, _ratio(total, spread), of_image)
 
     def _energies(self, y: Tensor) -> Tensor:
-        """The sums of squares, weighted, of each view, or of what lies at each place of the last axis of k-space."""
-        squares = y.abs().square().double()
-        if "detector" in self.space.axes:
+        """The sums of squares, weighted, of each view or line, `(unit, band)`: of some frequencies that follow each other."""
+        squares, axes = y.abs().square().double(), self.space.axes
+        if "detector" in axes:
             n = y.shape[-1]
             ramp = torch.fft.rfftfreq(2 * n, dtype=torch.float64, device=y.device)
             squares = torch.fft.rfft(y.double(), 2 * n).abs().square() * ramp
-        axis = self.space.dim("angle" if "angle" in self.space.axes else self.space.axes[-1])
-        return squares.movedim(axis, -1).flatten(0, -2).sum(0)
+        along = -1 if "angle" in axes else -2  # the frequencies
+        unit = self.space.dim("angle" if "angle" in axes else axes[-1])
+        units = squares.movedim((unit, along), (-2, -1))
+        sums = units.reshape(-1, *units.shape[-2:]).sum(0)
+        return pad(sums, (0, -sums.shape[-1] % _BAND)).unflatten(-1, (-1, _BAND)).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +136,15 @@ class HeldOut:
         ValueError
             if `x` is not of the domain of the operator.
         """
-        return Prediction(self.held_A(x), self.held_y, self.held_A.range)
+        return Prediction(self.held_A(x), self.held_y, self.held_A.range, self.expected)
+
+    @property
+    def expected(self) -> float | None:
+        """The energy of the scan, spread evenly over k-space, of as much of it as was held back; None of line integrals."""
+        if not self.held_A.range.is_complex:
+            return None
+        energy = self.y.abs().square().double().sum() + self.held_y.abs().square().double().sum()
+        return float(energy * (self.held_y != 0).double().mean())
 
     def excess(self, x: Tensor, other: Tensor | None = None) -> Excess:
         """How much more is wrong with what `x` predicts than with what `other` does, or the black image where there is none.

@@ -120,6 +120,17 @@ class Trust:
     unknown: str | None = None
     seconds: float = 0.0
 
+    def words(self, method: str) -> str | None:
+        """What was found of an image by the method, in a line; None where nothing was."""
+        if self.held_out is None:
+            return None
+        errors = {method: self.held_out, **self.others}
+        told = dict(zip(errors, _told_apart(*errors.values()), strict=True))
+        by = ", ".join(f"{told[name]} by {name}" for name in sorted(errors, key=errors.__getitem__))
+        tried = [weight for weight, _ in self.weights]
+        weights = f"; {len(tried)} weights tried, {tried[0]:g} to {tried[-1]:g}" if tried else ""
+        return f"error in what was held back of the middle slice: {by}, 1 by a black image{weights}"
+
     def notes(self, method: str) -> tuple[str, ...]:
         """What a user must know of an image by the method."""
         if self.held_out is None:
@@ -244,7 +255,7 @@ class Reconstruction:
 
 def _told_apart(*values: float) -> list[str]:
     """The numbers in three digits, or as many more as tell them apart."""
-    digits = next((n for n in range(3, 9) if len({f"{value:.{n}g}" for value in values}) > 1), 3)
+    digits = next((n for n in range(3, 9) if len({f"{value:.{n}g}" for value in values}) == len({*values})), 3)
     return [f"{value:.{digits}g}" for value in values]
 
 

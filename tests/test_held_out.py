@@ -195,11 +195,35 @@ def test_of_two_predictions_that_with_an_excess_has_the_larger_error_and_a_black
     assert split.predicted(torch.zeros_like(x)).error == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(("views", "is_known"), [(7, False), (20, False), (25, True)])
-def test_of_fewer_than_five_views_nothing_is_certain(views: int, is_known: bool) -> None:
-    y, A = ct(views)
+@pytest.mark.parametrize(("views", "is_known"), [(7, False), (20, True), (25, True)])
+def test_of_fewer_than_five_bands_nothing_is_certain_and_few_views_hold_enough(views: int, is_known: bool) -> None:
+    y, A = ct(views)  # of each view two bands of frequencies
     split, truth = held(y, A), torch.rand(8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found = split.excess(3 * truth, truth)
     assert found.share == pytest.approx(1.0)
     assert found.is_certain == is_known
     assert split.excess(3 * truth).is_certain == is_known
+
+
+def test_three_lines_tell_as_much_as_many_by_the_bands_along_their_readout() -> None:
+    sampled = torch.zeros(64, dtype=torch.bool)
+    sampled[29:35] = True
+    sampled[[2, 8, 13, 17, 22, 40, 44, 47, 51, 55, 58, 60, 62, 7, 19]] = True
+    generator = torch.Generator().manual_seed(5)
+    maps = torch.randn(3, 128, 64, dtype=torch.complex128, generator=generator)
+    A = sense(sampled, maps)
+    truth, wrong, noise = (torch.randn(128, 64, dtype=torch.complex128, generator=generator) for _ in range(3))
+    y = A(truth)
+    split = held(y + 0.3 * A(noise), A)
+    assert int((split.held_y != 0).any(0).any(0).sum()) == 3
+    assert split.excess(truth + 0.2 * wrong, truth).is_large
+    alike = (truth + 0.2 * torch.randn(128, 64, dtype=torch.complex128, generator=generator) for _ in range(2))
+    assert not split.excess(*alike).is_certain
+
+
+def test_bands_do_not_change_what_is_summed() -> None:
+    y, A = SCANS["points"]
+    split = held(y, A)
+    x = A.H(y)
+    more = (split.held_A(x) - split.held_y).abs().square().sum() - split.held_y.abs().square().sum()
+    assert split.excess(x).share == pytest.approx(float(more / split.held_A(x).abs().square().sum()))

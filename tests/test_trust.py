@@ -22,7 +22,14 @@ from medrecon.held_out import hold_out
 from medrecon.operators import Identity, LinearOperator
 from medrecon.problem import Problem
 from medrecon.progress import silent
-from medrecon.reconstructors import AutomaticWeight, FilteredBackprojection, PoissonTotalVariation, Sirt, TotalVariation
+from medrecon.reconstructors import (
+    AutomaticWeight,
+    FilteredBackprojection,
+    PoissonTotalVariation,
+    Sirt,
+    TotalVariation,
+    WaveletSparsity,
+)
 from medrecon.results import Trust
 from medrecon.scans import Scan, ct, mri, open_scan
 from medrecon.spaces import image_space
@@ -346,3 +353,60 @@ def test_an_image_without_phase_predicts_nothing_and_that_is_said(scan: Path, tm
 )  # fmt: skip
 def test_the_warning(found: Trust, text: str | None) -> None:
     assert found.notes("tv") == (() if text is None else (text,))
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (Trust(None, unknown="of that"), None),
+        (Trust(0.5), "error in what was held back of the middle slice: 0.5 by tv, 1 by a black image"),
+        (Trust(0.50004, {"wavelet": 0.5, "varnet": 0.7}), "error in what was held back of the middle slice: 0.5 by wavelet, "
+         "0.50004 by tv, 0.7 by varnet, 1 by a black image"),
+        (Trust(0.5, weights=((0.25, 0.7), (1.0, 0.5), (4.0, 0.6))), "error in what was held back of the middle slice: 0.5 by tv, "
+         "1 by a black image; 3 weights tried, 0.25 to 4"),
+    ],
+)  # fmt: skip
+def test_what_was_found_stands_in_a_line(found: Trust, text: str | None) -> None:
+    assert found.words("tv") == text
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("--method", "tv", "--weight", "auto"), "; 4 weights tried, "),
+        (("--method", "auto"), " by primal-dual"),
+        (("--method", "sirt", "--check"), " by sirt, 1 by a black image\n"),
+    ],
+    ids=["weight", "method", "check"],
+)
+def test_the_console_says_what_was_found_and_the_page_too(
+    sinogram: Path, tmp_path: Path, asked: tuple[str, ...], told: str
+) -> None:
+    done = medrecon("reconstruct", sinogram, "-o", tmp_path / "o.h5", "--report", tmp_path / "r.html", *asked)
+    assert done.status == 0, done.err
+    (line,) = (line for line in done.out.splitlines(keepends=True) if line.startswith("error in what was held back"))
+    assert told in line
+    assert line.strip() in (tmp_path / "r.html").read_text()
+    plain = medrecon("reconstruct", sinogram, "-o", tmp_path / "p.h5", "--method", "fbp")
+    assert "held back" not in plain.out
+
+
+def test_a_network_that_begins_with_its_rival_runs_it_once(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = told(scan, tmp_path, "--method", "varnet", "--no-check", *MASK)
+    count, solve = [0], WaveletSparsity.solve
+
+    def counted(self: WaveletSparsity, y: Tensor, A: LinearOperator, misfit: Tensor) -> Tensor:
+        count[0] += 1
+        return solve(self, y, A, misfit)
+
+    monkeypatch.setattr(WaveletSparsity, "solve", counted)
+    said, _ = told(scan, tmp_path, "--method", "varnet", "--overwrite", *MASK)
+    assert count[0] == 1 + said["slices"]
+    assert said["metrics"] == plain["metrics"]
+    monkeypatch.setattr(trust, "maps_error", lambda *_: torch.ones(()))
+    apart, _ = told(scan, tmp_path, "--method", "varnet", "--overwrite", *MASK)
+    assert count[0] == 3 + 2 * said["slices"]
+    assert said["trust"]["held_out"] == apart["trust"]["held_out"]
+    assert said["trust"]["others"]["wavelet"] == pytest.approx(apart["trust"]["others"]["wavelet"], rel=0.1)

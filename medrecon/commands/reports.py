@@ -48,6 +48,9 @@ def words(done: Reconstruction) -> list[str]:
         f"method {report.method}{f' ({shown})' if shown else ''}, {report.seconds:.2f} s",
         report.measured,
     ]
+    found = None if report.trust is None else report.trust.words(report.method)
+    if found is not None:
+        lines.append(found)
     if report.metrics:
         lines.append("; ".join(_quality(m.psnr, m.ssim, m.nmse, m.protocol) for m in report.metrics))
     return lines + [f"note: {note}" for note in report.notes]

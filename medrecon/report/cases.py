@@ -143,6 +143,7 @@ def _method_facts(report: Report) -> Facts:
         values[f"PSNR, {other.protocol}"] = f"{other.psnr:.2f} dB"
         values[f"SSIM, {other.protocol}"] = f"{other.ssim:.4f}"
     values |= {
+        "held back": None if report.trust is None else report.trust.words(report.method),
         "written to": Path(report.output).name or None,
         "computed on": f"{report.device}, {report.threads} {'thread' if report.threads == 1 else 'threads'}",
         "time": f"{report.seconds:.2f} s",

@@ -131,6 +131,13 @@ class LearnedReconstructor:
             seen = root_sum_of_squares(coils_of(A, type(self).__name__)(x), -3)
             return torch.where(seen > 0, combined / seen, 0.0).unsqueeze(-3) * x
 
+    def with_initial(self, y: Tensor, A: LinearOperator) -> tuple[Tensor, Tensor | None]:
+        """The image `with_phase`, and the one that the network began with, if a classical method makes that."""
+        with _seen_initial(self.network) as seen:
+            x = self.with_phase(y, A)
+            scale = self.normalization(y, A)
+        return x, seen[0] / scale.reshape(scale.shape + (1,) * A.domain.ndim) if seen else None
+
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         A.range.require(y, type(self).__name__)
         with torch.no_grad():
@@ -255,6 +262,27 @@ def _require_device(device: torch.device | str) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"load: takes a device that PyTorch has here, got {device}; take cpu") from error
+
+
+@contextmanager
+def _seen_initial(network: nn.Module) -> Iterator[list[Tensor]]:
+    """The images that a network begins with, in a list that fills as it runs."""
+    seen: list[Tensor] = []
+    beginning: Any = next((one for one in network.modules() if getattr(one, "initial", None) is not None), None)
+    if beginning is None:
+        yield seen
+        return
+    initial = beginning.initial
+
+    def remember(y: Tensor, A: LinearOperator, /) -> Tensor:
+        seen.append(initial(y, A))
+        return seen[-1]
+
+    beginning.initial = remember
+    try:
+        yield seen
+    finally:
+        beginning.initial = initial
 
 
 @contextmanager

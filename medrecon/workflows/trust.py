@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from medrecon.calibration import maps_error
 from medrecon.config.reconstruction import ReconstructionSettings
 from medrecon.config.usual_methods import USUAL_METHODS
 from medrecon.held_out import HeldOut, Prediction
@@ -63,7 +64,8 @@ def settle(
     for other in others:
         made[other.kind] = build_reconstructor(other, opened.modality, photons=photons, device=device)
     try:
-        return _settled(made, opened.checked(range(index, index + 1), silent), device, choose=bool(settings.candidates))
+        scan = opened.checked(range(index, index + 1), silent)
+        return _settled(made, scan, device, choose=bool(settings.candidates), check=check)
     except (ValueError, ArithmeticError, RuntimeError) as error:  # out of memory among them
         return _unknown(method.kind, reconstruct, " ".join(str(error).split()))
 
@@ -75,8 +77,13 @@ def _unknown(kind: str, method: Reconstructor, why: str) -> Settled:
     return Settled(kind, method, Trust(None, unknown=why))
 
 
-def _settled(made: Mapping[str, Reconstructor], scan: Scan, device: torch.device, *, choose: bool) -> Settled:
-    """The first of the methods, or the best where one is to be chosen, with the errors of all."""
+def _settled(
+    made: Mapping[str, Reconstructor], scan: Scan, device: torch.device, *, choose: bool, check: bool
+) -> Settled:
+    """The first of the methods, or the best where one is to be chosen, with the errors of all.
+
+    An automatic weight is judged by a trial at it, unless a check is asked: then by all the iterations.
+    """
     start = time.perf_counter()
     splits = dict(zip(made, scan.held_out(tuple(made.values()), device), strict=True))
     kind, first = next(iter(made.items()))
@@ -84,10 +91,15 @@ def _settled(made: Mapping[str, Reconstructor], scan: Scan, device: torch.device
     if split is None:
         return _unknown(kind, first, _FEW)
     weights: tuple[tuple[float, float], ...] = ()
+    known: dict[str, Tensor] = {}
     if isinstance(first, AutomaticWeight):
         choice = first.choose_by(split)
         made, weights = {kind: choice.reconstruct}, choice.curve
-    found = _predictions(made, splits)
+        if choice.trial is not None and not check:
+            known = {kind: choice.trial}
+    elif not choose:
+        known = _begun(kind, made, splits)
+    found = _predictions(made, splits, known)
     if kind not in found and not choose:
         return _unknown(kind, made[kind], f"{kind} gives an image without the phase of k-space")
     errors = {name: one.error for name, one in found.items()}
@@ -109,8 +121,25 @@ def _trust(taken: str, found: Mapping[str, Prediction], errors: Mapping[str, flo
     return Trust(errors[taken], rest, instead=instead, is_worse=is_worse)
 
 
-def _predictions(made: Mapping[str, Reconstructor], splits: Mapping[str, HeldOut | None]) -> dict[str, Prediction]:
-    """What the images that methods make of the rest predict of what is held back, where they predict any.
+def _begun(kind: str, made: Mapping[str, Reconstructor], splits: Mapping[str, HeldOut | None]) -> dict[str, Tensor]:
+    """The images of a network and of the rival that it begins with, by one run of both.
+
+    Where coil maps are off the rival doubts them, and the network does not: then each is run by itself.
+    """
+    method, split = made[kind], splits[kind]
+    if split is None or not isinstance(method, LearnedReconstructor):
+        return {}
+    rival = str(getattr(method.weights.settings.network, "initial", ""))
+    if splits.get(rival) is not split or bool(maps_error(split.y, split.A).any()):
+        return {}
+    x, initial = method.with_initial(split.y, split.A)
+    return {kind: x} if initial is None else {kind: x, rival: initial}
+
+
+def _predictions(
+    made: Mapping[str, Reconstructor], splits: Mapping[str, HeldOut | None], known: Mapping[str, Tensor]
+) -> dict[str, Prediction]:
+    """What the images that methods make of the rest, unless they are known, predict of what is held back, where they predict any.
 
     An image that lacks the phase, or the whole object, has it from the first classical one.
     """
@@ -120,7 +149,7 @@ def _predictions(made: Mapping[str, Reconstructor], splits: Mapping[str, HeldOut
         split = splits[kind]
         if split is None:
             continue
-        x = _image(method, split)
+        x = known[kind] if kind in known else _image(method, split)
         if guide is not None and not split.held_A.domain.contains(x):
             x, split = _completed(x, *guide), guide[1]
         if split.held_A.domain.contains(x):
