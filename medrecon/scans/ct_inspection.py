@@ -13,7 +13,7 @@ from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import geometry_words, grid_words
 from medrecon.errors import ChangedError, InputError
-from medrecon.findings import Finding, FindingName
+from medrecon.findings import Finding, FindingName, Severity, require_accepted
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import DEAD, dead_bins, dead_words
 from medrecon.scans.ct_checks import geometry_findings, sinogram_findings
