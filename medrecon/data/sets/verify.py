@@ -7,8 +7,9 @@ import numpy as np
 
 from medrecon.data.hdf5 import HDF5Content, HDF5Source
 from medrecon.data.sets.cache import dataset_folder, dataset_home, sha256_of
-from medrecon.data.sets.fetch import RECORD, path, read_record
+from medrecon.data.sets.fetch import path
 from medrecon.data.sets.manifest import Manifest, Registration, Split, Stack, load_manifest
+from medrecon.data.sets.record import RECORD, read_record
 from medrecon.errors import InputError
 from medrecon.words import shortened
 
