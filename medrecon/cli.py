@@ -36,8 +36,10 @@ def _status(arguments: list[str], termination: Termination) -> int:
     try:
         status = _run(arguments, termination)
         sys.stdout.flush()
-    except (KeyboardInterrupt, Terminated):
+    except KeyboardInterrupt:
         status = INTERRUPTED
+    except Terminated:
+        status = TERMINATED
     except BrokenPipeError:
         status = UNEXPECTED
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of the pipe when it ends
