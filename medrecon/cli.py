@@ -27,23 +27,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is escaped, and ends no run
             stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
-    caught: BaseException | None = None  # kept: `Terminated` is raised again where it is lost
-    with exit_on_sigterm(_abandon) as termination:
-        try:
-            status = _run(given or ["--help"], termination)
-            sys.stdout.flush()
-        except (KeyboardInterrupt, Terminated) as error:
-            status, caught = INTERRUPTED, error
-        except BrokenPipeError:
-            status = UNEXPECTED
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # or Python complains of the pipe when it ends
-        status = TERMINATED if termination.told else status
-        if status in _ENDED:
-            _clean_up(status)
-        del caught
+    try:
+        with exit_on_sigterm(_abandon) as termination:
+            status = _status(given or ["--help"], termination)
+    except Terminated:  # before or after all that
+        status = TERMINATED
+        _clean_up(status)
     raise SystemExit(status)
+
+
+def _status(arguments: list[str], termination: Termination) -> int:
+    try:
+        status = _run(arguments, termination)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except Terminated:
+        status = TERMINATED
+    except BrokenPipeError:
+        status = UNEXPECTED
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of the pipe when it ends
+    if termination.obeyed():
+        status = TERMINATED
+    if status in _ENDED:
+        _clean_up(status)
+    return status
 
 
 def _run(arguments: list[str], termination: Termination) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from medrecon.commands.console import COMPLAIN_TO, complain
 from medrecon.commands.processors import processors
 from medrecon.commands.termination import Terminated, exit_on_sigterm
+from medrecon.data.writers import sweep, temporary_name, unfinished
 
 __all__ = ["LAUNCHED_BY", "launch"]
 
@@ -46,7 +47,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
     # What its processes have to say of lost connections stays unsaid: of one error, one line.
     environment = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "FATAL", **os.environ, **shared}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(_folder_of_complaints())
         complaints = [folder / str(rank) for rank in range(count)]
         children: list[subprocess.Popen[bytes]] = []
         stack.callback(_end, children)
@@ -71,6 +72,17 @@ def launch(arguments: Sequence[str], count: int) -> int:
             complain(f"{what}; what was saved stays, and --resume goes on")
         status = children[said].returncode
         return status if status > 0 else 1
+
+
+@contextmanager
+def _folder_of_complaints() -> Iterator[Path]:
+    """Give a folder for temporary files, and remove those that were left where this process was killed before."""
+    temporary = Path(tempfile.gettempdir())
+    sweep(temporary)
+    folder = temporary / temporary_name("medrecon")
+    with unfinished(folder):
+        folder.mkdir(mode=0o700)
+        yield folder
 
 
 @contextmanager

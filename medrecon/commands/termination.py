@@ -28,6 +28,7 @@ class Termination:
 
     def __init__(self, leave: Callable[[], None]) -> None:
         self.told = False
+        self._obeyed = False
         self._process = os.getpid()
         self._leave = leave
         self._raised: weakref.ref[Terminated] | None = None
@@ -40,7 +41,7 @@ class Termination:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.told = True
-        if self._raised is not None and self._raised() is not None:
+        if self._obeyed or (self._raised is not None and self._raised() is not None):
             return
         error = Terminated(128 + number)
         self._raised = weakref.ref(error)
@@ -48,6 +49,11 @@ class Termination:
             raise error
         finally:
             del error  # or its traceback would keep it alive
+
+    def obeyed(self) -> bool:
+        """Say whether the process was told to end; if so it does from now on, and is not told again."""
+        self._obeyed = self.told
+        return self.told
 
     def watch(self) -> None:
         """Wait for the signal in a thread of its own, and see to it that the main thread hears of it and ends."""

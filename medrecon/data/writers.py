@@ -35,7 +35,7 @@ class Life(Enum):
 
 @dataclass(frozen=True)
 class Writer:
-    """A process: a hash of its machine since that started and of its container, its number, and when it began in clock ticks."""
+    """A process: a hash of its machine, since that was started, and container; its number; when it began, in clock ticks."""
 
     host: str
     pid: int

@@ -11,7 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +37,29 @@ class Scenario:
     ----------
     name
         the command's.
-    arguments
-        of the program, for the folder it writes to; the same again go on.
+    words
+        of the command, for the folders of inputs and of outputs; the same again go on.
     read
         what a file holds, by its path in the folder; an error for one that is not whole, None for one that grows line by line.
-    environment
-        of the program, for that folder.
+    inputs
+        the folder of what commands read.
     manifests
         the folder of the manifests of data sets, in place of medrecon's own.
     """
 
     name: str
-    arguments: Callable[[Path], list[str]]
+    words: str
     read: Callable[[Path], Any]
-    environment: Callable[[Path], dict[str, str]] = field(default=lambda _: {})
+    inputs: Path
     manifests: Path | None = None
+
+    def arguments(self, folder: Path) -> list[str]:
+        """Of the program that writes to a folder."""
+        return [word.format(inputs=self.inputs, out=folder) for word in self.words.split()]
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Of the program that writes to a folder."""
+        return {} if self.manifests is None else {"MEDRECON_DATA": str(folder)}
 
     def values(self, folder: Path) -> Values:
         """All visible files of a folder by their paths, each with what it holds."""
@@ -130,83 +138,38 @@ def _fetched(path: Path) -> Any:
     return None if "downloads" in path.parts else _digest(path)
 
 
+RECONSTRUCT = (
+    "reconstruct {inputs}/scan.h5 -o {out}/o.h5 --overwrite --method tv --mask random --center-fraction 0.25 --iterations 8 "
+    "--preview {out}/o.png --json {out}/o.json --report {out}/o.html"
+)
+
+
 @contextmanager
 def scenarios(root: Path) -> Iterator[tuple[Scenario, ...]]:
     """All scenarios, with their inputs in a folder; data sets come from a server on this machine."""
     inputs = root / "inputs"
     inputs.mkdir()
-    scan = simulate(inputs / "scan.h5", slices=4)
-    values = {**TINY, "training": {**TINY["training"], "save_every": 1}}
-    config = written(inputs / "train.yaml", values)
+    simulate(inputs / "scan.h5", slices=4)
+    _write_configurations(inputs)
+    with _server(inputs / "files") as port:
+        _write_manifest(inputs / "manifests", inputs / "files", port)
+        yield (
+            Scenario("reconstruct", RECONSTRUCT, _image_or_report, inputs),
+            Scenario("simulate", "simulate {out}/o.h5 --overwrite --size 48 --slices 10 --coils 3", _arrays, inputs),
+            Scenario("train", "train {inputs}/train.yaml -o {out}/run --resume --device cpu", _run_file, inputs),
+            Scenario("benchmark", "benchmark {inputs}/benchmark.yaml -o {out}/b --workers 0", _table, inputs),
+            Scenario("tune", "tune sense {inputs}/tune.yaml -o {out}/tuned.yaml --workers 0", _tuned, inputs),
+            Scenario("fetch", "data fetch tiny", _fetched, inputs, manifests=inputs / "manifests"),
+        )
+
+
+def _write_configurations(folder: Path) -> None:
+    written(folder / "train.yaml", {**TINY, "training": {**TINY["training"], "save_every": 1}})
     scenario = {"name": "brain", "data": MRI_DATA, "mask": MASK}
     tuning = {**MRI_DATA, "phantom": "shepp-logan", "slices": 1, "seed": 1}
-    benchmark, tune = inputs / "benchmark.yaml", inputs / "tune.yaml"
-    rows = {"methods": [zero_filled(), sense()], "scenarios": [scenario]}
-    benchmark.write_text(yaml.safe_dump({"name": "b", "resamples": 100, "mri": rows}))
-    tuned = {"methods": [sense()], "scenarios": [{**scenario, "tuning": tuning}]}
-    tune.write_text(yaml.safe_dump({"name": "t", "resamples": 100, "mri": tuned}))
-    beside = ("--preview", "--json", "--report")
-    with _server(inputs / "files") as port:
-        yield (
-            Scenario(
-                "reconstruct",
-                lambda out: [
-                    *(
-                        "reconstruct",
-                        str(scan),
-                        "-o",
-                        str(out / "o.h5"),
-                        "--overwrite",
-                        "--method",
-                        "tv",
-                        "--mask",
-                        "random",
-                    ),
-                    *("--iterations", "8", "--center-fraction", "0.25"),
-                    *(
-                        word
-                        for name, end in zip(beside, ("png", "json", "html"), strict=True)
-                        for word in (name, str(out / f"o.{end}"))
-                    ),
-                ],
-                _image_or_report,
-            ),
-            Scenario(
-                "simulate",
-                lambda out: [
-                    "simulate",
-                    str(out / "o.h5"),
-                    "--overwrite",
-                    "--size",
-                    "48",
-                    "--slices",
-                    "10",
-                    "--coils",
-                    "3",
-                ],
-                _arrays,
-            ),
-            Scenario(
-                "train",
-                lambda out: ["train", str(config), "-o", str(out / "run"), "--resume", "--device", "cpu"],
-                _run_file,
-            ),
-            Scenario(
-                "benchmark", lambda out: ["benchmark", str(benchmark), "-o", str(out / "b"), "--workers", "0"], _table
-            ),
-            Scenario(
-                "tune",
-                lambda out: ["tune", "sense", str(tune), "-o", str(out / "tuned.yaml"), "--workers", "0"],
-                _tuned,
-            ),
-            Scenario(
-                "fetch",
-                lambda _: ["data", "fetch", "tiny"],
-                _fetched,
-                lambda out: {"MEDRECON_DATA": str(out)},
-                _manifests(inputs, port),
-            ),
-        )
+    for name, methods, more in (("benchmark", [zero_filled(), sense()], {}), ("tune", [sense()], {"tuning": tuning})):
+        values = {"name": name, "resamples": 100, "mri": {"methods": methods, "scenarios": [{**scenario, **more}]}}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(values))
 
 
 @contextmanager
@@ -229,8 +192,7 @@ def _server(folder: Path) -> Iterator[int]:
             running.kill()
 
 
-def _manifests(inputs: Path, port: int) -> Path:
-    folder = inputs / "manifests"
+def _write_manifest(folder: Path, served: Path, port: int) -> None:
     folder.mkdir()
     files = [
         {
@@ -240,13 +202,12 @@ def _manifests(inputs: Path, port: int) -> Path:
             "sha256": _digest(path),
             **({"unpack": True} if path.suffix == ".zip" else {}),
         }
-        for path in sorted((inputs / "files").iterdir())
+        for path in sorted(served.iterdir())
     ]
     texts = dict.fromkeys(("title", "license", "citation", "homepage", "description"), "words")
     split = {"name": "test", "pattern": "*.bin", "count": 2, "datasets": ["x"]}
     content = {"name": "tiny", **texts, "splits": [split], "source": {"kind": "url", "files": files}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(content))
-    return folder
 
 
 def emptied(folder: Path) -> Path:

@@ -228,6 +228,17 @@ def test_what_ends_several_processes_ends_them_all(monkeypatch: pytest.MonkeyPat
     assert [child.returncode for child in started] == [-signal.SIGTERM, -signal.SIGTERM]
 
 
+def test_the_program_says_that_several_processes_were_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medrecon.commands.launch._wait", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    real = subprocess.Popen
+    waiting = [sys.executable, "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr("medrecon.commands.launch.subprocess.Popen", lambda *_, **__: real(waiting))
+    done = medrecon("train", written(tmp_path / "c.yaml"), "-o", tmp_path / "run", "--devices", 2)
+    assert (done.status, done.complaint.partition(";")[0]) == (143, "told to end")
+
+
 @pytest.mark.slow
 def test_a_fault_in_two_processes_is_one_line_and_status_2(tmp_path: Path) -> None:
     values = {**TINY, "optimizer": {"kind": "adam", "rate": 1e30}, "training": {"epochs": 9, "batch_size": 1}}
