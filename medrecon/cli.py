@@ -14,7 +14,7 @@ import typer.main
 
 from medrecon._version import __version__
 from medrecon.commands import about, benchmark, configs, data, demo, reconstruct, scans, train, tune, weights
-from medrecon.commands.console import NoteHandler, complain, expected, say
+from medrecon.commands.console import NoteHandler, complain, expected, say, silent_warnings
 from medrecon.commands.termination import Terminated, exit_on_sigterm
 from medrecon.config import METHODS
 
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not (log := logging.getLogger("medrecon")).handlers:
         log.addHandler(NoteHandler())
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with exit_on_sigterm():
+    with exit_on_sigterm(), silent_warnings():
         try:
             status = _run(given or ["--help"])
             sys.stdout.flush()
