@@ -24,6 +24,8 @@ def listed(values: Sequence[object], most: int = 8) -> str:
 
 def sized(n_bytes: int) -> str:
     """Say an amount of memory: `sized(3 * 2**29)` is "1.5 GiB"."""
+    if n_bytes >= 10**6 * 2**40:
+        return "a million TiB and more"
     for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= size:
             return f"{n_bytes / size:.1f} {unit}" if n_bytes < 10_000 * size else f"{n_bytes // size} {unit}"

@@ -21,12 +21,12 @@ def test_long_lists_are_cut_short() -> None:
 
 
 def test_amounts_of_memory_have_a_fitting_unit() -> None:
-    assert [sized(n) for n in (0, 1023, 1024, 3 * 2**29, 10**30)] == [
+    assert [sized(n) for n in (0, 1023, 1024, 3 * 2**29, 10**5000)] == [
         "0 bytes",
         "1023 bytes",
         "1.0 KiB",
         "1.5 GiB",
-        "909494701772928237 TiB",
+        "a million TiB and more",
     ]
 
 

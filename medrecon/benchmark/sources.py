@@ -113,7 +113,7 @@ def read_kspace(source: MRISource, image: ImageReference) -> KSpaceSample:
     """
     if isinstance(source, PhantomMRISource):
         return _mri_phantom(source)[image.index]
-    sample = _fastmri(image.path, source.accept)[image.index]
+    sample = _fastmri(image.path, source.accept, source.allow_external)[image.index]
     if not sample.fully_sampled:
         raise InputError(
             f"{image.path}: slice {image.index} is undersampled already ({sample.true_acceleration:.2f} times); a benchmark takes "
@@ -132,7 +132,7 @@ def read_sinogram(source: CTSource, image: ImageReference) -> SinogramSample:
     """
     if isinstance(source, PhantomCTSource):
         return _ct_phantom(source)[image.index]
-    sample = _lodopab(image.path, source.part)[image.index]
+    sample = _lodopab(image.path, source.part, source.allow_external)[image.index]
     if sample.target is None:
         raise InputError(f"{image.path}: {image.file} has no ground truth beside it; take another part")
     return sample
@@ -143,7 +143,7 @@ def pixel_sides(source: MRISource, image: ImageReference) -> tuple[float, float]
     if isinstance(source, PhantomMRISource):
         side = 256.0 / min(source.size)  # a field of view of 256 mm
         return side, side
-    file = FastMRIFile(image.path)
+    file = _fastmri(image.path, source.accept, source.allow_external).file
     field = file.header.recon_fov
     if field is None or not min(field[:2]) > 0:
         return None
@@ -153,7 +153,11 @@ def pixel_sides(source: MRISource, image: ImageReference) -> tuple[float, float]
 
 def volume(source: MRISource, image: ImageReference) -> Iterable[KSpaceSample]:
     """All slices of the volume that a slice belongs to."""
-    return _mri_phantom(source) if isinstance(source, PhantomMRISource) else _fastmri(image.path, source.accept)
+    return (
+        _mri_phantom(source)
+        if isinstance(source, PhantomMRISource)
+        else _fastmri(image.path, source.accept, source.allow_external)
+    )
 
 
 def _fastmri_images(source: FastMRISource) -> list[ImageReference]:
@@ -163,13 +167,14 @@ def _fastmri_images(source: FastMRISource) -> list[ImageReference]:
         raise InputError(
             f"{folder}: holds no {source.pattern}; give the folder of fully sampled scans in data.folder and data.part"
         )
-    files = [FastMRIFile(paths[index]) for index in spread(len(paths), source.files)]
+    allowed = source.allow_external
+    files = [FastMRIFile(paths[index], allow_external=allowed) for index in spread(len(paths), source.files)]
     return [ImageReference(f.path.name, str(f.path), index) for f in files for index in spread(len(f), source.slices)]
 
 
 def _lodopab_images(source: LoDoPaBSource) -> list[ImageReference]:
     folder = _folder(source)
-    data = LoDoPaB(folder, source.part)
+    data = LoDoPaB(folder, source.part, allow_external=source.allow_external)
     places = [(file.path.name, place) for file in data.files for place in range(len(file))]
     return [ImageReference(places[index][0], str(folder), index) for index in spread(len(data), source.images)]
 
@@ -184,13 +189,13 @@ def _folder(source: FastMRISource | LoDoPaBSource) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _lodopab(folder: str, part: str) -> LoDoPaB:
-    return LoDoPaB(folder, part)
+def _lodopab(folder: str, part: str, allow_external: bool) -> LoDoPaB:
+    return LoDoPaB(folder, part, allow_external=allow_external)
 
 
 @lru_cache(maxsize=64)
-def _fastmri(path: str, accept: tuple[FindingName, ...]) -> MendedKSpace:
-    return MendedKSpace(FastMRIFile(path), accept)
+def _fastmri(path: str, accept: tuple[FindingName, ...], allow_external: bool) -> MendedKSpace:
+    return MendedKSpace(FastMRIFile(path, allow_external=allow_external), accept)
 
 
 @lru_cache(maxsize=4)

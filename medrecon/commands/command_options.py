@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from medrecon.commands.options import AllowExternal
 from medrecon.config import (
     FilterName,
     LearnedSettings,
@@ -128,6 +129,7 @@ class CommandOptions:
         list[str] | None,
         typer.Option(metavar="NAME", help="Reconstruct in spite of a problem of the data, of this name; repeatable."),
     ] = None
+    allow_external: AllowExternal = False
     # Options of methods from before there was --set, which still work.
     window: Annotated[FilterName | None, typer.Option(hidden=True)] = None
     frequency_scaling: Annotated[float | None, typer.Option(hidden=True)] = None
@@ -215,15 +217,15 @@ class CommandOptions:
             "center_fraction": self.center_fraction,
         }
         size = None if self.size is None else parse_size(self.size)
-        accept = tuple(self.accept or ())
+        of_both = {"size": size, "allow_external": self.allow_external or None, "accept": tuple(self.accept or ())}
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
             field = None if self.field_of_view is None else parse_field(self.field_of_view)
-            return {"mask": self._mask(of_mri), **given({"size": size, "field_of_view": field}), "accept": accept}
+            return {"mask": self._mask(of_mri), **given({**of_both, "field_of_view": field})}
         reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
         reason = f"an option of MRI, and {name} holds {modality.holds}; --size and --pixel make the grid of those"
         reject_options({"field_of_view": self.field_of_view}, reason)
-        return given({**of_ct, "size": size, "seed": self.seed, "accept": accept})
+        return given({**of_ct, **of_both, "seed": self.seed})
 
     def _mask(self, options: Mapping[str, object]) -> dict[str, object] | None:
         fields = given({**options, "seed": self.seed})

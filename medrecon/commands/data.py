@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medrecon.commands.console import print_table, progress, say
+from medrecon.commands.options import AllowExternal
 
 __all__ = ["fetch", "list_", "path", "verify"]
 
@@ -50,6 +51,7 @@ def fetch(name: _Name) -> int:
 def verify(
     name: _Name,
     folder: Annotated[Path | None, typer.Option(help="Where it lies, if not where medrecon puts it.")] = None,
+    allow_external: AllowExternal = False,
 ) -> int:
     """Check the files of a data set; the exit status is 2 if one is wrong.
 
@@ -57,7 +59,7 @@ def verify(
     """
     from medrecon.data.sets.verify import verify as check
 
-    problems = check(name, folder)
+    problems = check(name, folder, allow_external=allow_external)
     for problem in problems:
         say(problem)
     if problems:

@@ -10,6 +10,7 @@ from pathlib import Path
 from medrecon.commands.command_options import CommandOptions, known_method
 from medrecon.commands.console import expected, one_line
 from medrecon.config import METHODS, LearnedSettings, ReconstructionSettings
+from medrecon.data.identity import SameFiles
 from medrecon.errors import InputError
 from medrecon.modality import Modality
 
@@ -32,6 +33,8 @@ class FileJob:
         None for a file that cannot be.
     others
         settings of methods to show beside, by name.
+    same
+        knows the file as it was first seen: all methods get this one.
     """
 
     source: Path
@@ -40,6 +43,7 @@ class FileJob:
     fault: str = ""
     settings: ReconstructionSettings | None = None
     others: Mapping[str, ReconstructionSettings] = field(default_factory=dict)
+    same: SameFiles = field(default_factory=SameFiles)
 
     @property
     def method(self) -> str:
@@ -150,7 +154,8 @@ def with_settings(job: FileJob, options: CommandOptions, compared: Sequence[Comp
     if job.fault:
         return job
     try:
-        modality = find_format(job.source).modality
+        job.same.require(job.source)
+        modality = find_format(job.source, allow_external=options.allow_external).modality
     except InputError as error:
         return replace(job, fault=str(error))
     name, others = str(job.source), dict[str, ReconstructionSettings]()

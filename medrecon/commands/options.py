@@ -10,7 +10,15 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-__all__ = ["AllowCodeOption", "ChangesOption", "ConfigArgument", "SchedulerOption", "WorkersOption", "takes_options"]
+__all__ = [
+    "AllowCodeOption",
+    "AllowExternal",
+    "ChangesOption",
+    "ConfigArgument",
+    "SchedulerOption",
+    "WorkersOption",
+    "takes_options",
+]
 
 ConfigArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A YAML file, or a name of `medrecon configs list`.")
@@ -29,6 +37,13 @@ WorkersOption = Annotated[
 ]
 SchedulerOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers to take: tcp://host:8786.")
+]
+AllowExternal = Annotated[
+    bool,
+    typer.Option(
+        "--allow-external",
+        help="Read other files that an HDF5 file leads to, too, by links or as a virtual data set; they are refused else.",
+    ),
 ]
 
 Status = TypeVar("Status")

@@ -63,6 +63,7 @@ class Page:
             others = self.stacks(targets=False)
             try:
                 made = reconstruct_file(job.source, None, settings, progress=bar, watch=others.add)
+                job.same.require(job.source)
             except Exception as error:
                 fault = f"--compare {name} failed: {fault_of(error)}"
                 complain(fault)

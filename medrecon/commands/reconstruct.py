@@ -126,6 +126,7 @@ def _run(job: FileJob, overwrite: bool, bar: Progress, page: Page | None) -> Rec
     if job.fault or job.settings is None:
         raise InputError(job.fault)
     stacks = None if page is None else page.stacks(targets=True)
+    job.same.require(job.source)
     with ExitStack() as stack:
         picture = None if job.preview is None else stack.enter_context(_atomic(job.preview, overwrite))
         done = reconstruct_file(

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from medrecon.commands.console import print_table, say
+from medrecon.commands.options import AllowExternal
 from medrecon.device import DeviceName
 
 __all__ = ["export", "import_fastmri", "list_", "score", "show"]
@@ -70,6 +71,7 @@ def score(
         DeviceName | None, typer.Option(help="Where to compute.", show_default="a GPU if there is one")
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Note the scores in the card.")] = False,
+    allow_external: AllowExternal = False,
 ) -> int:
     """Score trained weights on a part of the data set of their training that they have not seen.
 
@@ -81,7 +83,7 @@ def score(
     from medrecon.workflows.scoring import score_weights
 
     path = find_weights(name)
-    found, protocol = score_weights(path, part, folder=folder, device=device)
+    found, protocol = score_weights(path, part, folder=folder, device=device, allow_external=allow_external)
     say(f"{path.stem}, {part}: {', '.join(_words({**asdict(found), 'protocol': protocol}))}")
     if record:
         record_scores(path, part, found)

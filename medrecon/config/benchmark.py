@@ -128,6 +128,7 @@ class FastMRISource(Settings):
 
     Those of the folder `part` in `folder`, or in that of a data set, whose names match `pattern`: so many `files`, and of each so
     many `slices`, evenly spaced; None stands for all. `accept` names problems that are found in the data and are not to stop it.
+    `allow_external` lets the files lead to others.
     """
 
     kind: Literal["fastmri"]
@@ -138,6 +139,7 @@ class FastMRISource(Settings):
     files: _Count | None = None
     slices: _Count | None = None
     accept: tuple[FindingName, ...] = ()
+    allow_external: bool = False
 
     @model_validator(mode="after")
     def _require_place(self) -> Self:
@@ -158,13 +160,17 @@ class PhantomMRISource(Settings):
 
 
 class LoDoPaBSource(Settings):
-    """Images of a part of LoDoPaB-CT in `folder`, or in that of the data set; so many, evenly spaced, or all."""
+    """Images of a part of LoDoPaB-CT in `folder`, or in that of the data set; so many, evenly spaced, or all.
+
+    `allow_external` lets the files lead to others.
+    """
 
     kind: Literal["lodopab"]
     dataset: str | None = None
     folder: Path | None = None
     part: str = "test"
     images: _Count | None = None
+    allow_external: bool = False
 
     @model_validator(mode="after")
     def _require_place(self) -> Self:

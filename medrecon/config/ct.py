@@ -30,7 +30,7 @@ class CTAcquisition(Settings):
     `size` (y, x) and `pixel` millimeters make the grid of the image. `hu` gives images in Hounsfield units.
     `offset` of the detector, millimeters, stands in place of the file's; "auto" measures it.
     `repair` fills bins that say nothing, and corrects those that read too much or too little in all views.
-    `accept` names problems that are found in the data and are not to stop it.
+    `accept` names problems that are found in the data and are not to stop it. `allow_external` lets the file lead to others.
     """
 
     modality: Literal[Modality.CT] = Modality.CT
@@ -44,6 +44,7 @@ class CTAcquisition(Settings):
     offset: Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)] | Literal["auto"] | None = None
     repair: bool = False
     accept: tuple[FindingName, ...] = ()
+    allow_external: bool = False
 
 
 class CTSimulationSettings(Settings):

@@ -110,7 +110,7 @@ class MRIAcquisition(Settings):
 
     `size` is the matrix `(y, x)` of the images that are written, over `field_of_view` `(y, x)` in millimeters; what is None is as
     the scanner's header, or a target in the file, says.
-    `accept` names problems that are found in the data and are not to stop it.
+    `accept` names problems that are found in the data and are not to stop it. `allow_external` lets the file lead to others.
     """
 
     modality: Literal[Modality.MRI] = Modality.MRI
@@ -118,6 +118,7 @@ class MRIAcquisition(Settings):
     size: tuple[Pixels, Pixels] | None = None
     field_of_view: tuple[Length, Length] | None = None
     accept: tuple[FindingName, ...] = ()
+    allow_external: bool = False
 
 
 class MRISimulationSettings(Settings):

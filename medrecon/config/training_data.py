@@ -123,7 +123,7 @@ class MRIData(Settings):
 class FastMRIData(MRIData):
     """Files of fastMRI in two folders below `folder`, or below that of the data set.
 
-    `accept` names problems that are found in the data and are not to stop it.
+    `accept` names problems that are found in the data and are not to stop it. `allow_external` lets the files lead to others.
     """
 
     kind: Literal["fastmri"]
@@ -132,6 +132,7 @@ class FastMRIData(MRIData):
     train: str = "multicoil_train"
     validation: str = "multicoil_val"
     accept: tuple[FindingName, ...] = ()
+    allow_external: bool = False
 
 
 class BrainSmallData(MRIData):
@@ -172,6 +173,7 @@ class LoDoPaBData(_CTData):
     """Files of LoDoPaB-CT in `folder`, or in that of the data set; `views` and `photons` thin them further.
 
     With `remeasure` each epoch has other scans of the images, in place of the files' sinograms; validation has those.
+    `allow_external` lets the files lead to others.
     """
 
     kind: Literal["lodopab"]
@@ -180,6 +182,7 @@ class LoDoPaBData(_CTData):
     train: str = "train"
     validation: str = "validation"
     remeasure: RemeasureSettings | None = None
+    allow_external: bool = False
 
 
 class PhantomCTData(_CTData):

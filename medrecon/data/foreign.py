@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from medrecon.errors import InputError
-from medrecon.words import shortened
+from medrecon.words import shortened, sized
 
-__all__ = ["reading"]
+__all__ = ["reading", "require_held"]
 
 _TALKATIVE = tuple(map(logging.getLogger, ("nibabel.global", "pydicom")))  # they print on standard error
+_SMALL, _MOST_PACKED = 2**24, 1100  # bytes; deflate packs 1032 times at most
+_LARGE, _LARGE_PACKED = 2**29, 100  # bytes
 _BY_NUMBER = {
     errno.ENOENT: "does not exist; check its name",
     errno.ENOTDIR: "does not exist; check its name",
@@ -49,6 +51,23 @@ def reading(path: str | os.PathLike[str], what: str, remedy: str = "copy or expo
         raise InputError(f"{path}: {_BY_NUMBER.get(error.errno or 0) or _unreadable(what, error, remedy)}") from error
     except Exception as error:  # the libraries let through whatever a damaged file leads to
         raise InputError(f"{path}: {_unreadable(what, error, remedy)}") from error
+
+
+def require_held(who: str, stated: int, held: int) -> None:
+    """Refuse an array of `stated` bytes of which a file holds only `held`, packed: `who` begins the sentence.
+
+    No packing of formats makes more than a thousandth of anything, and none a hundredth of a large measurement.
+
+    Raises
+    ------
+    InputError
+        If it is so packed: it was never written, or is there to fill the memory.
+    """
+    if (stated > _SMALL and stated > _MOST_PACKED * held) or (stated > _LARGE and stated > _LARGE_PACKED * held):
+        raise InputError(
+            f"{who}, {sized(stated)}, of which the file holds {sized(held)}: it was never written, or is no measurement; export it "
+            "again"
+        )
 
 
 def _unreadable(what: str, error: Exception, remedy: str) -> str:

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
-import h5py
-import numpy as np
 from torch import Tensor
 
 from medrecon.data.ct.attenuation import AttenuationUnit
@@ -15,13 +13,15 @@ from medrecon.data.ct.lodopab import LoDoPaBFile
 from medrecon.data.ct.photons import LODOPAB_PHOTONS
 from medrecon.data.ct.sinogram_files import SinogramFile, Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
-from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.mri.fastmri import FastMRIFile
-from medrecon.data.mri.kspace_dataset import COMPLEX_FIELDS, require_no_dangling_link
+from medrecon.data.mri.kspace_dataset import is_pair
 from medrecon.data.mri.kspace_files import KSpaceFile
+from medrecon.data.npy import ArraySource
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
 from medrecon.modality import Modality
+from medrecon.words import shortened
 
 __all__ = ["Format", "find_format", "find_scan_files", "open_kspace", "open_sinograms"]
 
@@ -42,46 +42,36 @@ class Format(StrEnum):
         return Modality.MRI if self in (Format.FASTMRI,) else Modality.CT
 
 
-def find_format(path: str | os.PathLike[str]) -> Format:
+def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -> Format:
     """Look into a file for `kspace`, `sinogram`, or the `data` of LoDoPaB's observations.
 
     Raises
     ------
     InputError
-        If it cannot be opened, or holds none of them.
+        If it cannot be opened, or holds none of them; if they lie in other files, unless `allow_external` is set.
     """
     if Path(path).suffix.lower() == ".npy":
-        _require_real_array(Path(path))
+        array = ArraySource(path)
+        if array.dtype.kind == "c":
+            raise InputError(f"{path}: is complex {array.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}")
         return Format.SINOGRAM
-    with open_hdf5(path, _WANTED) as file:
+    with HDF5Source(path, _WANTED, allow_external=allow_external).open() as file:
         for name, found in (("kspace", Format.FASTMRI), ("sinogram", Format.SINOGRAM)):
-            if isinstance(file.get(name), h5py.Dataset):
+            if file.dataset(name) is not None:
                 return found
-        require_no_dangling_link(path, file, "kspace")
-        for name, held in file.items():
-            if isinstance(held, h5py.Dataset) and (held.dtype.kind == "c" or held.dtype.names in COMPLEX_FIELDS):
+        for name, held in file.own_datasets():
+            if held.dtype.kind == "c" or is_pair(held.dtype):
                 raise InputError(
-                    f"{path}: `{name}` is complex {held.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}"
+                    f"{path}: `{shortened(name)}` is complex {held.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}"
                 )
-        if isinstance(data := file.get("data"), h5py.Dataset):
+        if file.holds("data") and (data := file.dataset("data")) is not None:
             if data.shape[1:] == (362, 362):
                 raise InputError(
                     f"{path}: holds images of LoDoPaB, not measurements; give the observation_*.hdf5 file beside it"
                 )
             return Format.LODOPAB
         hint = "; raw ISMRMRD data are of another format, convert them first" if "dataset" in file else ""
-        raise InputError(
-            f"{path}: no data set `kspace`, it holds {', '.join(file) or 'nothing'}{hint or f'; give {_WANTED}'}"
-        )
-
-
-def _require_real_array(path: Path) -> None:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return  # the reader of sinograms says what is wrong with it
-    if isinstance(array, np.ndarray) and array.dtype.kind == "c":
-        raise InputError(f"{path}: is complex {array.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}")
+        raise InputError(f"{path}: no data set `kspace`, it holds {file.names}{hint or f'; give {_WANTED}'}")
 
 
 def find_scan_files(path: str | os.PathLike[str], *, arrays: bool = False) -> list[Path]:
@@ -118,36 +108,40 @@ def _scans(paths: Iterable[Path], arrays: bool) -> list[Path]:
     return sorted(path for path in paths if wanted(path))
 
 
-def open_kspace(path: str | os.PathLike[str]) -> KSpaceFile:
-    """Open a file of raw k-space.
+def open_kspace(path: str | os.PathLike[str], *, allow_external: bool = False) -> KSpaceFile:
+    """Open a file of raw k-space; with `allow_external` its data sets may lie in other files.
 
     Raises
     ------
     InputError
         If the file cannot be read, or holds no k-space.
     """
-    match find_format(path):
+    match find_format(path, allow_external=allow_external):
         case Format.FASTMRI:
-            return FastMRIFile(path)
+            return FastMRIFile(path, allow_external=allow_external)
         case found:
             raise InputError(f"{path}: holds {found.modality.holds}, not {Modality.MRI.holds}")
 
 
-def open_sinograms(path: str | os.PathLike[str], geometry: str | os.PathLike[str] | None = None) -> Sinograms:
+def open_sinograms(
+    path: str | os.PathLike[str], geometry: str | os.PathLike[str] | None = None, *, allow_external: bool = False
+) -> Sinograms:
     """Open a file of sinograms; `geometry` names the file that says how they were measured, if they do not say so.
+
+    With `allow_external` its data sets may lie in other files.
 
     Raises
     ------
     InputError
         If the file or its geometry cannot be read, or it holds no sinograms.
     """
-    match find_format(path):
+    match find_format(path, allow_external=allow_external):
         case Format.SINOGRAM:
-            return SinogramFile(path, geometry)
+            return SinogramFile(path, geometry, allow_external=allow_external)
         case Format.LODOPAB:
             if geometry is not None:
                 raise InputError(f"{path}: a LoDoPaB file has LoDoPaB's own geometry; leave --geometry out")
-            return _LoDoPaB(LoDoPaBFile(path))
+            return _LoDoPaB(LoDoPaBFile(path, allow_external=allow_external))
         case found:
             raise InputError(f"{path}: holds {found.modality.holds}, not {Modality.CT.holds}")
 

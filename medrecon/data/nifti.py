@@ -1,22 +1,25 @@
 """CT volumes in Hounsfield units as NIfTI files."""
 
 import gzip
+import math
 import os
-import zlib
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from medrecon.data.foreign import reading, require_held
+from medrecon.data.identity import SameFiles
 from medrecon.data.volume import CTVolume, lay_out
 from medrecon.data.writing import atomic_file
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
+from medrecon.words import shortened
 
 __all__ = ["read_nifti", "write_nifti"]
 
+_BYTES = 16  # of a value in memory beside itself, while it is scaled and laid out
 _MILLIMETERS = {1: 1000.0, 3: 0.001}  # NIfTI's codes of meter and micrometre; else millimeters
 
 
@@ -55,28 +58,42 @@ def read_nifti(path: str | os.PathLike[str]) -> CTVolume:
 def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[str, ...]]:
     if not path.is_file():
         raise InputError(f"{path}: is no file; check its name")
-    try:
-        image = nibabel.load(path)
+    same = SameFiles()
+    n_bytes = same.require(path)
+    with reading(path, "its NIfTI volume", "copy it again"):
+        image = nibabel.load(path, mmap=False)
         if not isinstance(image, nibabel.Nifti1Pair):
             raise InputError(f"{path}: is {type(image).__name__}, not NIfTI; convert it")
-        stored = image.get_data_dtype()  # type: ignore[no-untyped-call]
-        if stored.kind not in "iuf":
-            raise InputError(f"{path}: its values are {stored}, and Hounsfield units are real numbers")
+        _require_size(path, image, n_bytes)
         with np.errstate(all="ignore"):
             values = np.asarray(image.dataobj, dtype=np.float32)
         unit = _MILLIMETERS.get(int(image.header["xyzt_units"]) & 7, 1.0)
-    except InputError:
-        raise
-    except (OSError, EOFError, ValueError, KeyError, zlib.error, ImageFileError, HeaderDataError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: cannot be read as NIfTI, and may be cut short ({reason}); copy it again") from error
+        placed = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
+        affine = np.asarray(image.affine, dtype=np.float64) * unit
+    same.require(path)
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
-    placed = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
     notes = (
         () if placed else ("the file states no orientation: it is taken to run from right to left, and back to front",)
     )
-    return values, np.asarray(image.affine, dtype=np.float64) * unit, notes
+    return values, affine, notes
+
+
+def _require_size(path: Path, image: nibabel.Nifti1Pair, n_bytes: int) -> None:
+    """Refuse what the file cannot hold, or memory not, before it is unpacked."""
+    stored = image.get_data_dtype()  # type: ignore[no-untyped-call]
+    if stored.kind not in "iuf":
+        raise InputError(f"{path}: its values are {shortened(str(stored))}, and Hounsfield units are real numbers")
+    shape = tuple(map(int, image.shape))
+    if any(n < 0 for n in shape):
+        raise InputError(f"{path}: has the shape {shape}, and sizes are above zero; convert it again")
+    numbers = math.prod(shape)
+    require_held(f"{path}: has the shape {shape}", numbers * stored.itemsize, n_bytes)
+    require_memory(
+        numbers * (stored.itemsize + _BYTES),
+        f"{path}: has the shape {shape}, and to read it",
+        lambda free: f"{free // (stored.itemsize + _BYTES)} values fit",
+    )
 
 
 def write_nifti(path: str | os.PathLike[str], volume: CTVolume, *, overwrite: bool = False) -> None:

@@ -1,16 +1,21 @@
 """Read CT volumes in Hounsfield units from NRRD files, as 3D Slicer and ITK write them."""
 
 import gzip
+import math
 import os
 import re
-import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medrecon.data.foreign import reading, require_held
+from medrecon.data.identity import SameFiles
 from medrecon.data.volume import CTVolume, lay_out
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
+from medrecon.words import shortened
 
 __all__ = ["read_nrrd"]
 
@@ -23,6 +28,8 @@ _TYPES = {
     "float": "f4",
     "double": "f8",
 }
+_BYTES = 8  # of a value in memory beside itself, while it is laid out
+_LONGEST_HEADER, _LARGEST = 2**20, 2**31
 _TO_LPS = {"left-posterior-superior": (1, 1, 1), "right-anterior-superior": (-1, -1, 1)}
 
 
@@ -38,50 +45,61 @@ def read_nrrd(path: str | os.PathLike[str]) -> CTVolume:
         If the file is not such a one, or cut short, or holds NaN or infinite values.
     """
     path = Path(path)
+    same = SameFiles()
+    with reading(path, "its NRRD volume", "convert it to NIfTI"), path.open("rb") as file:
+        n_bytes = same.require(path, file.fileno())
+        head, separator, _ = file.read(_LONGEST_HEADER).partition(b"\n\n")
+        if not head.startswith(b"NRRD") or not separator:
+            raise InputError(f"{path}: is not an NRRD file with header and values in one; convert it to NIfTI")
+        fields = dict(re.findall(r"^([^#:\r\n]+): (.*?)\r?$", head.decode("ascii", "replace"), re.MULTILINE))
+        file.seek(len(head) + len(separator))
+        values, steps = _values(path, fields, file, n_bytes), _steps(fields)
+        same.require(path)
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: its values are NaN or infinite in places; fill them with -1024 HU first")
     try:
-        head, separator, body = path.read_bytes().partition(b"\n\n")
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({(error.strerror or str(error)).lower()}); check its name"
-        ) from error
-    if not head.startswith(b"NRRD") or not separator:
-        raise InputError(f"{path}: is not an NRRD file with header and values in one; convert it to NIfTI")
-    fields = dict(re.findall(r"^([^#:\r\n]+): (.*?)\r?$", head.decode("ascii", "replace"), re.MULTILINE))
-    try:
-        values, steps = _values(fields, body), _steps(fields)
-        if not np.isfinite(values).all():
-            raise ValueError("its values are NaN or infinite in places")
         return lay_out(values, steps)
-    except (KeyError, ValueError, EOFError, OSError, zlib.error) as error:
-        reason = f"lacks the field {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise InputError(
-            f"{path}: is cut short, or of a kind not known here ({reason}); convert it to NIfTI"
-        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; convert it to NIfTI") from error
 
 
-def _values(fields: dict[str, str], body: bytes) -> NDArray[np.float32]:
-    sizes = [int(size) for size in fields["sizes"].split()]
-    if len(sizes) != 3:
-        raise ValueError(f"{len(sizes)} axes, not three")
-    match fields["encoding"]:
+def _values(path: Path, fields: dict[str, str], file: BinaryIO, n_bytes: int) -> NDArray[np.float32]:
+    """Read as many values as the header says, and no further."""
+    sizes = [int(size) for size in _field(fields, "sizes").split()]
+    if len(sizes) != 3 or min(sizes) < 1 or max(sizes) > _LARGEST:
+        raise ValueError(f"sizes {shortened(sizes)}, not three axes")
+    if (kind := _field(fields, "type")) not in _TYPES:
+        raise ValueError(f"type {kind}")
+    stored = np.dtype({"little": "<", "big": ">"}[fields.get("endian", "little")] + _TYPES[kind])
+    numbers = math.prod(sizes)
+    require_held(f"{path}: states the sizes {sizes}", numbers * stored.itemsize, n_bytes)
+    require_memory(
+        numbers * (stored.itemsize + _BYTES),
+        f"{path}: states the sizes {sizes}, and to read it",
+        lambda free: f"{free // (stored.itemsize + _BYTES)} values fit",
+    )
+    match _field(fields, "encoding"):
         case "raw":
-            content = body
+            content = file.read(numbers * stored.itemsize + 1)
         case "gzip" | "gz":
-            content = gzip.decompress(body)
+            content = gzip.GzipFile(fileobj=file, mode="rb").read(numbers * stored.itemsize + 1)
         case other:
             raise ValueError(f"encoding {other}")
-    order = {"little": "<", "big": ">"}[fields.get("endian", "little")]
-    if fields["type"] not in _TYPES:
-        raise ValueError(f"type {fields['type']}")
-    stored = np.frombuffer(content, order + _TYPES[fields["type"]])
-    if stored.size != np.prod(sizes):
-        raise ValueError(f"{stored.size} values, and sizes {sizes}")
-    return stored.reshape(sizes[::-1]).T.astype(np.float32)
+    if len(content) != numbers * stored.itemsize:
+        more = "more than that" if len(content) > numbers * stored.itemsize else f"{len(content) // stored.itemsize}"
+        raise ValueError(f"{more} values, and sizes {sizes}")
+    return np.frombuffer(content, stored).reshape(sizes[::-1]).T.astype(np.float32)
 
 
 def _steps(fields: dict[str, str]) -> NDArray[np.float64]:
-    vectors = re.findall(r"\(([^)]*)\)", fields["space directions"])
+    vectors = re.findall(r"\(([^)]*)\)", _field(fields, "space directions"))
     steps = np.array([[float(number) for number in vector.split(",")] for vector in vectors])
-    if steps.shape != (3, 3) or fields["space"] not in _TO_LPS:
+    if steps.shape != (3, 3) or _field(fields, "space") not in _TO_LPS:
         raise ValueError(f"space {fields['space']}, directions {fields['space directions']}")
     return steps * np.array(_TO_LPS[fields["space"]], dtype=np.float64)
+
+
+def _field(fields: dict[str, str], name: str) -> str:
+    if name not in fields:
+        raise ValueError(f"lacks the field '{name}'")
+    return fields[name]

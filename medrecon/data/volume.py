@@ -15,6 +15,7 @@ __all__ = ["LOWEST", "CTVolume", "lay_out"]
 LOWEST = -1024.0
 _ORDINARY = (-500.0, 100.0)  # a body in air has values below the first and above the second
 _OBLIQUE = 1.0  # degrees
+_LONGEST_STEP = 1e4  # mm, and one over it
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +60,14 @@ def lay_out(
     Raises
     ------
     ValueError
-        If the three steps do not span space.
+        If the three steps do not span space, or are not lengths of a scanner.
     """
     lengths = np.linalg.norm(steps, axis=1)
-    if not np.isfinite(steps).all() or not (lengths > 0).all() or abs(np.linalg.det(steps)) < 1e-3 * lengths.prod():
+    if (
+        not (lengths <= _LONGEST_STEP).all()
+        or not (lengths >= 1 / _LONGEST_STEP).all()
+        or abs(np.linalg.det(steps)) < 1e-3 * lengths.prod()
+    ):
         raise ValueError(f"its axes do not span space: their steps are {np.round(steps, 4).tolist()} mm")
     cosines = steps / lengths[:, None]
     order = max(

@@ -24,6 +24,7 @@ def open_scan(source: Path, acquisition: MRIAcquisition | CTAcquisition) -> Scan
     """
     match acquisition:
         case MRIAcquisition():
-            return KSpaceScan.of(open_kspace(source), acquisition)
+            return KSpaceScan.of(open_kspace(source, allow_external=acquisition.allow_external), acquisition)
         case CTAcquisition():
-            return SinogramScan.of(open_sinograms(source, acquisition.geometry), acquisition)
+            file = open_sinograms(source, acquisition.geometry, allow_external=acquisition.allow_external)
+            return SinogramScan.of(file, acquisition)

@@ -12,7 +12,7 @@ from medrecon.coverage import coverage
 from medrecon.data.ct.sinogram_files import Sinograms, require_line_integrals
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.ct.words import geometry_words, grid_words
-from medrecon.errors import InputError
+from medrecon.errors import ChangedError, InputError
 from medrecon.findings import Finding, Severity, require_accepted
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import DEAD, dead_bins, dead_words
@@ -149,6 +149,8 @@ def sinogram_lines(inspection: SinogramInspection) -> list[str]:
 def _inspect(file: Sinograms, index: int) -> SinogramReport:
     try:
         sinogram = file.raw(index)
+    except ChangedError:
+        raise
     except InputError as error:
         return SinogramReport(index, problem=str(error).removeprefix(f"{file.path}: "))
     dead = dead_bins(sinogram)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
-from medrecon.errors import InputError
+from medrecon.errors import ChangedError, InputError
 from medrecon.findings import Finding
 from medrecon.scans.mri_center_checks import NEAR, cut_axes, shift_of, told_cut, told_shift
 from medrecon.scans.mri_energy import Energy
@@ -97,6 +97,8 @@ def check_scan(file: KSpaceFile, indices: range) -> Checked:
     for index in sorted(indices, key=lambda index: abs(index - middle)):
         try:
             sample = file[index]
+        except ChangedError:
+            raise
         except InputError:
             continue
         checked = check_kspace(sample)

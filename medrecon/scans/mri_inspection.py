@@ -11,7 +11,7 @@ from medrecon.config.mri import MRIAcquisition
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
-from medrecon.errors import InputError
+from medrecon.errors import ChangedError, InputError
 from medrecon.findings import Finding, Severity, require_accepted
 from medrecon.scans.mri_checks import MendedFile, check_scan
 from medrecon.scans.mri_energy import energy_of
@@ -97,6 +97,8 @@ def inspect_kspace(file: KSpaceFile) -> Inspection:
     for index in range(slices):
         try:
             sample = mended[index]
+        except ChangedError:
+            raise
         except InputError as error:
             reports.append(SliceReport(index, problem=str(error).removeprefix(f"{file.path}: ")))
             continue

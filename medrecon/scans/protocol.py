@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from medrecon.errors import InputError
+from medrecon.errors import ChangedError, InputError
 from medrecon.evaluation import Score
 from medrecon.held_out import HeldOut
 from medrecon.modality import Modality
@@ -168,11 +168,15 @@ def sound_slices(file: _Readable[T], indices: range) -> Iterator[T]:
     ------
     InputError
         If a slice cannot be used.
+    ChangedError
+        At once, if the file is no longer what it was.
     """
     faults: dict[int, str] = {}
     for index in indices:
         try:
             sample = file[index]
+        except ChangedError:
+            raise
         except InputError as error:
             faults[index] = str(error)
             continue

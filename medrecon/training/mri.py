@@ -46,7 +46,7 @@ class Slices(Protocol):
 class FastMRISlices:
     """The slices of all fastMRI files of a folder, checked and mended as `medrecon reconstruct` does.
 
-    `accept` names problems of the data that are not to stop it.
+    `accept` names problems of the data that are not to stop it; `allow_external` lets the files lead to others.
 
     Raises
     ------
@@ -54,8 +54,9 @@ class FastMRISlices:
         If the folder holds none, or a file cannot be read; when a slice is read, if what its file holds is no k-space of its shape.
     """
 
-    def __init__(self, folder: Path, accept: Collection[FindingName] = ()) -> None:
-        self.files = tuple(MendedKSpace(FastMRIFile(path), tuple(accept)) for path in find_fastmri_files([folder]))
+    def __init__(self, folder: Path, accept: Collection[FindingName] = (), *, allow_external: bool = False) -> None:
+        files = (FastMRIFile(path, allow_external=allow_external) for path in find_fastmri_files([folder]))
+        self.files = tuple(MendedKSpace(file, tuple(accept)) for file in files)
         self._ends = list(itertools.accumulate(len(file) for file in self.files))
 
     def __len__(self) -> int:

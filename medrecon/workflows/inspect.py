@@ -23,19 +23,21 @@ class Inspection:
     lines: list[str]
 
 
-def inspect_file(path: Path, geometry: Path | None = None) -> Inspection:
+def inspect_file(path: Path, geometry: Path | None = None, *, allow_external: bool = False) -> Inspection:
     """Look through a file; `geometry` names the file that says how sinograms were measured, if they do not say so.
+
+    With `allow_external` its data sets may lie in other files.
 
     Raises
     ------
     InputError
         If the file as a whole cannot be read, or a geometry is given for k-space.
     """
-    modality = find_format(path).modality
+    modality = find_format(path, allow_external=allow_external).modality
     if modality is Modality.CT:
-        sinograms = inspect_sinograms(open_sinograms(path, geometry))
+        sinograms = inspect_sinograms(open_sinograms(path, geometry, allow_external=allow_external))
         return Inspection({"modality": modality.value, **asdict(sinograms)}, sinogram_lines(sinograms))
     if geometry is not None:
         raise InputError(f"--geometry is an option of CT, and {path} holds {modality.holds}; leave it out")
-    kspace = inspect_kspace(open_kspace(path))
+    kspace = inspect_kspace(open_kspace(path, allow_external=allow_external))
     return Inspection({"modality": modality.value, **asdict(kspace)}, kspace_lines(kspace))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medrecon.config.training_data import PhantomCTData, PhantomMRIData
+from medrecon.config.training_data import FastMRIData, LoDoPaBData, PhantomCTData, PhantomMRIData
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
 from medrecon.training.validation import validate
@@ -17,7 +17,12 @@ __all__ = ["score_weights"]
 
 
 def score_weights(
-    path: Path, part: str, *, folder: Path | None = None, device: DeviceName | None = None
+    path: Path,
+    part: str,
+    *,
+    folder: Path | None = None,
+    device: DeviceName | None = None,
+    allow_external: bool = False,
 ) -> tuple[Scores, str]:
     """Score weights on a part of the data set of their training, with its masks or its dose; and say by which protocol.
 
@@ -31,6 +36,8 @@ def score_weights(
         that holds the data set, where it is neither where it was in training nor where medrecon puts it.
     device
         None takes a GPU if there is one.
+    allow_external
+        whether files of the data set may lead to others; what the card says of it does not count.
 
     Raises
     ------
@@ -51,6 +58,8 @@ def score_weights(
         raise InputError("--folder: the weights were trained on random phantoms, which lie in none; leave it out")
     if was_trained_on(data, part):
         raise InputError(f"--part {part}: the weights were trained on it; take test")
+    if isinstance(data, FastMRIData | LoDoPaBData):
+        data = data.model_copy(update={"allow_external": allow_external})
     network, _ = load_network(path)
     accelerator = open_accelerator("fp32", device)
     samples = build_held_set(data, part, settings.training.seed)

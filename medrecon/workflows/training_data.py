@@ -58,8 +58,7 @@ def build_training_sets(data: DataSettings, seed: int) -> tuple[TrainingSet, Tra
     """
     match data:
         case FastMRIData():
-            slices = FastMRISlices(_inside(_folder(data.dataset, data.folder), data.train, data.dataset), data.accept)
-            return _kspace(data, slices, seed), build_held_set(data, data.validation, seed)
+            return _kspace(data, _fastmri(data, data.train), seed), build_held_set(data, data.validation, seed)
         case BrainSmallData():
             images = HeadImages(_folder("brain-small", data.folder))
             contrast = ContrastAugmentation(data.contrast)
@@ -68,7 +67,7 @@ def build_training_sets(data: DataSettings, seed: int) -> tuple[TrainingSet, Tra
         case PhantomMRIData():
             return _kspace(data, _phantoms(data, seed, "train"), seed), build_held_set(data, "validation", seed)
         case LoDoPaBData():
-            sinograms = LoDoPaB(_folder(data.dataset, data.folder), data.train)
+            sinograms = _lodopab(data, data.train)
             anew = None if data.remeasure is None else _remeasurement(data.remeasure)
             return _sinograms(data, sinograms, seed, anew), build_held_set(data, data.validation, seed)
         case PhantomCTData():
@@ -95,15 +94,14 @@ def build_held_set(data: DataSettings, part: str, seed: int) -> TrainingSet:
     """
     match data:
         case FastMRIData():
-            folder = _folder(data.dataset, data.folder)
-            return _kspace(data, FastMRISlices(_inside(folder, part, data.dataset), data.accept), None)
+            return _kspace(data, _fastmri(data, part), None)
         case BrainSmallData():
             folder = _folder("brain-small", data.folder)
             return _kspace(data, FastMRISlices(_inside(folder, part, "brain-small")), None)
         case PhantomMRIData():
             return _kspace(data, _phantoms(data, seed, part), None)
         case LoDoPaBData():
-            return _sinograms(data, LoDoPaB(_folder(data.dataset, data.folder), part), None)
+            return _sinograms(data, _lodopab(data, part), None)
         case PhantomCTData():
             return _sinograms(data, _phantom_sinograms(data, seed, part), None)
 
@@ -167,6 +165,15 @@ def _inside(folder: Path, part: str, name: str) -> Path:
             "data.train and data.validation"
         )
     return found
+
+
+def _fastmri(data: FastMRIData, part: str) -> FastMRISlices:
+    folder = _inside(_folder(data.dataset, data.folder), part, data.dataset)
+    return FastMRISlices(folder, data.accept, allow_external=data.allow_external)
+
+
+def _lodopab(data: LoDoPaBData, part: str) -> LoDoPaB:
+    return LoDoPaB(_folder(data.dataset, data.folder), part, allow_external=data.allow_external)
 
 
 def _phantoms(data: PhantomMRIData, seed: int, part: str) -> ImageSlices:

@@ -129,13 +129,15 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     write_nifti(path, CTVolume(noise, SPACING))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"a\.nii\.gz: cannot be read as NIfTI, and may be cut short") as caught:
+    with pytest.raises(
+        InputError, match=r"a\.nii\.gz: its NIfTI volume cannot be read, and may be damaged or cut short"
+    ) as caught:
         read_nifti(path)
     assert "\n" not in str(caught.value)
     (tmp_path / "b.nii").write_bytes(gzip.decompress(whole)[:5000])
     (tmp_path / "c.nii").write_text("words")
     for name in ("b.nii", "c.nii"):
-        with pytest.raises(InputError, match=f"{name}: cannot be read as NIfTI"):
+        with pytest.raises(InputError, match=f"{name}: its NIfTI volume cannot be read"):
             read_nifti(tmp_path / name)
     with pytest.raises(InputError, match="is no file"):
         read_nifti(tmp_path / "none.nii")

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,10 +18,11 @@ from torch import Tensor
 from medrecon.data.ct.attenuation import MU_MAX, AttenuationUnit, image_from_unit, image_in_unit
 from medrecon.data.ct.photons import LODOPAB_PHOTONS
 from medrecon.data.ct.sinograms import SinogramSample, describe_scan
-from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
+from medrecon.words import shortened
 
 __all__ = ["SAMPLES_PER_FILE", "LoDoPaB", "LoDoPaBFile", "write_lodopab", "write_lodopab_images"]
 
@@ -30,6 +30,7 @@ SAMPLES_PER_FILE = 128
 _WANTED = "a file in the format of LoDoPaB-CT (.hdf5)"
 _GEOMETRY, _GRID = lodopab(), lodopab_grid()
 _PER_UNIT = MU_MAX * 1000  # line integrals are stored over mu_max in 1/m
+_BYTES = 8  # of a number beside itself
 _OBSERVATIONS = re.compile(r"observation_(\w+?)_(\d{3,})\.hdf5")
 
 
@@ -45,17 +46,22 @@ class LoDoPaBFile:
     InputError
         If a file cannot be read or is of another kind. What is wrong with one sample alone (NaN, infinite values,
         damage) is raised when that sample is read.
+    ChangedError
+        When a sample is read, if a file is no longer what it was.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, allow_external: bool = False) -> None:
         self.path = Path(path)
         if self.path.name.startswith("ground_truth_"):
             wanted = self.path.name.replace("ground_truth_", "observation_", 1)
             raise InputError(f"{self.path}: holds images, not measurements; give {wanted}")
-        self._length = _count(self.path, _GEOMETRY.shape, "observations (sample, angle, detector)")
+        self._observations = HDF5Source(self.path, _WANTED, allow_external=allow_external)
+        self._length = _count(self._observations, _GEOMETRY.shape, "observations (sample, angle, detector)")
         self.truth = _truth_of(self.path)
+        self._images = None
         if self.truth is not None:
-            images = _count(self.truth, _GRID.shape, "images (sample, x, y)")
+            self._images = HDF5Source(self.truth, _WANTED, allow_external=allow_external)
+            images = _count(self._images, _GRID.shape, "images (sample, x, y)")
             if images != self._length:
                 raise InputError(
                     f"{self.truth}: holds {images} images, and {self.path.name} {self._length} observations"
@@ -75,9 +81,9 @@ class LoDoPaBFile:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.path} has {len(self)} samples, got index {index}")
         index %= len(self)
-        image = None if self.truth is None else _read(self.truth, index)
+        image = None if self._images is None else _read(self._images, index)
         return SinogramSample(
-            sinogram=_read(self.path, index) * _PER_UNIT,
+            sinogram=_read(self._observations, index) * _PER_UNIT,
             geometry=_GEOMETRY,
             grid=_GRID,
             target=None if image is None else image_from_unit(image, AttenuationUnit.LODOPAB).contiguous(),
@@ -98,6 +104,8 @@ class LoDoPaB:
         and `ground_truth_PART` that do.
     part
         `train`, `validation`, `test` or `challenge`.
+    allow_external
+        Whether data sets may lie in other files, by links or as virtual ones.
 
     Raises
     ------
@@ -105,9 +113,10 @@ class LoDoPaB:
         If the part is not there, a file of it is missing, or one is not what it should be.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], part: str) -> None:
+    def __init__(self, folder: str | os.PathLike[str], part: str, *, allow_external: bool = False) -> None:
         self.folder, self.part = Path(folder), part
-        self.files = tuple(LoDoPaBFile(path) for path in _observations(self.folder, part))
+        paths = _observations(self.folder, part)
+        self.files = tuple(LoDoPaBFile(path, allow_external=allow_external) for path in paths)
         without = [file.path.name for file in self.files if file.truth is None]
         if without and len(without) < len(self.files):
             wanted = without[0].replace("observation_", "ground_truth_", 1)
@@ -223,31 +232,31 @@ def _truth_of(path: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _count(path: Path, shape: tuple[int, int], what: str) -> int:
+def _count(source: HDF5Source, shape: tuple[int, int], what: str) -> int:
     """Return the number of samples in a file, once it is seen to be of the right kind."""
-    with open_hdf5(path, _WANTED) as file:
-        data = file.get("data")
-        if not isinstance(data, h5py.Dataset):
-            keys = ", ".join(file) or "nothing"
-            raise InputError(f"{path}: no data set `data`, it holds {keys}; give a file in the format of LoDoPaB-CT")
-        if data.ndim != 3 or data.shape[1:] != shape or data.dtype.kind != "f":
+    with source.open() as file:
+        path, data = file.path, file.dataset("data")
+        if data is None:
             raise InputError(
-                f"{path}: `data` is {data.shape} {data.dtype}; LoDoPaB-CT has {what} = (n, {shape[0]}, {shape[1]})"
+                f"{path}: no data set `data`, it holds {file.names}; give a file in the format of LoDoPaB-CT"
             )
+        if data.ndim != 3 or data.shape[1:] != shape or data.dtype.kind != "f":
+            got = f"{data.shape} {shortened(str(data.dtype))}"
+            raise InputError(f"{path}: `data` is {got}; LoDoPaB-CT has {what} = (n, {shape[0]}, {shape[1]})")
         if not len(data):
             raise InputError(f"{path}: `data` holds no sample; fetch the file again")
+        file.require_slices("data", data, 2, _BYTES)
         return len(data)
 
 
-def _read(path: Path, index: int) -> Tensor:
-    with open_hdf5(path, _WANTED) as file:
-        try:
-            values = np.ascontiguousarray(file["data"][index], dtype=np.float32)
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{path}: sample {index} cannot be read, the file is damaged ({reason}); fetch it again"
-            ) from error
+def _read(source: HDF5Source, index: int) -> Tensor:
+    path = source.path
+    with (
+        source.open() as file,
+        np.errstate(over="ignore"),
+    ):  # what does not fit becomes infinite, and is refused as such
+        read = file.read("data", index, f"sample {index} (counted from 0)")
+        values = np.ascontiguousarray(read, dtype=np.float32)
     wrong = values.size - int(np.isfinite(values).sum())
     if wrong:
         raise InputError(f"{path}: sample {index} (counted from 0) is NaN or infinite at {wrong} places; leave it out")

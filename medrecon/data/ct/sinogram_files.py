@@ -19,13 +19,17 @@ from torch import Tensor
 from medrecon.data.ct.attenuation import AttenuationUnit
 from medrecon.data.ct.geometry_files import KEYS, CTScan, geometry_text, parse_geometry, read_geometry
 from medrecon.data.ct.sinograms import SinogramSample, describe_scan
-from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.hdf5 import HDF5Content, HDF5Source
+from medrecon.data.npy import ArraySource
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
+from medrecon.words import shortened
 
 __all__ = ["SinogramFile", "Sinograms", "require_line_integrals", "write_sinograms"]
 
 _WANTED = "one with the data set `sinogram`, LoDoPaB's observations, or a .npy with --geometry"
+_RANKS = (2, 3)
+_BYTES = 8  # of a number beside itself: in single precision, and what is looked at of it
 
 
 class Sinograms(Protocol):
@@ -63,35 +67,46 @@ class SinogramFile:
         `.npy`, or HDF5 with the data set `sinogram`, and `target`, images `(y, x)` or `(n, y, x)` in 1/mm, where there are any.
     geometry : path-like, optional
         A geometry file; it stands above what the file itself says.
+    allow_external : bool
+        Whether data sets may lie in other files, by links or as virtual ones.
 
     Raises
     ------
     InputError
         If the file or its geometry cannot be read, or they contradict each other. What is wrong with one sinogram alone is raised
         when that is read.
+    ChangedError
+        When a sinogram is read, if the file is no longer what it was.
     """
 
     unit = AttenuationUnit.PER_MM
 
-    def __init__(self, path: str | os.PathLike[str], geometry: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        geometry: str | os.PathLike[str] | None = None,
+        *,
+        allow_external: bool = False,
+    ) -> None:
         self.path = Path(path)
-        self._is_array = self.path.suffix.lower() == ".npy"
-        attributes: Mapping[str, object] = {}
+        attributes: Mapping[str, Any] = {}
         target: tuple[int, ...] | None = None
-        if self._is_array:
-            array = _map(self.path)
-            shape, dtype = array.shape, array.dtype
+        self._source: ArraySource | HDF5Source
+        if self.path.suffix.lower() == ".npy":
+            self._source = ArraySource(self.path)
+            shape, dtype = self._source.shape, self._source.dtype
         else:
-            with open_hdf5(self.path, _WANTED) as file:
-                data = file.get("sinogram")
-                if not isinstance(data, h5py.Dataset):
-                    raise InputError(
-                        f"{self.path}: no data set `sinogram`, it holds {', '.join(file) or 'nothing'}; give {_WANTED}"
-                    )
+            self._source = HDF5Source(self.path, _WANTED, allow_external=allow_external)
+            with self._source.open() as file:
+                data = file.dataset("sinogram")
+                if data is None:
+                    raise InputError(f"{self.path}: no data set `sinogram`, it holds {file.names}; give {_WANTED}")
                 shape, dtype = data.shape, data.dtype
-                attributes = {**dict(file.attrs), **dict(data.attrs)}
-                target = file["target"].shape if "target" in file else None
-        self.notes: tuple[str, ...] = (str(_plain(attributes["notes"])),) if "notes" in attributes else ()
+                attributes = _attributes(file, data)
+                target = self._target_shape(file)
+                if len(shape) in _RANKS:
+                    file.require_slices("sinogram", data, 2, _BYTES)
+        self.notes: tuple[str, ...] = (shortened(attributes["notes"], 500),) if "notes" in attributes else ()
         self._flat = len(shape) == 2
         self.shape = _require_sinograms(self.path, shape, dtype)
         self.scan = self._find_scan(attributes, geometry)
@@ -139,19 +154,23 @@ class SinogramFile:
         return self._read("sinogram", self._require_index(index))
 
     def _read(self, name: str, index: int) -> Tensor:
-        try:
-            if self._is_array:
-                array = _map(self.path)
-                return _float32(array if self._flat else array[index])
-            with open_hdf5(self.path, _WANTED) as file:
-                data = file[name]
-                return _float32(data[()] if len(data.shape) == 2 else data[index])
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
+        place = f"slice {index} (of {len(self)}, counted from 0)"
+        if isinstance(self._source, ArraySource):
+            return _float32(self._source.read(None if self._flat else index, place))
+        with self._source.open() as file:
+            data = file.dataset(name)
+            return _float32(file.read(name, None if data is not None and data.ndim == 2 else index, place))
+
+    def _target_shape(self, file: HDF5Content) -> tuple[int, ...] | None:
+        if (target := file.dataset("target")) is None:
+            return None
+        if target.dtype.kind not in "fiu":
             raise InputError(
-                f"{self._place(index)}: cannot be read, the file is damaged; fetch it again ({error})"
-            ) from error
+                f"{self.path}: `target` is {target.shape} {shortened(str(target.dtype))}, and images are real; remove or mend it"
+            )
+        if target.ndim in _RANKS:
+            file.require_slices("target", target, 2, _BYTES)
+        return tuple(target.shape)
 
     def _require_index(self, index: int) -> int:
         index = operator.index(index)
@@ -162,13 +181,13 @@ class SinogramFile:
     def _place(self, index: int) -> str:
         return f"{self.path}: slice {index} (of {len(self)}, counted from 0)"
 
-    def _find_scan(self, attributes: Mapping[str, object], geometry: str | os.PathLike[str] | None) -> CTScan:
+    def _find_scan(self, attributes: Mapping[str, Any], geometry: str | os.PathLike[str] | None) -> CTScan:
         if geometry is not None:
             return read_geometry(geometry)
         if "geometry" in attributes:
-            return parse_geometry(_plain(attributes["geometry"]), f"{self.path}: attribute `geometry`")
+            return parse_geometry(attributes["geometry"], f"{self.path}: attribute `geometry`")
         if "beam" in attributes:
-            said = {key: _plain(attributes[key]) for key in KEYS if key in attributes}
+            said = {key: attributes[key] for key in KEYS if key in attributes}
             return parse_geometry({"n_bins": self.shape[2], **said}, f"{self.path}: attributes")
         for suffix in (".yaml", ".yml"):
             if (beside := self.path.with_suffix(suffix)).is_file():
@@ -275,18 +294,10 @@ def _require_shape(name: str, values: Tensor, shape: tuple[int, int]) -> None:
         raise ValueError(f"write_sinograms takes a real {name} of {shape}, got {tuple(values.shape)} {values.dtype}")
 
 
-def _map(path: Path) -> NDArray[Any]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: does not exist; check its name") from None
-    except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or 'cannot be read').lower()}; check it") from error
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path}: is no .npy file of numbers, or cut short ({error}); write it again") from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: is an archive of arrays; save one array with numpy.save")
-    return array
+def _attributes(file: HDF5Content, data: h5py.Dataset) -> dict[str, Any]:
+    """What the file, or the data set, says of its geometry."""
+    names = ("geometry", "notes", *KEYS)
+    return file.attributes(names) | file.attributes(names, data)
 
 
 def _require_sinograms(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int, int]:
@@ -295,9 +306,9 @@ def _require_sinograms(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any])
             f"{path}: the sinogram is {dtype}, which looks like counts of photons; give line integrals, "
             "-log(counts / counts without object)"
         )
-    if dtype.kind != "f" or len(shape) not in (2, 3):
+    if dtype.kind != "f" or len(shape) not in _RANKS:
         raise InputError(
-            f"{path}: the sinogram is {shape} {dtype}, it takes real (angle, detector) or (n, angle, detector)"
+            f"{path}: the sinogram is {shape} {shortened(str(dtype))}, it takes real (angle, detector) or (n, angle, detector)"
         )
     if 0 in shape:
         raise InputError(f"{path}: the sinogram is {shape}, there is nothing in it; export it again")
@@ -308,12 +319,3 @@ def _require_sinograms(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any])
 def _float32(values: NDArray[Any]) -> Tensor:
     with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
         return torch.from_numpy(np.array(values, dtype=np.float32))
-
-
-def _plain(value: object) -> Any:
-    """An HDF5 attribute as Python values."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, np.ndarray):
-        return [_plain(one) for one in value] if value.ndim else _plain(value[()])
-    return value.item() if isinstance(value, np.generic) else value

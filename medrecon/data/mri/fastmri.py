@@ -3,29 +3,37 @@
 Zbontar et al., fastMRI: An Open Dataset and Benchmarks for Accelerated MRI, arXiv:1811.08839.
 """
 
+import math
 import operator
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from medrecon.data.hdf5 import open_hdf5
+from medrecon.data.hdf5 import HDF5Content, HDF5Source
 from medrecon.data.mri.fastmri_header import FastMRIHeader, parse_header
 from medrecon.data.mri.kspace_dataset import complex64, is_readout_oversampled, middle_slice, require_kspace
 from medrecon.data.mri.placement import is_partial, placement_of
 from medrecon.data.mri.sampling_pattern import detect_sampling, lines_if_whole, settle_padding
 from medrecon.data.mri.scan_geometry import OVERSAMPLED_SHAPE, scan_geometry
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
+from medrecon.words import shortened
 
 __all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
 
 _WANTED = "a file in the format of fastMRI (.h5)"
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
 CALIBRATIONS = ("calibration_data", "calibration")
+_LARGEST = float(np.finfo(np.float32).max)
+_BYTES = 8  # of a pixel of a target beside itself
+_LONGEST_HEADER = 2**24  # bytes
+_MOST_PADDED, _USUAL = 16, 4096  # times the samples that are there, where that is more than a usual matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,47 +119,53 @@ class FastMRIFile:
     path : path-like
         The file. The data set `kspace`, `(slice, coil, ky, kx)` or `(slice, ky, kx)`, is required; `ismrmrd_header`,
         `mask`, `reconstruction_rss` or `reconstruction_esc` and the attributes of fastMRI are used where they exist.
+    allow_external : bool
+        Whether these may lie in other files, by links or as virtual data sets.
 
     Raises
     ------
     InputError
         If the file cannot be read, is of another kind, or contradicts itself. What is wrong with one slice alone (NaN,
         infinite values, no signal, damage) is raised when that slice is read.
+    ChangedError
+        When a slice is read, if the file is no longer what it was.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, allow_external: bool = False) -> None:
         self.path = Path(path)
-        with open_hdf5(self.path, _WANTED) as file:
-            kspace = require_kspace(self.path, file)
+        self._source = HDF5Source(self.path, _WANTED, allow_external=allow_external)
+        with self._source.open() as file:
+            kspace = require_kspace(file)
             self.rank, self.dtype = len(kspace.shape), kspace.dtype
             slices, coils, *stored = kspace.shape if self.rank == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
             self.stored: tuple[int, int] = (stored[0], stored[1])
             self.has_header = "ismrmrd_header" in file
             header = self._read_header(file) if self.has_header else None
-            middle = middle_slice(kspace) if is_partial(self.stored, header) else None
+            middle = middle_slice(file, slices) if is_partial(self.stored, header) else None
             self.placement, notes = placement_of(self.stored, header, middle)
             ky, kx = self.placement.shape
             self.shape: tuple[int, int, int, int] = (slices, coils, ky, kx)
             self.target_name = next((name for name in TARGETS[self.rank] if name in file), None)
-            target = None if self.target_name is None else self._require_target(file[self.target_name])
+            target = None if self.target_name is None else self._require_target(file)
             self.calibration_name = next((name for name in CALIBRATIONS if name in file), None)
-            self.mask_shape = self._require_mask(file["mask"]) if "mask" in file else None
-            attributes = dict(file.attrs)
+            self.mask_shape = self._require_mask(file)
+            self.maximum, self.norm = (_number(file.attribute(name)) for name in ("max", "norm"))
+            acquisition, patient = file.attribute("acquisition"), file.attribute("patient_id")
             is_oversampled = False
             if header is None and target is None and ky > OVERSAMPLED_SHAPE * kx:
-                is_oversampled = is_readout_oversampled(middle_slice(kspace))
+                is_oversampled = is_readout_oversampled(middle_slice(file, slices))
         geometry = scan_geometry((ky, kx), header, target, is_oversampled=is_oversampled)
         header = header or FastMRIHeader(encoded_matrix=(ky, kx, 1), recon_matrix=(*geometry.matrix, 1))
         self.header = replace(
             header,
-            acquisition=_text(attributes.get("acquisition", header.acquisition)),
-            patient_id=_text(attributes.get("patient_id", header.patient_id)),
+            acquisition=_words(header.acquisition if acquisition is None else acquisition),
+            patient_id=_words(header.patient_id if patient is None else patient),
         )
-        self.maximum, self.norm = (_number(attributes.get(name)) for name in ("max", "norm"))
         self.matrix, self.oversampling, self.padding = geometry.matrix, geometry.oversampling, geometry.padding
         if kx != self.stored[1]:
             self.padding = self.placement.first[1], self.placement.first[1] + self.stored[1]
         self.notes = notes + geometry.notes
+        self._require_sizes()
 
     def __repr__(self) -> str:
         slices, coils, ky, kx = self.shape
@@ -209,21 +223,14 @@ class FastMRIFile:
 
     def _read(self, index: int) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         mask = target = None
-        try:
-            with open_hdf5(self.path, _WANTED) as file:
-                kspace = complex64(file["kspace"][index])
-                if self.mask_shape is not None:
-                    per_slice = self.mask_shape[0] == -1
-                    values = file["mask"][index] if per_slice else file["mask"][()]
-                    mask = torch.from_numpy(values.reshape(self.mask_shape[per_slice:]) != 0)
-                if self.target_name is not None:
-                    target = torch.from_numpy(np.ascontiguousarray(file[self.target_name][index], dtype=np.float32))
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{self._place(index)}: cannot be read, the file is damaged; fetch it again ({error})"
-            ) from error
+        with self._source.open() as file:
+            kspace = complex64(file.read("kspace", index, self._place(index)))
+            if self.mask_shape is not None:
+                per_slice = self.mask_shape[0] == -1
+                values = file.read("mask", index if per_slice else None, self._which(index))
+                mask = torch.from_numpy(values.reshape(self.mask_shape[per_slice:]) != 0)
+            if self.target_name is not None:
+                target = _float32(file.read(self.target_name, index, self._which(index)))
         if target is not None and target.shape != self.matrix:
             top, start = ((n - m) // 2 for n, m in zip(target.shape, self.matrix, strict=True))
             target = target[top : top + self.matrix[0], start : start + self.matrix[1]].contiguous()
@@ -240,19 +247,39 @@ class FastMRIFile:
         return index % len(self)
 
     def _place(self, index: int) -> str:
-        return f"{self.path}: slice {index} (of {len(self)}, counted from 0)"
+        return f"{self.path}: {self._which(index)}"
 
-    def _require_target(self, target: h5py.Dataset) -> tuple[int, int]:
-        slices = self.shape[0]
-        if len(target.shape) != 3 or target.shape[0] != slices or 0 in target.shape or target.dtype.kind not in "fiu":
-            got = f"{target.shape} {target.dtype}"
+    def _which(self, index: int) -> str:
+        return f"slice {index} (of {len(self)}, counted from 0)"
+
+    def _require_sizes(self) -> None:
+        """Refuse a header that makes far more of k-space, or of the image, than there is."""
+        for what, asked in (("k-space of", self.placement.shape), ("images of", self.matrix)):
+            if any(n > max(_MOST_PADDED * own, _USUAL) for n, own in zip(asked, self.stored, strict=True)):
+                raise InputError(
+                    f"{self.path}: `ismrmrd_header` asks for {what} {asked}, and `kspace` has {self.stored}; mend it, or remove it "
+                    "to let the sizes be guessed"
+                )
+        n_bytes = 24 * self.shape[1] * math.prod(self.placement.shape)
+        require_memory(n_bytes, f"{self.path}: one slice, {self.shape[1:]} as `ismrmrd_header` says,")
+
+    def _require_target(self, file: HDF5Content) -> tuple[int, int]:
+        assert self.target_name is not None
+        slices, target = self.shape[0], file.dataset(self.target_name)
+        assert target is not None
+        shape, dtype = target.shape, target.dtype
+        if len(shape) != 3 or shape[0] != slices or 0 in shape or dtype.kind not in "fiu":
+            got = f"{shape} {shortened(str(dtype))}"
             raise InputError(
                 f"{self.path}: `{self.target_name}` is {got}, a target is ({slices}, y, x) real; remove or mend it"
             )
-        return target.shape[1], target.shape[2]
+        file.require_slices(self.target_name, target, 2, _BYTES)
+        return shape[1], shape[2]
 
-    def _require_mask(self, mask: h5py.Dataset) -> tuple[int, ...]:
-        """Return the shape to read a mask in: (kx,) or (ky, kx), after a -1 where each slice has its own."""
+    def _require_mask(self, file: HDF5Content) -> tuple[int, ...] | None:
+        """Return the shape to read a mask in: (kx,) or (ky, kx), after a -1 where each slice has its own; None without a mask."""
+        if (mask := file.dataset("mask")) is None:
+            return None
         slices, (ky, kx) = self.shape[0], self.stored
 
         def are(wanted: tuple[int, ...]) -> bool:
@@ -266,14 +293,25 @@ class FastMRIFile:
                 if are((slices, *wanted)) and mask.shape[0] == slices:
                     return (-1, *wanted)
         takes = f"({kx},), a value for each line, or ({ky}, {kx}), one for each sample"
-        raise InputError(f"{self.path}: `mask` is {mask.shape} {mask.dtype}, k-space takes {takes}; remove or mend it")
+        raise InputError(
+            f"{self.path}: `mask` is {mask.shape} {shortened(str(mask.dtype))}, k-space takes {takes}; remove or mend it"
+        )
 
-    def _read_header(self, file: h5py.File) -> FastMRIHeader:
+    def _read_header(self, file: HDF5Content) -> FastMRIHeader:
+        remedy = "mend it, or remove it to let the sizes be guessed"
+        stored = file.dataset("ismrmrd_header")
+        if (
+            stored is None
+            or stored.size != 1
+            or stored.dtype.kind not in "OS"
+            or stored.dtype.itemsize > _LONGEST_HEADER
+        ):
+            raise InputError(f"{self.path}: `ismrmrd_header` is no text; {remedy}")
+        (text,) = file.read("ismrmrd_header").reshape(-1)
         try:
-            return parse_header(_text(file["ismrmrd_header"][()]), self.stored)
-        except (ValueError, TypeError, OSError) as error:
-            message = f"`ismrmrd_header` cannot be read: {error}; mend it, or remove it to let the sizes be guessed"
-            raise InputError(f"{self.path}: {message}") from error
+            return parse_header(text if isinstance(text, bytes) else str(text), self.stored)
+        except ValueError as error:
+            raise InputError(f"{self.path}: `ismrmrd_header` cannot be read: {error}; {remedy}") from error
 
 
 def find_fastmri_files(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -306,15 +344,19 @@ def _hdf5_files(paths: Iterator[Path]) -> list[Path]:
     return sorted(p for p in paths if p.suffix in (".h5", ".hdf5") and not p.name.startswith(".") and p.is_file())
 
 
-def _text(value: object) -> str:
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(-1)[0]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _float32(values: NDArray[Any]) -> torch.Tensor:
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+
+
+def _words(value: object) -> str:
+    """An attribute as a short text for people."""
+    return shortened(value[0] if isinstance(value, list) and len(value) == 1 else value, 200)
 
 
 def _number(value: object) -> float | None:
-    try:
-        number = float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
-    except (TypeError, ValueError, IndexError):
+    while isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
         return None
-    return number if np.isfinite(number) else None
+    return float(value)

@@ -4,8 +4,11 @@ A header names its axes (x, y, z) = (readout, phase, partition). In a k-space sl
 along ky and the phase encoding along kx: header x is image y, header y is image x.
 """
 
+import math
 from dataclasses import dataclass
 from xml.etree import ElementTree
+
+from medrecon.words import shortened
 
 __all__ = [
     "EncodingLimits",
@@ -16,6 +19,7 @@ __all__ = [
 ]
 
 NAMESPACE = "http://www.ismrm.org/ISMRMRD"
+_LARGEST = 2**16  # samples, pixels or millimeters: more than any scanner has
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> Fas
     Raises
     ------
     ValueError
-        If the text is not XML, declares a document type, or lacks the encoded or the reconstructed matrix.
+        If the text is not XML, declares a document type, lacks the encoded or the reconstructed matrix, or states sizes that no
+        scanner has.
 
     References
     ----------
@@ -97,7 +102,7 @@ def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> Fas
     try:
         root = ElementTree.fromstring(text.strip("\0 \r\n\t"))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise ValueError(f"it is not XML ({error})") from error
+        raise ValueError(f"it is not XML ({shortened(error)})") from error
     _keep_encoding(root, kspace)
     encoded, recon = _matrix(root, "encodedSpace"), _matrix(root, "reconSpace")
     if encoded is None or recon is None:
@@ -112,7 +117,7 @@ def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> Fas
         readout_limits=_limits(root, 0),
         acquisition=_text(root, "measurementInformation", "protocolName"),
         patient_id=_text(root, "subjectInformation", "patientID"),
-        field_strength=_number(_text(root, "acquisitionSystemInformation", "systemFieldStrength_T")),
+        field_strength=_finite(_number(_text(root, "acquisitionSystemInformation", "systemFieldStrength_T"))),
     )
 
 
@@ -158,7 +163,7 @@ def _keep_encoding(root: ElementTree.Element, kspace: tuple[int, int] | None) ->
 
     def misfit(element: ElementTree.Element) -> tuple[float, float]:
         sizes = (_number(_text(element, "encodedSpace", "matrixSize", axis)) or 0.0 for axis in "xy")
-        off = [abs(size - n) for size, n in zip(sizes, kspace, strict=True)]
+        off = [abs(size - n) if math.isfinite(size) else math.inf for size, n in zip(sizes, kspace, strict=True)]
         return off[0], off[1]
 
     best = min(encodings, key=misfit)
@@ -176,8 +181,15 @@ def _text(root: ElementTree.Element, *path: str) -> str:
 
 
 def _triple(root: ElementTree.Element, space: str, size: str) -> tuple[float, float, float] | None:
-    x, y, z = (_number(_text(root, "encoding", space, size, axis)) for axis in "xyz")
-    return None if x is None or y is None or z is None else (x, y, z)
+    texts = [_text(root, "encoding", space, size, axis) for axis in "xyz"]
+    x, y, z = map(_number, texts)
+    if x is None or y is None or z is None:
+        return None
+    if not all(abs(number) <= _LARGEST for number in (x, y, z)):
+        raise ValueError(
+            f"encoding/{space}/{size} is {' x '.join(shortened(text, 24) for text in texts)}, beyond any scanner's"
+        )
+    return x, y, z
 
 
 def _matrix(root: ElementTree.Element, space: str) -> tuple[int, int, int] | None:
@@ -194,10 +206,17 @@ def _number(text: str) -> float | None:
         return None
 
 
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
+
+
 def _limits(root: ElementTree.Element, step: int) -> EncodingLimits | None:
     place = "encoding", "encodingLimits", f"kspace_encoding_step_{step}"
     minimum, maximum, center = (_text(root, *place, name) for name in ("minimum", "maximum", "center"))
     try:
-        return EncodingLimits(int(minimum or 0), int(maximum), int(center))
+        limits = EncodingLimits(int(minimum or 0), int(maximum), int(center))
     except ValueError:
         return None
+    if max(abs(limits.minimum), abs(limits.maximum), abs(limits.center)) > _LARGEST:
+        raise ValueError(f"{'/'.join(place)} goes to {shortened(maximum, 24)}, beyond any scanner's")
+    return limits

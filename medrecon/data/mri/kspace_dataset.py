@@ -1,7 +1,5 @@
 """The data set `kspace` of an HDF5 file: what it must be, and what its numbers say of how the readout was sampled."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -9,63 +7,55 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrecon.errors import InputError
+from medrecon.data.hdf5 import HDF5Content
+from medrecon.errors import ChangedError, InputError
+from medrecon.words import shortened
 
 __all__ = [
-    "COMPLEX_FIELDS",
     "complex64",
+    "is_pair",
     "is_readout_oversampled",
     "middle_slice",
     "require_kspace",
-    "require_no_dangling_link",
 ]
 
 COMPLEX_FIELDS = (("r", "i"), ("re", "im"), ("real", "imag"))
 OUTER_SIGNAL = 0.02  # of the mean energy in the middle of the readout: an outer half with less is empty
+_BYTES = 16  # beside itself: a number in single precision, and what is looked at of it
 _RANKS = (3, 4)  # (slice, ky, kx) of a single coil, (slice, coil, ky, kx)
 
 
-def require_kspace(path: Path, file: h5py.File) -> h5py.Dataset:
+def require_kspace(file: HDF5Content) -> h5py.Dataset:
     """Return the data set, complex `(slice, coil, ky, kx)` or `(slice, ky, kx)`.
 
     Raises
     ------
     InputError
-        If there is none, or it is of another kind or shape, or empty.
+        If there is none, or it is of another kind or shape, or empty, or of slices that do not fit in memory.
     """
-    require_no_dangling_link(path, file, "kspace")
-    keys = ", ".join(file) or "nothing"
-    kspace = file.get("kspace")
-    if not isinstance(kspace, h5py.Dataset):
+    path, kspace = file.path, file.dataset("kspace")
+    if kspace is None:
         hint = "; raw ISMRMRD data are of another format, convert them first" if "dataset" in file else ""
         raise InputError(
-            f"{path}: no data set `kspace`, it holds {keys}{hint or '; give a file in the format of fastMRI'}"
+            f"{path}: no data set `kspace`, it holds {file.names}{hint or '; give a file in the format of fastMRI'}"
         )
     shape, dtype = kspace.shape, kspace.dtype
-    if dtype.kind != "c" and dtype.names not in COMPLEX_FIELDS:
+    if dtype.kind != "c" and not is_pair(dtype):
         hint = _real_hint(shape)
-        raise InputError(f"{path}: `kspace` is {shape} {dtype}, k-space is complex; {hint}")
-    if shape is None or len(shape) not in _RANKS:
+        raise InputError(f"{path}: `kspace` is {shape} {shortened(str(dtype))}, k-space is complex; {hint}")
+    if len(shape) not in _RANKS:
         raise InputError(
             f"{path}: `kspace` is {shape}, it takes (slice, coil, ky, kx), or (slice, ky, kx) of a single coil"
         )
     if 0 in shape:
         raise InputError(f"{path}: `kspace` is {shape}, there is nothing in it; fetch or export it again")
+    file.require_slices("kspace", kspace, len(shape) - 1, _BYTES)
     return kspace
 
 
-def require_no_dangling_link(path: str | os.PathLike[str], file: h5py.File, name: str) -> None:
-    """Refuse a link that leads nowhere, as where one of two files was copied.
-
-    Raises
-    ------
-    InputError
-        If `name` is such a link.
-    """
-    link = file.get(name, getlink=True) if name in file.keys() else None  # noqa: SIM118, `in file` follows the link
-    if isinstance(link, (h5py.SoftLink, h5py.ExternalLink)) and file.get(name) is None:
-        where = f"{link.filename}:{link.path}" if isinstance(link, h5py.ExternalLink) else link.path
-        raise InputError(f"{path}: `{name}` is a link to {where}, which is not there; copy it too")
+def is_pair(dtype: np.dtype[Any]) -> bool:
+    """Whether values are pairs of real numbers, under names of real and imaginary parts."""
+    return dtype.names in COMPLEX_FIELDS and all(dtype[name].kind in "fiu" for name in dtype.names)
 
 
 def _real_hint(shape: tuple[int, ...] | None) -> str:
@@ -91,11 +81,13 @@ def complex64(values: NDArray[Any]) -> NDArray[np.complex64]:
         return both
 
 
-def middle_slice(kspace: h5py.Dataset) -> torch.Tensor | None:
-    """The middle slice as it is, or None where it cannot be read."""
+def middle_slice(file: HDF5Content, count: int) -> torch.Tensor | None:
+    """The middle slice of `count` as it is, or None where it cannot be read."""
     try:
-        return torch.from_numpy(complex64(kspace[len(kspace) // 2]))
-    except (OSError, RuntimeError, ValueError):
+        return torch.from_numpy(complex64(file.read("kspace", count // 2)))
+    except ChangedError:
+        raise
+    except InputError:
         return None
 
 

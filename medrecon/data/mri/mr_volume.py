@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import torch
-from pydicom.errors import InvalidDicomError
+from numpy.typing import NDArray
 from torch import Tensor
 
+from medrecon.data.dicom_file import DicomFile, open_dicom
 from medrecon.data.nifti import read_nifti
 from medrecon.data.nrrd import read_nrrd
 from medrecon.errors import InputError
+from medrecon.memory import require_memory
 
 __all__ = ["MRVolume", "draw_plane", "read_mr"]
 
@@ -80,23 +81,32 @@ def _sinc(n: int, center: float, size: int, step: float) -> Tensor:
 
 def _read_series(folder: Path) -> MRVolume:
     """Read the DICOM files of a folder: one series, its planes parallel, not farther than 45 degrees from axial."""
-    try:
-        slices = [pydicom.dcmread(file) for file in sorted(folder.glob("*.dcm"))]
-        if len({str(one.SeriesInstanceUID) for one in slices}) != 1 or len(slices) < 2:
-            raise InputError(
-                f"{folder}: takes the files *.dcm of one series, got {len(slices)} files of none or several"
-            )
-        along = np.array(slices[0].ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
-        normal = np.cross(*along)
-        places = np.array([np.dot(normal, np.array(one.ImagePositionPatient, dtype=np.float64)) for one in slices])
-        pixels = np.stack([one.pixel_array.astype(np.float32) for one in slices])
-        dy, dx = (float(step) for step in slices[0].PixelSpacing)
-    except (InvalidDicomError, OSError, AttributeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{folder}: cannot be read as an MR series ({' '.join(str(error).split())})") from error
+    slices = [_opened(file) for file in sorted(folder.glob("*.dcm"))]
+    if len({one.text("SeriesInstanceUID") for one in slices}) != 1 or len(slices) < 2:
+        raise InputError(f"{folder}: takes the files *.dcm of one series, got {len(slices)} files of none or several")
+    along = _stated(slices[0], "ImageOrientationPatient", 6).reshape(2, 3)
+    normal = np.cross(*along)
+    places = np.array([np.dot(normal, _stated(one, "ImagePositionPatient", 3)) for one in slices])
+    dy, dx = map(float, _stated(slices[0], "PixelSpacing", 2))
+    require_memory(8 * sum(one.size() for one in slices), f"{folder}: to read {len(slices)} slices")
+    read = [one.pixels().astype(np.float32) for one in slices]
+    if len({one.shape for one in read}) != 1 or read[0].ndim != 2:
+        raise InputError(f"{folder}: its slices are of several sizes, or in color; choose another series")
+    pixels = np.stack(read)
     order = np.argsort(places * math.copysign(1.0, normal[2]))
     thickness = float(np.median(np.diff(np.sort(places))))
     if abs(normal[2]) < math.sqrt(0.5) or thickness <= 0:
         raise InputError(f"{folder}: takes axial slices, each at its own place; choose another series")
     return MRVolume(torch.from_numpy(pixels[order]), (thickness, dy, dx))
+
+
+def _opened(path: Path) -> DicomFile:
+    if (opened := open_dicom(path)) is None:
+        raise InputError(f"{path}: is no DICOM file; take it out of the folder")
+    return opened
+
+
+def _stated(one: DicomFile, name: str, count: int) -> NDArray[np.float64]:
+    if (numbers := one.numbers(name, count)) is None:
+        raise InputError(f"{one.path}: states no {name}; export the series again")
+    return numbers

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 
-import h5py
 import torch
 from torch import Tensor
 
+from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.mr_volume import MRVolume, draw_plane, read_mr
 from medrecon.data.mri.receivers import Receiver, draw_receiver, simulate_scan
@@ -31,6 +31,7 @@ from medrecon.data.mri.writing import write_fastmri
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
+from medrecon.words import shortened
 
 __all__ = ["SERIES", "HeadImages", "HeadSlice", "Series", "convert_brain_small", "head_slices"]
 
@@ -108,11 +109,15 @@ class HeadImages:
         remedy = "get the set with `medrecon data fetch brain-small`"
         try:
             lines = (folder / "slices_train.csv").read_text(encoding="utf-8").splitlines()[1:]
-            with h5py.File(self.path, "r") as file:
-                self.shape: tuple[int, int, int] = file["image"].shape
             self._slices = tuple((s, c, float(h)) for _, s, c, h in (line.split(",") for line in lines))
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{folder}: holds no images for training ({error}); {remedy}") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: holds no images for training ({shortened(error)}); {remedy}") from error
+        self._source = HDF5Source(self.path, f"the set as it was made; {remedy}")
+        with self._source.open() as file:
+            images = file.dataset("image")
+            if images is None or images.ndim != 3 or images.dtype.kind != "f":
+                raise InputError(f"{self.path}: holds no images for training; {remedy}")
+            self.shape: tuple[int, int, int] = images.shape
         if len(self._slices) != self.shape[0]:
             raise InputError(f"{folder}: lists {len(self._slices)} images and holds {self.shape[0]}; {remedy}")
 
@@ -129,8 +134,8 @@ class HeadImages:
 
     def __getitem__(self, index: int) -> HeadSlice:
         subject, contrast, height = self._slices[index]
-        with h5py.File(self.path, "r") as file:
-            image = torch.from_numpy(file["image"][range(len(self))[index]])
+        with self._source.open() as file:
+            image = torch.from_numpy(file.read("image", range(len(self))[index], f"image {index}"))
         return HeadSlice(image, subject, contrast, height)
 
 

@@ -215,7 +215,7 @@ def test_verify_names_a_changed_file_and_fetch_mends_a_missing_one(home: Path, s
     assert any(FILE in line and "sha256" in line for line in verify("tiny"))
     file.write_bytes(whole[: len(whole) // 2])
     assert any("bytes, not" in line for line in verify("tiny"))
-    assert any("cut short" in line for line in verify("tiny"))
+    assert any(": is truncated: " in line for line in verify("tiny"))
     with pytest.raises(InputError, match=r"cut short: get it with `medrecon data fetch tiny`"):
         path("tiny")
     file.unlink()
@@ -318,9 +318,9 @@ def test_verify_names_the_wrong_files_of_a_registered_set(home: Path) -> None:
     for expected in (
         "a.h5: holds no reconstruction_rss",
         "b.h5: kspace is (2, 3, 6, 5) float32, not complex",
-        "c.h5: cannot be read as HDF5, and may be cut short",
+        "c.h5: is truncated: ",
         "*.h5: 2 files, and val has 1",
-        "d.h5: cannot be read as HDF5",
+        "d.h5: is not an HDF5 file; give a file of val",
         "e.h5: reconstruction_rss is (1, 4, 4), and there are 2 slices",
     ):
         assert sum(expected in line for line in problems) == 1, expected

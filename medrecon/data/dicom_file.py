@@ -1,0 +1,143 @@
+"""The door to DICOM: a file whose header is read value by value, and whose pixels are read once their size is known."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from medrecon.data.foreign import reading, require_held
+from medrecon.data.identity import SameFiles
+from medrecon.errors import InputError
+from medrecon.words import shortened
+
+__all__ = ["DicomFile", "open_dicom"]
+
+_LARGEST = 1e9  # of a number in a header
+_SMALL = 2**20  # bytes: what is deflated into these does not fill the memory
+_EXPORT = "export the series again"
+
+
+class DicomFile:
+    """A file whose header was read; no handle is held.
+
+    Raises
+    ------
+    InputError
+        By all methods, if a value is not what the standard says, or cannot be read; the text names the file and the value.
+    """
+
+    def __init__(self, path: Path, header: pydicom.Dataset, same: SameFiles) -> None:
+        self.path, self._header, self._same = path, header, same
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._header
+
+    def text(self, name: str) -> str:
+        """A value in short words; empty where there is none."""
+        with self._reading(name):
+            value = self._header.get(name)
+            return "" if value is None else shortened(value if isinstance(value, str) else str(value), 64)
+
+    def numbers(self, name: str, count: int) -> NDArray[np.float64] | None:
+        """So many finite numbers, or None where nothing is stated."""
+        with self._reading(name):
+            value = self._header.get(name)
+            if value is None or (not isinstance(value, int | float) and len(value) == 0):
+                return None
+            numbers = np.asarray(value, dtype=np.float64).reshape(-1)
+        if len(numbers) != count:
+            raise InputError(f"{self.path}: its {name} has {len(numbers)} numbers, not {count}; {_EXPORT}")
+        if not (np.abs(numbers) <= _LARGEST).all():
+            said = shortened(numbers[0] if count == 1 else numbers.tolist())
+            raise InputError(f"{self.path}: its {name} is {said}, which no scanner states; {_EXPORT}")
+        return numbers
+
+    def number(self, name: str) -> float | None:
+        """A finite number, or None where nothing is stated."""
+        found = self.numbers(name, 1)
+        return None if found is None else float(found[0])
+
+    def whole(self, name: str) -> int | None:
+        """A whole number, or None where nothing is stated."""
+        found = self.number(name)
+        return None if found is None else int(found)
+
+    def size(self) -> int:
+        """Bytes of the pixels as they are stored once unpacked, by the header; 0 where it does not state them."""
+        factors = (self.whole(name) or 0 for name in ("Rows", "Columns", "BitsAllocated"))
+        return math.prod(factors) * (self.whole("SamplesPerPixel") or 1) * (self.whole("NumberOfFrames") or 1) // 8
+
+    def pixels(self) -> NDArray[Any]:
+        """Read the pixels, as they are stored.
+
+        Raises
+        ------
+        InputError
+            If they are not there, cannot be decoded, or are not of the size that is stated.
+        ChangedError
+            If the file is not the one of which the header was read.
+        """
+        with self._reading("pixels"), self.path.open("rb") as file:
+            n_bytes = self._same.require(self.path, file.fileno())
+            require_held(
+                f"{self.path}: its pixels are {self.whole('Rows')} x {self.whole('Columns')}", self.size(), n_bytes
+            )
+            full = pydicom.dcmread(file)
+            if "PixelData" not in full:
+                raise InputError(f"{self.path}: holds no pixel data; export the series again with its images")
+            try:
+                return full.pixel_array
+            except Exception as error:  # the decoders raise whatever they like
+                self._same.require(self.path)
+                raise self._undecoded(error) from error
+
+    def _undecoded(self, error: Exception) -> InputError:
+        syntax = getattr(getattr(self._header, "file_meta", None), "TransferSyntaxUID", None)
+        if syntax is not None and syntax.is_compressed:
+            return InputError(
+                f"{self.path}: its pixels are compressed ({shortened(syntax.name)}) and cannot be decoded here; install "
+                "pylibjpeg[all], or decompress the series (gdcmconv --raw)"
+            )
+        return InputError(
+            f"{self.path}: its pixels cannot be read, it may be cut short ({shortened(error, 160)}); copy it again"
+        )
+
+    def _reading(self, name: str) -> Any:
+        return reading(self.path, f"its {name}", _EXPORT)
+
+
+def open_dicom(path: Path) -> DicomFile | None:
+    """Read the header of a file; None for one that is no DICOM.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    same = SameFiles()
+    with reading(path, "its DICOM header", "copy it again, or leave it out"), path.open("rb") as file:
+        n_bytes = same.require(path, file.fileno())
+        if n_bytes > _SMALL:
+            _require_inflated(path)
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True)
+        except InvalidDicomError:
+            return None
+        same.require(path)
+        return DicomFile(path, header, same)
+
+
+def _require_inflated(path: Path) -> None:
+    """Refuse a large file that is deflated as a whole: reading its header would unpack all of it, however large that is."""
+    try:
+        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+    except InvalidDicomError:
+        return
+    if syntax == DeflatedExplicitVRLittleEndian:
+        raise InputError(f"{path}: is deflated as a whole; unpack it (gdcmconv --raw)")

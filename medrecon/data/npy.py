@@ -1,0 +1,113 @@
+"""The door to NumPy's `.npy`: the header is checked against the bytes that are there, and one slice is read at a time."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medrecon.data.foreign import reading
+from medrecon.data.identity import SameFiles
+from medrecon.errors import InputError
+from medrecon.memory import require_memory
+
+__all__ = ["ArraySource"]
+
+_MOST_SLICES = 1_000_000
+_BLOCK = 2**24  # bytes
+
+
+class ArraySource:
+    """An array of numbers, read slice by slice; no handle is held in between, and nothing is mapped, so that no cut file can hurt.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Raises
+    ------
+    InputError
+        If it is no such array, cut short, or of slices that do not fit in memory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path, self._same = Path(path), SameFiles()
+        with reading(self.path, "the array"), self.path.open("rb") as file:
+            n_bytes = self._same.require(self.path, file.fileno())
+            if file.read(2) == b"PK":
+                raise InputError(f"{self.path}: is an archive of arrays; save one array with numpy.save")
+            file.seek(0)
+            self.shape, self._is_fortran, self.dtype = _header(file)
+            self._start = file.tell()
+        self._require_whole(n_bytes)
+
+    def _require_whole(self, n_bytes: int) -> None:
+        stated = math.prod(self.shape) * self.dtype.itemsize
+        if any(n < 0 for n in self.shape):
+            raise InputError(f"{self.path}: is no .npy file of numbers, its shape is {self.shape}; write it again")
+        if self.dtype.hasobject:
+            raise InputError(f"{self.path}: holds Python objects, and not numbers; save numbers alone")
+        if stated > n_bytes - self._start:
+            raise InputError(
+                f"{self.path}: is no .npy file of numbers, or cut short: it states {self.shape} {self.dtype}, {stated} bytes, and "
+                f"has {n_bytes - self._start}; write it again"
+            )
+        if len(self.shape) > 2 and self.shape[0] > _MOST_SLICES:
+            raise InputError(
+                f"{self.path}: is {self.shape}, and at most {_MOST_SLICES} slices are taken; divide the file"
+            )
+        numbers = math.prod(self.shape[1:] if len(self.shape) > 2 else self.shape)
+        require_memory(
+            numbers * (self.dtype.itemsize + 8),
+            f"{self.path}: is {self.shape}, and to read one slice",
+            lambda free: f"slices of up to {free // (self.dtype.itemsize + 8)} numbers fit",
+        )
+
+    def read(self, index: int | None, place: str) -> NDArray[Any]:
+        """Read the slice at an index, or all; `place` says which that is.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        ChangedError
+            If the file is no longer what it was.
+        """
+        with reading(self.path, place, "copy it again"), self.path.open("rb") as file:
+            self._same.require(self.path, file.fileno())
+            try:
+                return self._read(file, index)
+            finally:
+                self._same.require(self.path)
+
+    def _read(self, file: BinaryIO, index: int | None) -> NDArray[Any]:
+        if index is not None and self._is_fortran:
+            return self._every(file, index)
+        shape = self.shape if index is None else self.shape[1:]
+        numbers = math.prod(shape)
+        file.seek(self._start + (index or 0) * numbers * self.dtype.itemsize)
+        values = np.fromfile(file, self.dtype, numbers)
+        return values.reshape(shape, order="F" if self._is_fortran else "C")
+
+    def _every(self, file: BinaryIO, index: int) -> NDArray[Any]:
+        """The slice at an index of an array in Fortran's order, of which it holds one number of each column."""
+        columns = math.prod(self.shape[1:])
+        count = max(1, _BLOCK // (self.shape[0] * self.dtype.itemsize))
+        taken = np.empty(columns, self.dtype)
+        file.seek(self._start)
+        for first in range(0, columns, count):
+            block = np.fromfile(file, self.dtype, min(count, columns - first) * self.shape[0])
+            taken[first : first + count] = block[index :: self.shape[0]]
+        return taken.reshape(self.shape[1:], order="F")
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(file)
+    raise ValueError(f"version {version} of the format")
