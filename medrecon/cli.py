@@ -57,12 +57,13 @@ def _status(arguments: list[str], termination: Termination) -> int:
 def _run(arguments: list[str], termination: Termination) -> int:
     import logging
 
-    from medrecon.commands.console import NoteHandler
+    from medrecon.commands.console import NoteHandler, silent_warnings
     from medrecon.commands.program import run
 
     if not (log := logging.getLogger("medrecon")).handlers:
         log.addHandler(NoteHandler())
-    return run(arguments, termination)
+    with silent_warnings():
+        return run(arguments, termination)
 
 
 def _clean_up(status: int) -> None:

@@ -10,9 +10,11 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
@@ -121,13 +123,20 @@ class Row:
         Raises
         ------
         ValueError
-            if a value is missing or unknown.
+            if a value is missing, unknown, or of another kind.
         """
         values = {_RENAMED.get(name, name): value for name, value in values.items()}
         if {*values, "lpips"} != {field.name for field in fields(cls)}:
             raise ValueError("these are not the values of a row")
+        _kinds().validate_python({"lpips": None, **values})
         scores = tuple(Score(**score) for score in values["scores"])
         return cls(**{**values, "scores": scores, "notes": tuple(values["notes"])})
+
+
+@lru_cache(maxsize=1)
+def _kinds() -> TypeAdapter[Row]:
+    """What the values of a row must be."""
+    return TypeAdapter(Row)
 
 
 class Journal:

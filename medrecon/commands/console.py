@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,17 @@ from rich.text import Text
 from medrecon.errors import InputError
 from medrecon.progress import Progress as Report
 
-__all__ = ["COMPLAIN_TO", "NoteHandler", "complain", "expected", "one_line", "print_table", "progress", "say"]
+__all__ = [
+    "COMPLAIN_TO",
+    "NoteHandler",
+    "complain",
+    "expected",
+    "one_line",
+    "print_table",
+    "progress",
+    "say",
+    "silent_warnings",
+]
 
 COMPLAIN_TO = "MEDRECON_COMPLAIN_TO"
 _LONGEST = 2000  # characters
@@ -46,6 +57,21 @@ class NoteHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one note."""
         print(f"medrecon: note: {one_line(record.getMessage())}", file=sys.stderr)
+
+
+@contextmanager
+def silent_warnings() -> Iterator[None]:
+    """Keep from the screen what libraries warn of, which is for those who program them; the variable `MEDRECON_DEBUG` shows it.
+
+    What a user should know of the own findings of medrecon is a note. Filters that make errors of warnings go on doing so.
+    """
+    show = warnings.showwarning
+    if not os.environ.get("MEDRECON_DEBUG"):
+        warnings.showwarning = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def one_line(message: str) -> str:

@@ -1,0 +1,182 @@
+"""Small sound files of every kind that medrecon reads, of which the mutated ones are made."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import nibabel
+import numpy as np
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from medrecon.config.files import settings_of
+from medrecon.config.training import TrainingSettings
+from medrecon.data.sets.manifest import manifest_folder
+from medrecon.weights.card import write_weights
+from medrecon.weights.networks import build_network, operator_family
+from medrecon.workflows.training import build_card
+from tests.program import medrecon
+
+__all__ = ["SEEDS", "Seeds", "make_seeds"]
+
+Seeds = dict[str, Path]
+
+GEOMETRY = """beam: fan
+angles: {first: 0.0, step: 0.4, count: 16}
+n_bins: 24
+spacing: 12.5
+offset: 0.5
+source_distance: 900.0
+detector_distance: 300.0
+curved: true
+grid: {shape: [16, 16], spacing: 12.0}
+photons: 10000.0
+"""
+TRAINING = """name: tiny
+data: {kind: phantom-mri, train: 4, validation: 2, size: [16, 16], coils: 2, masks: [{kind: radial, acceleration: 2}]}
+network: {kind: varnet, cascades: 1, features: 2, pools: 1}
+loss: [{kind: l1}, {kind: ssim, weight: 0.1}]
+optimizer: {kind: adam, rate: 0.001}
+schedule: {kind: cosine, warmup: 0.2, floor: 0.01}
+training: {epochs: 1, batch_size: 1, clip: 1.0, save_every: 1, max_steps: 2}
+"""
+BENCHMARK = """name: tiny
+mri:
+  methods:
+    - {name: zero-filled, method: {kind: zero-filled}}
+    - {name: sense, method: {kind: sense, iterations: 3}, scenarios: [brain]}
+  scenarios:
+    - name: brain
+      data: {kind: phantom-mri, phantom: brain, size: [16, 16], slices: 1, coils: 2, snr: 40}
+      mask: {kind: equispaced-fraction, acceleration: 2, center_fraction: 0.25}
+      lesion: {diameter: 20.0, contrast: 0.5}
+ct:
+  methods:
+    - {name: fbp, method: {kind: fbp, window: hann}}
+  scenarios:
+    - name: abdomen
+      data: {kind: phantom-ct, phantom: abdomen, size: 16, slices: 1, views: 12, photons: 20000}
+      views: 6
+"""
+NRRD = """NRRD0004
+type: short
+dimension: 3
+space: left-posterior-superior
+sizes: 8 7 3
+space directions: (0.5,0,0) (0,0.75,0) (0,0,2.5)
+endian: little
+encoding: {encoding}
+space origin: (0,0,0)
+
+"""
+HOUNSFIELD = (np.arange(3 * 7 * 8).reshape(3, 7, 8) * 9 - 1000).astype("<i2")
+
+
+def _mri(path: Path) -> None:
+    assert medrecon("simulate", path, "--size", "16x12", "--slices", 2, "--coils", 2).status == 0
+
+
+def _ct(path: Path) -> None:
+    size = "--size", 16, "--views", 12, "--slices", 2
+    assert medrecon("simulate", path, "--modality", "ct", *size, "--photons", 10000).status == 0
+
+
+def _lodopab(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["data"] = np.full((1, 1000, 513), 0.1, "f4")
+
+
+def _npy(path: Path) -> None:
+    np.save(path, np.ones((2, 16, 24), "f4"))
+
+
+def _dicom(path: Path) -> None:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, "1.2.3"
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file = FileDataset(path, {}, file_meta=meta, preamble=b"\0" * 128)
+    file.SOPClassUID, file.SOPInstanceUID = CTImageStorage, "1.2.3"
+    file.Modality, file.SeriesInstanceUID, file.InstanceNumber = "CT", "1.2", 1
+    file.Rows, file.Columns = 7, 8
+    file.SamplesPerPixel, file.PhotometricInterpretation, file.PixelRepresentation = 1, "MONOCHROME2", 1
+    file.BitsAllocated = file.BitsStored = 16
+    file.HighBit = 15
+    file.PixelSpacing, file.SliceThickness = [0.5, 0.75], 9.0
+    file.RescaleSlope, file.RescaleIntercept = "1", "-1024"
+    file.ImagePositionPatient, file.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    file.PixelData = (HOUNSFIELD[0] + 1024).astype("<i2").tobytes()
+    file.save_as(path, enforce_file_format=True)
+
+
+def _nifti(path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(HOUNSFIELD, np.diag([0.5, 0.75, 2.5, 1.0])), path)
+
+
+def _nrrd(path: Path) -> None:
+    path.write_bytes(NRRD.format(encoding="raw").encode() + HOUNSFIELD.tobytes())
+
+
+def _packed_nrrd(path: Path) -> None:
+    path.write_bytes(NRRD.format(encoding="gzip").encode() + gzip.compress(HOUNSFIELD.tobytes(), mtime=0))
+
+
+def _weights(path: Path) -> None:
+    import yaml
+
+    settings = settings_of(TrainingSettings, yaml.safe_load(TRAINING), "tiny")
+    network = build_network(settings.network, operator_family(settings.data))
+    write_weights(path, network.state_dict(), build_card(settings))
+
+
+def _journal(path: Path) -> None:
+    row = {
+        **{"key": "a", "modality": "mri", "scenario": "brain", "method": "fbp", "settings": {"weight": 1.0}},
+        **{"learned": False, "file": "f.h5", "slice": 0, "sampling": "4x", "status": "done", "reason": ""},
+        **{"scores": [{"protocol": "p", "psnr": 30.0, "ssim": 0.9}], "nmse": 0.1, "data_range": 1.0, "pixels": 4},
+        **{"squared_error": 0.1, "energy": 1.0, "residual": None, "residual_note": "", "lesion_contrast": None},
+        **{"seconds": 0.1, "threads": 1, "device": "cpu", "peak_memory_mb": None, "notes": [], "lpips": None},
+    }
+    path.write_text(f"{json.dumps(row)}\n{json.dumps({**row, 'key': 'b'})}\n", encoding="utf-8")
+
+
+def _manifest(path: Path) -> None:
+    path.write_bytes((manifest_folder() / "brain-small.yaml").read_bytes())
+
+
+def _text(content: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_text(content, encoding="utf-8")
+
+    return write
+
+
+#: The kinds: the name of the file, and who writes it.
+SEEDS: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "mri": ("mri.h5", _mri),
+    "header": ("header.h5", _mri),
+    "ct": ("ct.h5", _ct),
+    "lodopab": ("observation_test_000.hdf5", _lodopab),
+    "npy": ("array.npy", _npy),
+    "dicom": ("slice.dcm", _dicom),
+    "nifti": ("volume.nii", _nifti),
+    "packed-nifti": ("volume.nii.gz", _nifti),
+    "nrrd": ("volume.nrrd", _nrrd),
+    "packed-nrrd": ("packed.nrrd", _packed_nrrd),
+    "geometry": ("geometry.yaml", _text(GEOMETRY)),
+    "training": ("training.yaml", _text(TRAINING)),
+    "benchmark": ("benchmark.yaml", _text(BENCHMARK)),
+    "manifest": ("brain-small.yaml", _manifest),
+    "weights": ("weights.safetensors", _weights),
+    "journal": ("cases.jsonl", _journal),
+}
+
+
+def make_seeds(folder: Path) -> Seeds:
+    """Write one file of every kind."""
+    seeds = {}
+    for kind, (name, write) in SEEDS.items():
+        seeds[kind] = folder / name
+        write(seeds[kind])
+    return seeds
