@@ -34,23 +34,31 @@ class DicomFile:
 
     def __init__(self, path: Path, header: pydicom.Dataset, same: SameFiles) -> None:
         self.path, self._header, self._same = path, header, same
+        self._texts: dict[str, str] = {}
+        self._numbers: dict[str, NDArray[np.float64] | None] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._header
 
     def text(self, name: str) -> str:
         """A value in short words; empty where there is none."""
-        with self._reading(name):
-            value = self._header.get(name)
-            return "" if value is None else shortened(value if isinstance(value, str) else str(value), 64)
+        if name not in self._texts:
+            with self._reading(name):
+                value = self._header.get(name)
+                words = "" if value is None else shortened(value if isinstance(value, str) else str(value), 64)
+            self._texts[name] = words
+        return self._texts[name]
 
     def numbers(self, name: str, count: int) -> NDArray[np.float64] | None:
         """So many finite numbers, or None where nothing is stated."""
-        with self._reading(name):
-            value = self._header.get(name)
-            if value is None or (not isinstance(value, int | float) and len(value) == 0):
-                return None
-            numbers = np.asarray(value, dtype=np.float64).reshape(-1)
+        if name not in self._numbers:
+            with self._reading(name):
+                value = self._header.get(name)
+                stated = value is not None and (isinstance(value, int | float) or len(value) > 0)
+                self._numbers[name] = np.asarray(value, dtype=np.float64).reshape(-1) if stated else None
+        numbers = self._numbers[name]
+        if numbers is None:
+            return None
         if len(numbers) != count:
             raise InputError(f"{self.path}: its {name} has {len(numbers)} numbers, not {count}; {_EXPORT}")
         if not (np.abs(numbers) <= _LARGEST).all():

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from medrecon.data.foreign import reading, require_held
@@ -66,7 +68,7 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[s
             raise InputError(f"{path}: is {type(image).__name__}, not NIfTI; convert it")
         _require_size(path, image, n_bytes)
         with np.errstate(all="ignore"):
-            values = np.asarray(image.dataobj, dtype=np.float32)
+            values = _values(path, image)
         unit = _MILLIMETERS.get(int(image.header["xyzt_units"]) & 7, 1.0)
         placed = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
         affine = np.asarray(image.affine, dtype=np.float64) * unit
@@ -77,6 +79,17 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[s
         () if placed else ("the file states no orientation: it is taken to run from right to left, and back to front",)
     )
     return values, affine, notes
+
+
+def _values(path: Path, image: nibabel.Nifti1Pair) -> NDArray[np.float32]:
+    """Read all values, as nibabel does; ordinary files are not mapped, as one that is cut meanwhile would end the program."""
+    stored = image.dataobj
+    if path.suffix != ".nii" or not isinstance(stored, ArrayProxy):
+        return np.asarray(stored, dtype=np.float32)
+    values = np.fromfile(path, stored.dtype, math.prod(stored.shape), offset=stored.offset)
+    slope, intercept = np.asanyarray(stored.slope), np.asanyarray(stored.inter)
+    scaled = apply_read_scaling(values.reshape(stored.shape, order="F"), slope, intercept)  # type: ignore[no-untyped-call]
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def _require_size(path: Path, image: nibabel.Nifti1Pair, n_bytes: int) -> None:
