@@ -1,6 +1,5 @@
 """The door to DICOM: a file whose header is read value by value, and whose pixels are read once their size is known."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from medrecon.words import shortened
 __all__ = ["DicomFile", "open_dicom"]
 
 _LARGEST = 1e9  # of a number in a header
+_FEW, _LARGEST_NUMBER = 2**20, 8  # pixels, and bytes of each
 _SMALL = 2**20  # bytes: what is deflated into these does not fill the memory
 _EXPORT = "export the series again"
 
@@ -77,9 +77,10 @@ class DicomFile:
         return None if found is None else int(found)
 
     def size(self) -> int:
-        """Bytes of the pixels as they are stored once unpacked, by the header; 0 where it does not state them."""
-        factors = (self.whole(name) or 0 for name in ("Rows", "Columns", "BitsAllocated"))
-        return math.prod(factors) * (self.whole("SamplesPerPixel") or 1) * (self.whole("NumberOfFrames") or 1) // 8
+        """Bytes of the pixels once unpacked, by the header, of few pixels at most; 0 where it does not state them."""
+        rows, columns = (self.whole(name) or 0 for name in ("Rows", "Columns"))
+        numbers = rows * columns * (self.whole("SamplesPerPixel") or 1) * (self.whole("NumberOfFrames") or 1)
+        return numbers * _LARGEST_NUMBER if numbers < _FEW else numbers * (self.whole("BitsAllocated") or 0) // 8
 
     def pixels(self) -> NDArray[Any]:
         """Read the pixels, as they are stored.

@@ -57,9 +57,9 @@ class HDF5Source:
             If it, or another file that it leads to, is not the one that was read first, when the block begins or ends.
         """
         with ExitStack() as stack:
-            file = stack.enter_context(_open(self.path, self.wanted))
-            self.same.require(self.path, file.id.get_vfd_handle())
             try:
+                file = stack.enter_context(_open(self.path, self.wanted))
+                self.same.require(self.path, file.id.get_vfd_handle())
                 yield HDF5Content(self, file, stack)
             except InputError:
                 self.same.require_all()  # which explains it better
@@ -249,7 +249,9 @@ def _from_its_folder(data: h5py.Dataset) -> h5py.Dataset:
     """The same array, whose storage is looked for in the folder of its file, and not in that of the program."""
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_efile_prefix(b"${ORIGIN}")
-    return h5py.Dataset(h5py.h5d.open(data.file.id, data.name.encode("utf-8", "surrogateescape"), access))
+    file, name = data.file.id, data.name.encode("utf-8", "surrogateescape")
+    data.id.close()  # it cannot be opened otherwise
+    return h5py.Dataset(h5py.h5d.open(file, name, access))
 
 
 def _plain(value: object) -> Any:

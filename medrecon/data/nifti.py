@@ -21,6 +21,7 @@ from medrecon.words import shortened
 
 __all__ = ["read_nifti", "write_nifti"]
 
+_BLOCK = 2**18  # values read at once
 _BYTES = 16  # of a value in memory beside itself, while it is scaled and laid out
 _MILLIMETERS = {1: 1000.0, 3: 0.001}  # NIfTI's codes of meter and micrometre; else millimeters
 
@@ -86,10 +87,14 @@ def _values(path: Path, image: nibabel.Nifti1Pair) -> NDArray[np.float32]:
     stored = image.dataobj
     if path.suffix != ".nii" or not isinstance(stored, ArrayProxy):
         return np.asarray(stored, dtype=np.float32)
-    values = np.fromfile(path, stored.dtype, math.prod(stored.shape), offset=stored.offset)
+    values = np.empty(math.prod(stored.shape), np.float32)
     slope, intercept = np.asanyarray(stored.slope), np.asanyarray(stored.inter)
-    scaled = apply_read_scaling(values.reshape(stored.shape, order="F"), slope, intercept)  # type: ignore[no-untyped-call]
-    return np.asarray(scaled, dtype=np.float32)
+    with path.open("rb") as file:
+        file.seek(stored.offset)
+        for start in range(0, len(values), _BLOCK):
+            part = values[start : start + _BLOCK]
+            part[:] = apply_read_scaling(np.fromfile(file, stored.dtype, len(part)), slope, intercept)
+    return values.reshape(stored.shape, order="F")
 
 
 def _require_size(path: Path, image: nibabel.Nifti1Pair, n_bytes: int) -> None:
