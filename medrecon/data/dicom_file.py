@@ -34,6 +34,7 @@ class DicomFile:
 
     def __init__(self, path: Path, header: pydicom.Dataset, same: SameFiles) -> None:
         self.path, self._header, self._same = path, header, same
+        self._n_bytes = same.require(path)
         self._texts: dict[str, str] = {}
         self._numbers: dict[str, NDArray[np.float64] | None] = {}
 
@@ -82,6 +83,13 @@ class DicomFile:
         numbers = rows * columns * (self.whole("SamplesPerPixel") or 1) * (self.whole("NumberOfFrames") or 1)
         return numbers * _LARGEST_NUMBER if numbers < _FEW else numbers * (self.whole("BitsAllocated") or 0) // 8
 
+    def require_size(self) -> int:
+        """Return the bytes of the pixels once unpacked, if the file can hold them."""
+        stated = self.size()
+        shape = f"{self.whole('Rows')} x {self.whole('Columns')}"
+        require_held(f"{self.path}: its pixels are {shape}", stated, self._n_bytes)
+        return stated
+
     def pixels(self) -> NDArray[Any]:
         """Read the pixels, as they are stored.
 
@@ -93,10 +101,8 @@ class DicomFile:
             If the file is not the one of which the header was read.
         """
         with self._reading("pixels"), self.path.open("rb") as file:
-            n_bytes = self._same.require(self.path, file.fileno())
-            require_held(
-                f"{self.path}: its pixels are {self.whole('Rows')} x {self.whole('Columns')}", self.size(), n_bytes
-            )
+            self._same.require(self.path, file.fileno())
+            self.require_size()
             full = pydicom.dcmread(file)
             if "PixelData" not in full:
                 raise InputError(f"{self.path}: holds no pixel data; export the series again with its images")
@@ -138,7 +144,6 @@ def open_dicom(path: Path) -> DicomFile | None:
             header = pydicom.dcmread(file, stop_before_pixels=True)
         except InvalidDicomError:
             return None
-        same.require(path)
         return DicomFile(path, header, same)
 
 

@@ -194,6 +194,8 @@ def _position(one: DicomFile) -> NDArray[np.float64] | None:
 
 
 def _require_room(path: Path, slices: Sequence[DicomFile]) -> None:
+    for one in slices:
+        one.require_size()
     rows, columns = (slices[0].whole(name) or 0 for name in ("Rows", "Columns"))
     require_memory(
         _BYTES * len(slices) * rows * columns,
