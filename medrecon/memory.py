@@ -12,7 +12,7 @@ from medrecon.words import sized
 __all__ = ["available_memory", "require_memory"]
 
 _UNKNOWN = 2**62
-_SMALL = 2**26  # bytes that are taken without asking
+_SMALL = 2**28  # bytes that are taken without asking
 _PAGE = resource.getpagesize()
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 
@@ -61,7 +61,7 @@ def _of_group() -> int:
             if not place.is_relative_to(root):
                 break
             limit, taken = _text(place / largest).strip(), _text(place / used).strip()
-            if limit.isdigit() and taken.isdigit():
+            if limit.isdigit() and taken.isdigit() and int(limit) < _UNKNOWN:
                 cache = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(place / "memory.stat"), re.MULTILINE)
                 left = min(left, int(limit) - int(taken) + (int(cache[1]) if cache else 0))
     return left

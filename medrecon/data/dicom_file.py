@@ -1,6 +1,5 @@
 """The door to DICOM: a file whose header is read value by value, and whose pixels are read once their size is known."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from medrecon.words import shortened
 __all__ = ["DicomFile", "open_dicom"]
 
 _LARGEST = 1e9  # of a number in a header
+_FEW, _LARGEST_NUMBER = 2**20, 8  # pixels, and bytes of each
 _SMALL = 2**20  # bytes: what is deflated into these does not fill the memory
 _EXPORT = "export the series again"
 
@@ -34,23 +34,32 @@ class DicomFile:
 
     def __init__(self, path: Path, header: pydicom.Dataset, same: SameFiles) -> None:
         self.path, self._header, self._same = path, header, same
+        self._n_bytes = same.require(path)
+        self._texts: dict[str, str] = {}
+        self._numbers: dict[str, NDArray[np.float64] | None] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._header
 
     def text(self, name: str) -> str:
         """A value in short words; empty where there is none."""
-        with self._reading(name):
-            value = self._header.get(name)
-            return "" if value is None else shortened(value if isinstance(value, str) else str(value), 64)
+        if name not in self._texts:
+            with self._reading(name):
+                value = self._header.get(name)
+                words = "" if value is None else shortened(value if isinstance(value, str) else str(value), 64)
+            self._texts[name] = words
+        return self._texts[name]
 
     def numbers(self, name: str, count: int) -> NDArray[np.float64] | None:
         """So many finite numbers, or None where nothing is stated."""
-        with self._reading(name):
-            value = self._header.get(name)
-            if value is None or (not isinstance(value, int | float) and len(value) == 0):
-                return None
-            numbers = np.asarray(value, dtype=np.float64).reshape(-1)
+        if name not in self._numbers:
+            with self._reading(name):
+                value = self._header.get(name)
+                stated = value is not None and (isinstance(value, int | float) or len(value) > 0)
+                self._numbers[name] = np.asarray(value, dtype=np.float64).reshape(-1) if stated else None
+        numbers = self._numbers[name]
+        if numbers is None:
+            return None
         if len(numbers) != count:
             raise InputError(f"{self.path}: its {name} has {len(numbers)} numbers, not {count}; {_EXPORT}")
         if not (np.abs(numbers) <= _LARGEST).all():
@@ -69,9 +78,17 @@ class DicomFile:
         return None if found is None else int(found)
 
     def size(self) -> int:
-        """Bytes of the pixels as they are stored once unpacked, by the header; 0 where it does not state them."""
-        factors = (self.whole(name) or 0 for name in ("Rows", "Columns", "BitsAllocated"))
-        return math.prod(factors) * (self.whole("SamplesPerPixel") or 1) * (self.whole("NumberOfFrames") or 1) // 8
+        """Bytes of the pixels once unpacked, by the header, of few pixels at most; 0 where it does not state them."""
+        rows, columns = (self.whole(name) or 0 for name in ("Rows", "Columns"))
+        numbers = rows * columns * (self.whole("SamplesPerPixel") or 1) * (self.whole("NumberOfFrames") or 1)
+        return numbers * _LARGEST_NUMBER if numbers < _FEW else numbers * (self.whole("BitsAllocated") or 0) // 8
+
+    def require_size(self) -> int:
+        """Return the bytes of the pixels once unpacked, if the file can hold them."""
+        stated = self.size()
+        shape = f"{self.whole('Rows')} x {self.whole('Columns')}"
+        require_held(f"{self.path}: its pixels are {shape}", stated, self._n_bytes)
+        return stated
 
     def pixels(self) -> NDArray[Any]:
         """Read the pixels, as they are stored.
@@ -84,10 +101,8 @@ class DicomFile:
             If the file is not the one of which the header was read.
         """
         with self._reading("pixels"), self.path.open("rb") as file:
-            n_bytes = self._same.require(self.path, file.fileno())
-            require_held(
-                f"{self.path}: its pixels are {self.whole('Rows')} x {self.whole('Columns')}", self.size(), n_bytes
-            )
+            self._same.require(self.path, file.fileno())
+            self.require_size()
             full = pydicom.dcmread(file)
             if "PixelData" not in full:
                 raise InputError(f"{self.path}: holds no pixel data; export the series again with its images")
@@ -129,7 +144,6 @@ def open_dicom(path: Path) -> DicomFile | None:
             header = pydicom.dcmread(file, stop_before_pixels=True)
         except InvalidDicomError:
             return None
-        same.require(path)
         return DicomFile(path, header, same)
 
 

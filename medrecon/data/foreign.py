@@ -4,8 +4,7 @@ import errno
 import logging
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from medrecon.errors import InputError
 from medrecon.words import shortened, sized
@@ -26,8 +25,7 @@ _BY_NUMBER = {
 }
 
 
-@contextmanager
-def reading(path: str | os.PathLike[str], what: str, remedy: str = "copy or export it again") -> Iterator[None]:
+class reading:  # noqa: N801, it is read as a verb
     """Read something of a file that others wrote: `what` says in a few words which part, `remedy` what to do if it cannot be.
 
     ``with reading(path, "`kspace`"): values = data[3]``. What the libraries of formats warn of and log is left out. Only what reads
@@ -38,19 +36,33 @@ def reading(path: str | os.PathLike[str], what: str, remedy: str = "copy or expo
     InputError
         For any exception but an `InputError`, which passes: ``PATH: WHAT cannot be read, and may be ... (REASON); REMEDY``.
     """
-    try:
-        with _silenced():
-            yield
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise InputError(
-            f"{path}: {what} takes more memory than there is; close other programs, or take a machine with more"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: {_BY_NUMBER.get(error.errno or 0) or _unreadable(what, error, remedy)}") from error
-    except Exception as error:  # the libraries let through whatever a damaged file leads to
-        raise InputError(f"{path}: {_unreadable(what, error, remedy)}") from error
+
+    def __init__(self, path: str | os.PathLike[str], what: str, remedy: str = "copy or export it again") -> None:
+        self._path, self._what, self._remedy = path, what, remedy
+        self._warnings = warnings.catch_warnings(action="ignore")
+
+    def __enter__(self) -> None:
+        self._warnings.__enter__()
+        self._disabled = [logger.disabled for logger in _TALKATIVE]
+        for logger in _TALKATIVE:
+            logger.disabled = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for logger, was in zip(_TALKATIVE, self._disabled, strict=True):
+            logger.disabled = was
+        self._warnings.__exit__(kind, error, trace)
+        if isinstance(error, Exception) and not isinstance(error, InputError):  # libraries let through whatever happens
+            raise InputError(f"{self._path}: {self._reason(error)}") from error
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, MemoryError):
+            return f"{self._what} takes more memory than there is; close other programs, or take a machine with more"
+        if isinstance(error, OSError) and error.errno in _BY_NUMBER:
+            return _BY_NUMBER[error.errno]
+        reason = shortened(error, 160) or type(error).__name__
+        return f"{self._what} cannot be read, and may be damaged or cut short ({reason}); {self._remedy}"
 
 
 def require_held(who: str, stated: int, held: int) -> None:
@@ -68,22 +80,3 @@ def require_held(who: str, stated: int, held: int) -> None:
             f"{who}, {sized(stated)}, of which the file holds {sized(held)}: it was never written, or is no measurement; export it "
             "again"
         )
-
-
-def _unreadable(what: str, error: Exception, remedy: str) -> str:
-    reason = shortened(error, 160) or type(error).__name__
-    return f"{what} cannot be read, and may be damaged or cut short ({reason}); {remedy}"
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    before = [logger.disabled for logger in _TALKATIVE]
-    try:
-        for logger in _TALKATIVE:
-            logger.disabled = True
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, was in zip(_TALKATIVE, before, strict=True):
-            logger.disabled = was

@@ -20,7 +20,7 @@ from medrecon.errors import InputError
 from medrecon.memory import require_memory
 from medrecon.words import listed, shortened
 
-__all__ = ["HDF5Content", "HDF5Source"]
+__all__ = ["HDF5Content", "HDF5Source", "is_text"]
 
 _MOST_SLICES = 1_000_000
 _LARGEST_ATTRIBUTE = 2**20  # bytes
@@ -57,11 +57,9 @@ class HDF5Source:
             If it, or another file that it leads to, is not the one that was read first, when the block begins or ends.
         """
         with ExitStack() as stack:
-            file = stack.enter_context(_open(self.path, self.wanted))
-            with reading(self.path, "it"):
-                handle = file.id.get_vfd_handle()
-            self.same.require(self.path, handle)
             try:
+                file = stack.enter_context(_open(self.path, self.wanted))
+                self.same.require(self.path, file.id.get_vfd_handle())
                 yield HDF5Content(self, file, stack)
             except InputError:
                 self.same.require_all()  # which explains it better
@@ -117,9 +115,9 @@ class HDF5Content:
             If it is something else, or empty; a link that leads nowhere, or to another file that may not be read; or of a size of
             which the file holds nothing.
         """
+        if name in self._source.sound:
+            return self._file[name]
         with reading(self.path, f"`{name}`", "mend or remove it"):
-            if name in self._source.sound:
-                return self._file[name]
             found = self._links.find(name)
             if found is None:
                 return None
@@ -169,10 +167,10 @@ class HDF5Content:
         InputError
             If it cannot be read.
         """
-        data = self.dataset(name)
-        if data is None:
-            raise InputError(f"{self.path}: holds no `{name}`; copy it again")
         with reading(self.path, place or f"`{name}`", "fetch it again"):
+            data = self.dataset(name)
+            if data is None:
+                raise InputError(f"{self.path}: holds no `{name}`; copy it again")
             return np.asarray(data[() if index is None else index])
 
     def attribute(self, name: str) -> Any:
@@ -209,16 +207,17 @@ class HDF5Content:
         return self._others[path]
 
 
+def is_text(dtype: np.dtype[Any]) -> bool:
+    """Whether values are texts, of any length or of a fixed one."""
+    return h5py.check_string_dtype(dtype) is not None
+
+
 @contextmanager
 def _open(path: Path, wanted: str) -> Iterator[h5py.File]:
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file in it")
         file = h5py.File(path, "r")
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist; check its name") from None
-    except InputError:
-        raise
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise InputError(f"{path}: {_why_not(path, error, wanted)}") from error
     with file:
@@ -226,6 +225,8 @@ def _open(path: Path, wanted: str) -> Iterator[h5py.File]:
 
 
 def _why_not(path: Path, error: Exception, wanted: str) -> str:
+    if path.is_dir():
+        return "is a folder; name a file in it"
     if truncated := re.search(r"eof = (\d+).*stored_eof = (\d+)", str(error)):
         return f"is truncated: {truncated[1]} bytes of {truncated[2]}; fetch it again"
     if isinstance(error, PermissionError):
@@ -248,7 +249,9 @@ def _from_its_folder(data: h5py.Dataset) -> h5py.Dataset:
     """The same array, whose storage is looked for in the folder of its file, and not in that of the program."""
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_efile_prefix(b"${ORIGIN}")
-    return h5py.Dataset(h5py.h5d.open(data.file.id, data.name.encode("utf-8", "surrogateescape"), access))
+    file, name = data.file.id, data.name.encode("utf-8", "surrogateescape")
+    data.id.close()  # it cannot be opened otherwise
+    return h5py.Dataset(h5py.h5d.open(file, name, access))
 
 
 def _plain(value: object) -> Any:

@@ -25,8 +25,11 @@ class SameFiles:
         InputError
             If it is not there any more.
         """
-        with reading(path, "it"):
+        try:
             now = path.stat() if handle is None else os.fstat(handle)
+        except OSError:
+            with reading(path, "it"):
+                raise
         identity = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
         before = self._seen.setdefault(path, identity)
         if before != identity:

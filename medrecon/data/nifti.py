@@ -7,6 +7,8 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from medrecon.data.foreign import reading, require_held
@@ -19,6 +21,7 @@ from medrecon.words import shortened
 
 __all__ = ["read_nifti", "write_nifti"]
 
+_BLOCK = 2**18  # values read at once
 _BYTES = 16  # of a value in memory beside itself, while it is scaled and laid out
 _MILLIMETERS = {1: 1000.0, 3: 0.001}  # NIfTI's codes of meter and micrometre; else millimeters
 
@@ -66,7 +69,7 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[s
             raise InputError(f"{path}: is {type(image).__name__}, not NIfTI; convert it")
         _require_size(path, image, n_bytes)
         with np.errstate(all="ignore"):
-            values = np.asarray(image.dataobj, dtype=np.float32)
+            values = _values(path, image)
         unit = _MILLIMETERS.get(int(image.header["xyzt_units"]) & 7, 1.0)
         placed = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
         affine = np.asarray(image.affine, dtype=np.float64) * unit
@@ -77,6 +80,21 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[s
         () if placed else ("the file states no orientation: it is taken to run from right to left, and back to front",)
     )
     return values, affine, notes
+
+
+def _values(path: Path, image: nibabel.Nifti1Pair) -> NDArray[np.float32]:
+    """Read all values, as nibabel does; ordinary files are not mapped, as one that is cut meanwhile would end the program."""
+    stored = image.dataobj
+    if path.suffix != ".nii" or not isinstance(stored, ArrayProxy):
+        return np.asarray(stored, dtype=np.float32)
+    values = np.empty(math.prod(stored.shape), np.float32)
+    slope, intercept = np.asanyarray(stored.slope), np.asanyarray(stored.inter)
+    with path.open("rb") as file:
+        file.seek(stored.offset)
+        for start in range(0, len(values), _BLOCK):
+            part = values[start : start + _BLOCK]
+            part[:] = apply_read_scaling(np.fromfile(file, stored.dtype, len(part)), slope, intercept)
+    return values.reshape(stored.shape, order="F")
 
 
 def _require_size(path: Path, image: nibabel.Nifti1Pair, n_bytes: int) -> None:

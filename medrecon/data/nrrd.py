@@ -1,9 +1,9 @@
 """Read CT volumes in Hounsfield units from NRRD files, as 3D Slicer and ITK write them."""
 
-import gzip
 import math
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,7 +74,7 @@ def _values(path: Path, fields: dict[str, str], file: BinaryIO, n_bytes: int) ->
     numbers = math.prod(sizes)
     require_held(f"{path}: states the sizes {sizes}", numbers * stored.itemsize, n_bytes)
     require_memory(
-        numbers * (stored.itemsize + _BYTES),
+        numbers * (stored.itemsize + _BYTES) + n_bytes,
         f"{path}: states the sizes {sizes}, and to read it",
         lambda free: f"{free // (stored.itemsize + _BYTES)} values fit",
     )
@@ -82,13 +82,25 @@ def _values(path: Path, fields: dict[str, str], file: BinaryIO, n_bytes: int) ->
         case "raw":
             content = file.read(numbers * stored.itemsize + 1)
         case "gzip" | "gz":
-            content = gzip.GzipFile(fileobj=file, mode="rb").read(numbers * stored.itemsize + 1)
+            content = _unpacked(file.read(), numbers * stored.itemsize + 1)
         case other:
             raise ValueError(f"encoding {other}")
     if len(content) != numbers * stored.itemsize:
         more = "more than that" if len(content) > numbers * stored.itemsize else f"{len(content) // stored.itemsize}"
         raise ValueError(f"{more} values, and sizes {sizes}")
     return np.frombuffer(content, stored).reshape(sizes[::-1]).T.astype(np.float32)
+
+
+def _unpacked(packed: bytes, most: int) -> bytes:
+    """The members of a gzip file, no more than so many bytes of them."""
+    content = b""
+    while packed and len(content) < most:
+        member = zlib.decompressobj(wbits=31)
+        content += member.decompress(packed, most - len(content))
+        if not member.eof and len(content) < most:
+            raise EOFError("its packed values end too early")
+        packed = member.unused_data.lstrip(b"\0")
+    return content
 
 
 def _steps(fields: dict[str, str]) -> NDArray[np.float64]:

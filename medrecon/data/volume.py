@@ -62,12 +62,10 @@ def lay_out(
     ValueError
         If the three steps do not span space, or are not lengths of a scanner.
     """
-    lengths = np.linalg.norm(steps, axis=1)
-    if (
-        not (lengths <= _LONGEST_STEP).all()
-        or not (lengths >= 1 / _LONGEST_STEP).all()
-        or abs(np.linalg.det(steps)) < 1e-3 * lengths.prod()
-    ):
+    lengths = np.zeros(3)
+    if (np.abs(steps) <= _LONGEST_STEP).all():  # NaN is not
+        lengths = np.linalg.norm(steps, axis=1)
+    if not (lengths >= 1 / _LONGEST_STEP).all() or abs(np.linalg.det(steps)) < 1e-3 * lengths.prod():
         raise ValueError(f"its axes do not span space: their steps are {np.round(steps, 4).tolist()} mm")
     cosines = steps / lengths[:, None]
     order = max(

@@ -141,3 +141,35 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
             read_nifti(tmp_path / name)
     with pytest.raises(InputError, match="is no file"):
         read_nifti(tmp_path / "none.nii")
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_sizes_that_the_file_cannot_hold_are_refused_before_they_are_unpacked(tmp_path: Path, name: str) -> None:
+    content = bytearray(nibabel.Nifti1Image(np.zeros(SHAPE, np.int16), np.eye(4)).to_bytes())
+    content[40:56] = np.array([3, 20_000, 20_000, 10, 1, 1, 1, 1], "<i2").tobytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(InputError, match=r"has the shape \(20000, 20000, 10\), 7\.5 GiB, of which the file holds"):
+        read_nifti(tmp_path / name)
+
+
+def test_a_volume_that_does_not_fit_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _save(tmp_path / "a.nii", np.zeros(SHAPE, np.int16), np.eye(4))
+    monkeypatch.setattr("medrecon.memory.available_memory", lambda: 900)
+    monkeypatch.setattr("medrecon.memory._SMALL", 0)
+    with pytest.raises(InputError, match=r"and to read it takes .* of memory, and 900 bytes are free; 50 values fit"):
+        read_nifti(path)
+
+
+@pytest.mark.parametrize(("place", "number"), [(108, np.inf), (108, np.nan), (280, 1e30), (280, np.nan), (76, np.nan)])
+def test_numbers_that_are_none_are_refused_and_nothing_is_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], place: int, number: float
+) -> None:
+    content = bytearray(nibabel.Nifti1Image(np.zeros(SHAPE, np.int16), np.eye(4)).to_bytes())
+    content[place : place + 4] = np.float32(number).tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    if place == 76:  # the handedness of quaternions, which nibabel mends with a warning
+        read_nifti(tmp_path / "a.nii")
+    else:
+        with pytest.raises(InputError, match=r"a\.nii: "):
+            read_nifti(tmp_path / "a.nii")
+    assert capfd.readouterr() == ("", "")

@@ -1,6 +1,7 @@
 """NRRD volumes of CT."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,43 @@ def test_what_is_not_nrrd_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.nrrd").write_bytes(lacking)
     with pytest.raises(InputError, match="lacks the field 'sizes'"):
         read_nrrd(tmp_path / "c.nrrd")
+
+
+def test_packed_values_are_unpacked_no_further_than_the_header_says(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.nrrd", gzip.compress(bytes(2**26), 1), encoding="gzip")
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"more than that values, and sizes \[5, 4, 3\]"):
+        read_nrrd(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
+
+
+def test_packed_values_of_several_members_are_joined(tmp_path: Path) -> None:
+    raw = VALUES.tobytes()
+    volume = read_nrrd(_write(tmp_path / "a.nrrd", gzip.compress(raw[:50]) + gzip.compress(raw[50:]), encoding="gzip"))
+    assert torch.equal(volume.hounsfield, torch.from_numpy(VALUES.astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says"),
+    [
+        ("50000 50000 3", r"states the sizes \[50000, 50000, 3\], 14\.0 GiB, of which the file holds"),
+        ("9" * 4000 + " 1 1", "not three axes"),
+        ("9" * 5000 + " 1 1", "integer"),
+        ("-5 -4 3", "not three axes"),
+        ("5 4", "not three axes"),
+    ],
+)
+def test_sizes_are_checked_before_anything_is_read(tmp_path: Path, sizes: str, says: str) -> None:
+    path = _write(tmp_path / "a.nrrd")
+    path.write_bytes(path.read_bytes().replace(b"sizes: 5 4 3", f"sizes: {sizes}".encode()))
+    with pytest.raises(InputError, match=says) as caught:
+        read_nrrd(path)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("step", ["1e308", "nan", "1e400", "1e-9"])
+def test_steps_that_no_scanner_has_are_refused(tmp_path: Path, step: str) -> None:
+    with pytest.raises(InputError, match=r"a\.nrrd: .*do not span space"):
+        read_nrrd(_write(tmp_path / "a.nrrd", x=step))

@@ -139,7 +139,7 @@ def _sorted(path: Path, slices: list[DicomFile]) -> tuple[list[DicomFile], tuple
 
 
 def _alike(one: NDArray[np.float64] | None, other: NDArray[np.float64] | None) -> bool:
-    return one is other if one is None or other is None else bool(np.allclose(one, other, rtol=0, atol=_SAME))
+    return one is other if one is None or other is None else bool(np.abs(one - other).max() <= _SAME)
 
 
 def _steps(path: Path, slices: Sequence[DicomFile]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -194,6 +194,8 @@ def _position(one: DicomFile) -> NDArray[np.float64] | None:
 
 
 def _require_room(path: Path, slices: Sequence[DicomFile]) -> None:
+    for one in slices:
+        one.require_size()
     rows, columns = (slices[0].whole(name) or 0 for name in ("Rows", "Columns"))
     require_memory(
         _BYTES * len(slices) * rows * columns,

@@ -318,4 +318,4 @@ def _require_sinograms(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any])
 
 def _float32(values: NDArray[Any]) -> Tensor:
     with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
-        return torch.from_numpy(np.array(values, dtype=np.float32))
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrecon.data.hdf5 import HDF5Content, HDF5Source
+from medrecon.data.hdf5 import HDF5Content, HDF5Source, is_text
 from medrecon.data.mri.fastmri_header import FastMRIHeader, parse_header
 from medrecon.data.mri.kspace_dataset import complex64, is_readout_oversampled, middle_slice, require_kspace
 from medrecon.data.mri.placement import is_partial, placement_of
@@ -300,14 +300,9 @@ class FastMRIFile:
     def _read_header(self, file: HDF5Content) -> FastMRIHeader:
         remedy = "mend it, or remove it to let the sizes be guessed"
         stored = file.dataset("ismrmrd_header")
-        if (
-            stored is None
-            or stored.size != 1
-            or stored.dtype.kind not in "OS"
-            or stored.dtype.itemsize > _LONGEST_HEADER
-        ):
+        if stored is None or stored.size != 1 or not is_text(stored.dtype) or stored.dtype.itemsize > _LONGEST_HEADER:
             raise InputError(f"{self.path}: `ismrmrd_header` is no text; {remedy}")
-        (text,) = file.read("ismrmrd_header").reshape(-1)
+        text = file.read("ismrmrd_header").reshape(-1)[0]
         try:
             return parse_header(text if isinstance(text, bytes) else str(text), self.stored)
         except ValueError as error:

@@ -88,7 +88,7 @@ def _read_series(folder: Path) -> MRVolume:
     normal = np.cross(*along)
     places = np.array([np.dot(normal, _stated(one, "ImagePositionPatient", 3)) for one in slices])
     dy, dx = map(float, _stated(slices[0], "PixelSpacing", 2))
-    require_memory(8 * sum(one.size() for one in slices), f"{folder}: to read {len(slices)} slices")
+    require_memory(8 * sum(one.require_size() for one in slices), f"{folder}: to read {len(slices)} slices")
     read = [one.pixels().astype(np.float32) for one in slices]
     if len({one.shape for one in read}) != 1 or read[0].ndim != 2:
         raise InputError(f"{folder}: its slices are of several sizes, or in color; choose another series")

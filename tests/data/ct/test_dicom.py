@@ -8,11 +8,21 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
+from pydicom.tag import Tag
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    generate_uid,
+)
 
 from medrecon.data.ct.dicom import read_dicom
-from medrecon.errors import InputError
+from medrecon.data.dicom_file import DicomFile
+from medrecon.errors import ChangedError, InputError
 
 SHAPE = (5, 6, 7)
 UID = "1.2.3.4"
@@ -264,3 +274,93 @@ def test_a_folder_without_images(tmp_path: Path) -> None:
         read_dicom(tmp_path)
     with pytest.raises(InputError, match="nowhere: does not exist"):
         read_dicom(tmp_path / "nowhere")
+
+
+def _raw(name: str, kind: str, content: bytes) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        file, tag = pydicom.dcmread(path), Tag(tag_for_keyword(name) or 0)
+        file[tag] = RawDataElement(tag, kind, len(content), content, 0, False, True)
+        file.save_as(path)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_raw("NumberOfFrames", "IS", b"1e400 "), "its NumberOfFrames cannot be read"),
+        (_raw("ImagePositionPatient", "DS", b"\xff\xff"), "its ImagePositionPatient cannot be read"),
+        (_raw("Rows", "US", b"\x1b$B!!"), "its Rows cannot be read"),
+        (_raw("RescaleSlope", "DS", b"1\\2 "), "its RescaleSlope has 2 numbers, not 1"),
+        (_raw("RescaleIntercept", "DS", b"1e308 "), r"its RescaleIntercept is .*1e\+308.*, which no scanner states"),
+        (_raw("PixelSpacing", "DS", b"nan\\1 "), r"its PixelSpacing is \[nan, 1\.0\], which no scanner states"),
+        (_raw("PixelSpacing", "DS", b"1e-9\\1 "), "its axes do not span space"),
+        (_raw("PixelPaddingValue", "US", b"\0\0\0\0"), "its PixelPaddingValue has 2 numbers, not 1"),
+        (_raw("ImageOrientationPatient", "DS", b"0\\0\\0\\0\\0\\0 "), "its axes do not span space"),
+        (_raw("BitsAllocated", "US", b"\xff\xff"), "its pixels cannot be read"),
+    ],
+)
+def test_values_that_no_scanner_states_are_refused_in_one_line(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, change: Callable[[Path], None], says: str
+) -> None:
+    _write(tmp_path / "a.dcm", _volume()[0], (0, 0, 0))
+    change(tmp_path / "a.dcm")
+    recwarn.clear()
+    with pytest.raises(InputError, match=rf"a?\.?(dcm|0): {says}|{says}") as caught:
+        read_dicom(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("frames", [1, 60_000])
+def test_pixels_of_which_the_file_holds_nothing_are_refused_before_they_are_decoded(
+    tmp_path: Path, frames: int
+) -> None:
+    def change(file: FileDataset) -> None:
+        file.Rows = file.Columns = 65_000
+        file.NumberOfFrames = frames
+
+    _write(tmp_path / "a.dcm", _volume()[0], (0, 0, 0), change=change)
+    says = "several frames" if frames > 1 else r"its pixels are 65000 x 65000, 7\.9 GiB, of which the file holds"
+    with pytest.raises(InputError, match=says):
+        read_dicom(tmp_path)
+
+
+def test_a_series_that_does_not_fit_in_memory_is_refused_with_what_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _series(tmp_path)
+    monkeypatch.setattr("medrecon.memory.available_memory", lambda: 1200)
+    monkeypatch.setattr("medrecon.memory._SMALL", 0)
+    with pytest.raises(InputError, match=r"to read 5 slices of 6 x 7 takes 2\.5 KiB of memory.*; 2 such slices fit"):
+        read_dicom(tmp_path)
+
+
+def test_a_large_file_that_is_deflated_as_a_whole_is_not_unpacked(tmp_path: Path) -> None:
+    def change(file: FileDataset) -> None:
+        file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+
+    _write(tmp_path / "a.dcm", _volume()[0], (0, 0, 0), change=change)
+    assert len(read_dicom(tmp_path)) == 1
+    with (tmp_path / "a.dcm").open("ab") as file:
+        file.write(bytes(2**20))
+    with pytest.raises(InputError, match=r"a\.dcm: is deflated as a whole; unpack it"):
+        read_dicom(tmp_path)
+
+
+def test_a_slice_that_is_replaced_while_the_series_is_read_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _series(tmp_path)
+    last = sorted(tmp_path.iterdir())[-1]
+    real = DicomFile.pixels
+
+    def pixels(self: DicomFile) -> object:
+        monkeypatch.setattr(DicomFile, "pixels", real)
+        last.write_bytes(last.read_bytes())
+        return real(self)
+
+    monkeypatch.setattr(DicomFile, "pixels", pixels)
+    with pytest.raises(ChangedError, match=rf"{last.name}: was written to while it was read"):
+        read_dicom(tmp_path)
