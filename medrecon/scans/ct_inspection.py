@@ -182,7 +182,7 @@ def _sample(file: Sinograms, sinogram: Tensor, index: int) -> SinogramSample:
 def _findings(reports: tuple[SinogramReport, ...], geometry: Geometry) -> Iterator[Finding]:
     """Those of the geometry, and each kind once, of the sinogram that shows it first."""
     yield from geometry_findings(geometry)
-    kinds = {DEAD}  # named of all sinograms together
+    kinds: set[str] = {DEAD}  # named of all sinograms together
     for finding in (finding for report in reports for finding in report.findings):
         if finding.name not in kinds:
             yield finding
