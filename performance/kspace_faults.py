@@ -203,7 +203,7 @@ def main() -> None:
     notes = [
         f"{people} {options.people} people, {N_SLICES} slices each, no header; thresholds are of the validation people.",
         "Of readouts that are not reversed in turn, a ghost that is named instead counts: the file is refused.",
-        "Of rolled and of missing lines, both are said where noise hides which it is; that counts as rolled.",
+        "Where noise hides whether lines are rolled or missing, both are said; that counts in either row.",
     ]
     command = f"python performance/kspace_faults.py FOLDER --every {options.every} --keep"
     title = "Faults of k-space that are named"
