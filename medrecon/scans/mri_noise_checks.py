@@ -54,8 +54,8 @@ def check_noise(
     seen = f"{times} as {of}, which would spread over the image"
     done = f"coils are weighted by their noise, and the image {brightness}; look at the cables"
     is_left = KSpaceFinding.NOISY_COIL in accepted
-    found = mended_or_left(KSpaceFinding.NOISY_COIL, seen, done, accepted)
-    return (found,), None if is_left else levels.square().diag()
+    finding = mended_or_left(KSpaceFinding.NOISY_COIL, seen, done, accepted)
+    return (finding,), None if is_left else levels.square().diag()
 
 
 def _noisy_of_few(sample: KSpaceSample) -> _Noisy | None:

@@ -19,6 +19,7 @@ __all__ = ["odd_lines"]
 GHOST_PHASE, GHOST_SHIFT = 0.15, 0.12  # radians and samples of the readout: a ghost of 7 % and more
 SPARSER = 0.04  # by so much, over the number of coils, a correction makes an image sparser without its ghost
 REVERSED = 0.015  # by so much an image is sparser once lines are reversed that were read the other way round
+FULL = 0.96  # of the mean of roots of noise: with more, an image is so full that chance alone makes it sparser
 ENOUGH = 48  # pixels a side, with fewer of which chance makes an image sparser, too
 MOST_COILS = 8  # that are compared
 MOST_COMPARED = 128  # rows and lines around the middle, which are enough for odd and even ones
@@ -34,7 +35,7 @@ HALVINGS = 4  # of the steps, about the best
 class _Sparsest:
     """How sparse an image is as it is, and is at most when odd lines are turned by -`phase` rad and shifted by -`shift` samples.
 
-    Both are sums of the roots of its magnitude: the less, the sparser.
+    Both are means of the roots of its magnitude, over what that of an even image would be: the less, the sparser.
     """
 
     plain: float
@@ -58,13 +59,14 @@ def odd_lines(sample: KSpaceSample) -> Iterator[Finding]:
         return
     block = _middle_of(_brightest(block), -1)
     odd = torch.arange(block.shape[-1]) % 2 == 1
+    full = FULL * _of_noise(len(block))
     found = _sparsest(_middle_of(block, -2), MOST_SHIFTED[0])
     turned = _sparsest(_middle_of(with_reversed(block, odd), -2), MOST_SHIFTED[1])
-    if turned.least < (1 - _least_gain(block)) * found.least:
+    if turned.least < min((1 - _least_gain(block)) * found.least, full):
         yield _told_reversed(turned, found)
     elif some := _some_reversed(block, found.least):
         yield some
-    elif found.is_off and found.least < (1 - SPARSER / len(block)) * found.plain:
+    elif found.is_off and found.least < min((1 - SPARSER / len(block)) * found.plain, full):
         cause = (
             f"odd lines are shifted by {found.shift:.2f} samples of the readout against the even ones, and turned by "
         )
@@ -82,7 +84,7 @@ def _some_reversed(block: Tensor, before: float) -> Finding | None:
     if not bool(lines.any()):
         return None
     least = min(_roots(_middle_of(with_reversed(block, lines, by), -2)) for by in (0, 1))
-    if least >= (1 - _least_gain(block)) * before:
+    if least >= min((1 - _least_gain(block)) * before, FULL * _of_noise(len(block))):
         return None
     return Finding(
         KSpaceFinding.REVERSED_READOUTS,
@@ -123,14 +125,16 @@ def _brightest(block: Tensor) -> Tensor:
     """The coils of most energy, a few of which are enough."""
     if len(block) <= MOST_COILS:
         return block
-    energy = torch.stack([_squared(coil / block.abs().max()).sum(dtype=torch.float64) for coil in block])
+    middle = _middle_of(_middle_of(block, -1), -2)
+    energy = _squared(middle / middle.abs().max()).sum((-2, -1), dtype=torch.float64)
     return block[energy.topk(MOST_COILS).indices]
 
 
 def _roots(block: Tensor) -> float:
-    """The sum of the roots of the magnitude of the image of k-space `(coil, ky, kx)`."""
+    """The mean of the roots of the magnitude of the image of k-space `(coil, ky, kx)`, over that of an even image."""
     even, odd = _even_odd_images(block)
-    return float(_squared(even + odd).sum(0).sqrt_().sqrt_().sum(dtype=torch.float64))
+    energy = _squared(even + odd).sum(0)
+    return float(energy.sqrt().sqrt_().mean(dtype=torch.float64)) / _even(energy)
 
 
 def _sparsest(block: Tensor, most: float) -> _Sparsest:
@@ -156,7 +160,7 @@ def _sparsest(block: Tensor, most: float) -> _Sparsest:
 
 
 def _least(S: Tensor, P: Tensor, phases: Tensor, shifts: Tensor) -> tuple[float, float, float]:
-    """That of the phases and that of the shifts with which the sum of the roots of magnitudes is least, and this sum."""
+    """That of the phases and that of the shifts with which the mean of the roots of magnitudes is least, and this mean."""
     n = len(S)
     y = torch.fft.fftfreq(n, dtype=torch.float64) * n
     sums = torch.empty(len(phases), len(shifts), dtype=torch.float64)
@@ -166,7 +170,17 @@ def _least(S: Tensor, P: Tensor, phases: Tensor, shifts: Tensor) -> tuple[float,
             energy = S + 2 * (math.cos(phase) * turned.real + math.sin(phase) * turned.imag)
             sums[row, place] = energy.clamp_min_(0).sqrt_().sqrt_().sum(dtype=torch.float64)
     row, place = divmod(int(sums.argmin()), len(shifts))
-    return float(phases[row]), float(shifts[place]), float(sums[row, place])
+    return float(phases[row]), float(shifts[place]), float(sums[row, place]) / S.numel() / _even(S)
+
+
+def _of_noise(n_coils: int) -> float:
+    """The mean of the roots of the magnitude of noise of so many coils, `Gamma(n + 1/4) / (Gamma(n) n^(1/4))`."""
+    return math.exp(math.lgamma(n_coils + 0.25) - math.lgamma(n_coils)) / math.sqrt(math.sqrt(n_coils))
+
+
+def _even(energy: Tensor) -> float:
+    """The mean of the roots of the magnitude of an even image of so much energy in all."""
+    return math.sqrt(math.sqrt(max(float(energy.mean(dtype=torch.float64)), torch.finfo(torch.float32).tiny)))
 
 
 def _even_odd_images(block: Tensor) -> tuple[Tensor, Tensor]:

@@ -96,7 +96,8 @@ def _images(sample: KSpaceSample) -> Tensor | None:
     if not bool((peaks > 0).all()):
         return None
     images: Tensor = torch.fft.ifft2(block / peaks)
-    return images / torch.linalg.vector_norm(images, dim=(-2, -1), keepdim=True)
+    images /= torch.linalg.vector_norm(images, dim=(-2, -1), keepdim=True)
+    return images
 
 
 def _apart(pairs: Sequence[tuple[Tensor, Tensor]]) -> _Apart:

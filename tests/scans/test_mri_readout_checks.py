@@ -11,6 +11,7 @@ from medrecon.data.mri.receivers import draw_receiver, simulate_scan
 from medrecon.data.phantoms.mri_phantoms import brain
 from medrecon.findings import Severity
 from medrecon.scans.mri_checks import check_kspace
+from medrecon.scans.mri_readout_checks import odd_lines
 from medrecon.scans.mri_reversed_lines import reversed_lines, with_reversed
 from tests.scans.test_mri_checks import sample
 
@@ -63,6 +64,16 @@ def test_reversing_twice_changes_nothing() -> None:
     kspace, lines = narrow(), torch.arange(N_LINES) % 3 == 0
     assert torch.equal(with_reversed(with_reversed(kspace, lines), lines), kspace)
     assert not bool(reversed_lines(kspace)[N_LINES // 2 - 8 : N_LINES // 2 + 8].any())
+
+
+@pytest.mark.parametrize("n_coils", [1, 2])
+def test_an_image_without_an_empty_part_says_nothing(n_coils: int) -> None:
+    """Of an object that is everywhere, no correction can be told from chance."""
+    y, x = (torch.arange(n) - n // 2 for n in (128, 112))
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        white = torch.randn(n_coils, 128, 112, dtype=torch.complex64, generator=generator)
+        assert list(odd_lines(sample(white / (1 + y[:, None] ** 2 + x**2)))) == []
 
 
 def test_as_many_coils_as_there_are_cost_no_more_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
