@@ -39,13 +39,8 @@ _DISAGREE = 0.03  # of their root mean square: rays measured twice are the same
 _CLEARLY = 0.1
 _BETTER = 0.5  # of a disagreement remains where its cause is found
 _OFF_SINUSOID = 0.3  # bins
-_MUCH = 0.9
-_NEARBY = (
-    -5.0,
-    -0.7,
-    0.7,
-    5.0,
-)  # bins: offsets of which one agrees better than that which is stated, where that is wrong
+_MUCH = 0.9  # of that of a fault of its own name: less, where the distance is another
+_NEARBY = (-5.0, -0.7, 0.7, 5.0)  # bins: offsets of which one agrees better than a wrong one
 _APART = 1.07  # ratio of distances, alike
 _WORTH_A_LOOK = 0.05  # of the squared differences of rays: by as much such a try is better
 _GAIN, _BEYOND_NOISE = 0.1, 3.0  # of them, and standard deviations: what a better geometry takes away
@@ -136,12 +131,8 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
     others = {name: ray_disagreement(one, stated) for name, one, stated in _changed(y, geometry)}
     name = min(others, key=lambda one: others[one] if others[one] > 0 else math.inf, default=None)
     farther = _farther(y, geometry)
-    if (
-        isinstance(geometry, FanBeam)
-        and farther
-        and farther.comparison.disagreement
-        < min(_BETTER * disagreement, least, *(_MUCH * one for one in others.values()))
-    ):
+    enough = min(_BETTER * disagreement, least, *(_MUCH * one for one in others.values()))
+    if isinstance(geometry, FanBeam) and farther and farther.comparison.disagreement < enough:
         yield _distances(geometry, farther)
     elif name and others[name] < min(_BETTER * disagreement, least):
         severity = Severity.MENDED if name == FLIPPED else Severity.PROBLEM
