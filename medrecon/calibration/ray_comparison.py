@@ -63,7 +63,7 @@ def compared(y: NDArray[np.float64], stated: Geometry, other: Geometry) -> Compa
         gain=gain / max(float(now.sum()), 1e-300),
         significance=gain / error if error > 0 else 0.0,
         disagreement=math.sqrt(float(then.sum()) / size),
-        chance=math.sqrt(4 * _ALIKE / int(both.sum())),
+        chance=2 * math.sqrt(_ALIKE / int(both.sum())),  # of the difference of two variances
     )
 
 

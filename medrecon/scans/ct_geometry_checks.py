@@ -39,18 +39,14 @@ _DISAGREE = 0.03  # of their root mean square: rays measured twice are the same
 _CLEARLY = 0.1
 _BETTER = 0.5  # of a disagreement remains where its cause is found
 _OFF_SINUSOID = 0.3  # bins
-_MUCH = 0.9
-_NEARBY = (
-    -5.0,
-    -0.7,
-    0.7,
-    5.0,
-)  # bins: offsets of which one agrees better than that which is stated, where that is wrong
+_MUCH = 0.9  # of that of a fault of its own name: less, where the distance is another
+_NEARBY = (-5.0, -0.7, 0.7, 5.0)  # bins: offsets of which one agrees better than a wrong one
 _APART = 1.07  # ratio of distances, alike
 _WORTH_A_LOOK = 0.05  # of the squared differences of rays: by as much such a try is better
 _GAIN, _BEYOND_NOISE = 0.1, 3.0  # of them, and standard deviations: what a better geometry takes away
 _BEYOND_CHANCE = 3.5  # standard deviations: the best of many offsets
 _FAR = 0.05  # logarithm of a ratio of distances that is told
+_CERTAIN = 2.0  # bins, by which an offset that is measured is off at most
 _UNSURE = 0.5  # bins
 _ASTRAY = 5.0  # standard deviations that noise moves first moments by
 
@@ -79,11 +75,13 @@ def measured_offset(sample: SinogramSample) -> float:
     Raises
     ------
     InputError
-        If they do not say: views of less than a turn that do not see the whole object.
+        If they do not say: views of less than a turn that do not see the whole object, or too few rays that are measured twice.
     """
     y, geometry = sample.sinogram.double().numpy(), sample.geometry
     if min(y.shape) >= 4:
-        if (found := offset_by_rays(smoothed_bins(y), geometry)) is not None:
+        smooth = smoothed_bins(y)
+        found = offset_by_rays(smooth, geometry)
+        if found is not None and _is_certain(smooth, replace(geometry, offset=found[0])):
             return found[0]
         cut = truncation(sample.sinogram, geometry)
         if isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
@@ -91,9 +89,15 @@ def measured_offset(sample: SinogramSample) -> float:
             if moments is not None and moments.error < _UNSURE * geometry.spacing:
                 return geometry.offset - moments.axis
     raise InputError(
-        f"{sample.name}: --offset auto takes a full turn, or parallel views over half a turn that see the whole object; give its "
-        "value in mm"
+        f"{sample.name}: --offset auto takes a full turn, or parallel views over half a turn that see the whole object, and these "
+        f"views do not tell it within {_CERTAIN:g} bins; give its value in mm"
     )
+
+
+def _is_certain(y: NDArray[np.float64], geometry: Geometry) -> bool:
+    """Whether rays that are measured twice clearly disagree with other offsets, not far away."""
+    others = (replace(geometry, offset=geometry.offset + sign * _CERTAIN * geometry.spacing) for sign in (-1, 1))
+    return all(_is_clear(compared(y, other, geometry)) for other in others)
 
 
 def offset_words(offset: float, geometry: Geometry) -> str:
@@ -127,12 +131,8 @@ def _disagreeing(y: NDArray[np.float64], geometry: Geometry, disagreement: float
     others = {name: ray_disagreement(one, stated) for name, one, stated in _changed(y, geometry)}
     name = min(others, key=lambda one: others[one] if others[one] > 0 else math.inf, default=None)
     farther = _farther(y, geometry)
-    if (
-        isinstance(geometry, FanBeam)
-        and farther
-        and farther.comparison.disagreement
-        < min(_BETTER * disagreement, least, *(_MUCH * one for one in others.values()))
-    ):
+    enough = min(_BETTER * disagreement, least, *(_MUCH * one for one in others.values()))
+    if isinstance(geometry, FanBeam) and farther and farther.comparison.disagreement < enough:
         yield _distances(geometry, farther)
     elif name and others[name] < min(_BETTER * disagreement, least):
         severity = Severity.MENDED if name == FLIPPED else Severity.PROBLEM

@@ -17,6 +17,7 @@ from medrecon.data.ct.photons import count_photons
 from medrecon.data.ct.projections import phantom_sinogram
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.phantoms.ellipses import Ellipse, Phantom
+from medrecon.errors import InputError
 from medrecon.geometry import Arc, FanBeam, Geometry, ParallelBeam
 from medrecon.scans.ct_checks import sinogram_findings
 from medrecon.scans.ct_geometry_checks import measured_offset
@@ -169,8 +170,7 @@ def test_a_distance_from_the_source_that_was_to_be_from_the_center() -> None:
 CENTERED = Phantom((Ellipse(0.02, (0.0, 0.0), (40.0, 40.0)), Ellipse(0.02, (10.0, 18.0), (8.0, 8.0))))
 
 
-@pytest.mark.parametrize("photons", [None, 2e4])
-@pytest.mark.parametrize("phantom", [BODY, CENTERED])
+@pytest.mark.parametrize(("phantom", "photons"), [(BODY, None), (BODY, 2e4), (CENTERED, None), (CENTERED, 1e5)])
 @pytest.mark.parametrize("geometry", [FLAT, CURVED, SHORT])
 def test_a_wrong_distance_is_named_with_the_better_one(
     geometry: FanBeam, phantom: Phantom, photons: float | None
@@ -213,6 +213,12 @@ def test_an_axis_that_a_half_fan_sees_elsewhere(phantom: Phantom, bins: float, p
     ((name, text),) = found(measured(true, phantom, photons), OFFSET).items()
     named = float(text.split("`offset: ")[1].split("`")[0])
     assert (name, named) == ("off-axis", pytest.approx(true.offset, abs=0.25 * OFFSET.spacing))
+
+
+def test_an_offset_is_not_guessed_where_hardly_any_ray_tells_it() -> None:
+    narrow = replace(OFFSET, offset=70.0)
+    with pytest.raises(InputError, match="do not tell it within 2 bins; give its value in mm"):
+        measured_offset(sampled(measured(narrow, BODY, 100.0), narrow))
 
 
 def test_angles_in_another_order_are_refused() -> None:
