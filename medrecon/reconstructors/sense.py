@@ -42,17 +42,18 @@ class Sense:
         noise = relative_noise(y, A, intensity(data.backprojection, A)).square()
         sets = A.domain.shape[A.domain.dim("set")] if "set" in A.domain.axes else 1
         ridge = self.weight * sets * noise * (1 + _MOST * noise / (noise + _NOISY**2))
-        return self._minimum(data, ridge) * (1 + A.domain.expand(ridge))
+        return self._minimum(data, ridge, data.backprojection * (1 + A.domain.expand(ridge)))
 
     def plain(self, y: Tensor, A: LinearOperator) -> Tensor:
         """`argmin |A x - y|^2 + weight noise^2 |x|^2`, coil maps taken for exact: what networks learned from."""
         data = LeastSquares(A, y)
-        return self._minimum(data, self.weight * relative_noise(y, A, intensity(data.backprojection, A)).square())
+        ridge = self.weight * relative_noise(y, A, intensity(data.backprojection, A)).square()
+        return self._minimum(data, ridge, data.backprojection)
 
-    def _minimum(self, data: LeastSquares, ridge: Tensor) -> Tensor:
-        """Of `|A x - y|^2 + ridge |x|^2`."""
-        normal, b, space = data.normal, data.backprojection, data.space
+    def _minimum(self, data: LeastSquares, ridge: Tensor, b: Tensor) -> Tensor:
+        """The solution of `(normal + ridge) x = b`, from the backprojection."""
+        normal, space = data.normal, data.space
         if self.weight > 0:
             normal = normal + Diagonal(torch.as_tensor(space.expand(ridge)), space)
-        states = conjugate_gradient(normal, b, b)
+        states = conjugate_gradient(normal, b, data.backprojection)
         return run(states, max_iterations=self.iterations, tolerance=self.tolerance).x
