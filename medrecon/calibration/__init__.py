@@ -6,7 +6,7 @@ from medrecon.calibration.crop import Crop, HardCrop, SoftCrop
 from medrecon.calibration.espirit import SecondSet, espirit, espirit_sets
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
 from medrecon.calibration.low_resolution import low_resolution_maps
-from medrecon.calibration.maps_error import calibration_width, maps_error
+from medrecon.calibration.maps_error import maps_error, narrow_doubt
 from medrecon.calibration.measured import measured_root_sum_of_squares
 from medrecon.calibration.noise import measurement_noise, noise_level
 from medrecon.calibration.region import calibration_region
@@ -19,7 +19,6 @@ __all__ = [
     "SoftCrop",
     "Whitening",
     "calibration_region",
-    "calibration_width",
     "coil_noise_levels",
     "coil_noise_ratios",
     "completed_maps",
@@ -28,6 +27,7 @@ __all__ = [
     "estimate_maps",
     "low_resolution_maps",
     "maps_error",
+    "narrow_doubt",
     "measured_root_sum_of_squares",
     "measurement_noise",
     "noise_level",

@@ -1,5 +1,6 @@
 """The coil maps that a scan allows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +18,8 @@ __all__ = ["MapsEstimate", "estimate_maps"]
 _LARGEST = 24  # samples along an axis that ESPIRiT uses
 _KERNEL = 6  # its kernel where the region has twice as many samples along each axis, else half the region
 _FOR_ESPIRIT = 6  # fewest samples along an axis with which ESPIRiT does better than low-resolution images
-_FOR_TWO = 4  # samples of a kernel along each axis that tell two maps apart
 _FOR_ANY = 4  # fewest samples along an axis for maps that vary along it
-_TWO = (
-    f"calibration shows two sets of coil maps (second eigenvalue above {SecondSet.level:g} of the first in more than "
-    f"{SecondSet.share:.1%} of the object): the object fills its field of view or is wider; both are used, each with an image of its own"
-)
+_SHARES = {4: 0.15, 5: 0.05, 6: SecondSet.share}  # of the object that two maps ask for, by kernel; smaller ones cannot tell
 
 
 @dataclass(frozen=True)
@@ -74,18 +71,29 @@ def estimate_maps(kspace: Tensor, sampled: Tensor, *, most_sets: int = 1) -> Map
         )
         return MapsEstimate(low_resolution_maps(kspace, sampled), "low-resolution", message)
     kernel = min(_KERNEL, min(ky, kx) // 2)
+    rule = SecondSet(share=_SHARES[kernel]) if kernel in _SHARES and most_sets > 1 else None
     maps, second = completed_maps(
         kspace,
         sampled,
         calibration=(min(ky, _LARGEST), min(kx, _LARGEST)),
         kernel=kernel,
         noise=noise_level(kspace, sampled),
-        rule=SecondSet() if kernel >= _FOR_TWO and most_sets > 1 else None,
+        rule=rule,
     )
-    small = (
-        f"the fully sampled center of k-space is {ky} x {kx} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
-        f"ESPIRiT runs with a {kernel} x {kernel} kernel"
-    )
-    told = [_TWO] * (second is not None) + [small] * (kernel < _KERNEL)
-    maps = maps if second is None else torch.stack((maps, second), -4)
-    return MapsEstimate(maps, "espirit", "; ".join(told) or None)
+    message = "; ".join(_told(None if second is None else rule, kernel, (ky, kx)))
+    return MapsEstimate(maps if second is None else torch.stack((maps, second), -4), "espirit", message or None)
+
+
+def _told(rule: SecondSet | None, kernel: int, region: tuple[int, int]) -> Iterator[str]:
+    """What a user should know: the rule by which there are two sets, if so, and a kernel that is not whole."""
+    if rule is not None:
+        yield (
+            f"calibration shows two sets of coil maps (second eigenvalue above {rule.level:g} of the first in more than "
+            f"{rule.share:.1%} of the object): the object fills its field of view or is wider; both are used, each with an image "
+            "of its own"
+        )
+    if kernel < _KERNEL:
+        yield (
+            f"the fully sampled center of k-space is {region[0]} x {region[1]} (ky x kx), less than {2 * _KERNEL} x {2 * _KERNEL}: "
+            f"ESPIRiT runs with a {kernel} x {kernel} kernel"
+        )

@@ -11,10 +11,12 @@ from medrecon.calibration.noise import measurement_noise
 from medrecon.operators import Identity, LinearOperator
 from medrecon.solvers import conjugate_gradient
 
-__all__ = ["calibration_width", "maps_error"]
+__all__ = ["maps_error", "narrow_doubt"]
 
 _ITERATIONS = 8
 _DAMPING = 0.003  # of the normal equations, whose solution may be met at once
+_NARROW = 6  # lines of calibration, below which it is they that fail, and not one set of maps
+_FILLED = 0.06  # of the mean energy: what the borders of a field hold that an object fills
 _HARMLESS = 0.04  # what the grid, and the truncation of k-space, leave of data that maps do explain
 
 
@@ -42,16 +44,34 @@ def maps_error(y: Tensor, A: LinearOperator) -> Tensor:
     return (share - _HARMLESS**2).clamp_min(0).sqrt()
 
 
-def calibration_width(y: Tensor, A: LinearOperator) -> Tensor:
-    """The samples along the narrowest axis of the calibration area of k-space, of shape `batch`; 0 where there is none."""
+def narrow_doubt(y: Tensor, A: LinearOperator) -> Tensor:
+    """How far the error of coil maps is to be believed, of shape `batch`: 1, or less where calibration has hardly any lines.
+
+    Maps of fewer than six lines are coarse everywhere, and explain little of a sound scan. They are wrong where the object fills its
+    field or wraps: then the image of the calibration lines alone has energy at both borders of the field, from 6 % of its mean
+    energy on, and fully from 12 %.
+    """
     batch = A.range.batch_shape(y)
+    believed = torch.ones(batch, device=y.device)
     if A.separable is None or "coil" not in A.range.axes:
-        return torch.zeros(batch, dtype=torch.long, device=y.device)
+        return believed
     center, _ = A.restricted(y, ~A.separable)
-    measured = (center != 0).flatten(0, len(batch) - 1) if batch else (center != 0)[None]
-    axes = range(2, measured.ndim)
-    widths = [measured.movedim(axis, -1).flatten(1, -2).any(1).sum(1) for axis in axes]
-    return torch.stack(widths).amin(0).reshape(batch)
+    scans = center.reshape(-1, *A.range.shape)
+    found = [_border_energy(scan) for scan in scans]
+    return torch.stack(found).reshape(batch) if found else believed
+
+
+def _border_energy(center: Tensor) -> Tensor:
+    """How much `narrow_doubt` believes of one scan `(coil, ky, kx)` that is zero outside its calibration area."""
+    measured = (center != 0).any(0)
+    widths = [int(measured.movedim(axis, -1).flatten(0, -2).any(0).sum()) for axis in range(measured.ndim)]
+    if not 0 < min(widths) < _NARROW:
+        return torch.ones((), device=center.device)
+    lines = center.movedim(1 + widths.index(min(widths)), -1)
+    profile = torch.fft.fftshift(torch.fft.ifft(lines), -1).abs().square().flatten(0, -2).sum(0)
+    n = max(1, len(profile) // 32)
+    share = torch.cat((profile[:n], profile[-n:])).mean() / profile.mean()
+    return (share / _FILLED - 1).clamp(0, 1)
 
 
 def _damped(A: LinearOperator) -> LinearOperator:

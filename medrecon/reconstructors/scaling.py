@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from medrecon.calibration import calibration_width, measurement_noise
+from medrecon.calibration import measurement_noise, narrow_doubt
 from medrecon.operators import LinearOperator
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
 _ALIASING = 0.034  # the relative noise at which noise asks for as much regularization as undersampling does
 _MISFIT = 0.015  # the error of coil maps at which it does
 _DOUBT = 0.17  # that at which coil maps say half of the image, and zero filling the other half
-_NARROW = 6  # lines of calibration, below which it is they that fail, and not one set of maps
 
 
 def intensity(backprojection: Tensor, A: LinearOperator) -> Tensor:
@@ -60,11 +59,11 @@ def sparsity_unit(y: Tensor, A: LinearOperator, backprojection: Tensor, misfit: 
 def doubt(y: Tensor, A: LinearOperator, misfit: Tensor) -> Tensor | None:
     """The `doubt` of `LeastSquares` in an operator of coil maps with this error, `1 / (1 + (0.17 / misfit)^2)`; None without one.
 
-    Maps of fewer than six calibration lines are coarse everywhere, and not wrong where an object wraps: they are not doubted.
+    Maps of hardly any calibration lines are only doubted where the object fills its field (see `narrow_doubt`).
     """
-    misfit = torch.where(calibration_width(y, A) < _NARROW, 0.0, misfit)
     if not bool((misfit > 0).any()):
         return None
+    misfit = misfit * narrow_doubt(y, A)
     return misfit.square() / (misfit.square() + _DOUBT**2)
 
 

@@ -15,14 +15,17 @@ from medrecon.solvers import conjugate_gradient, run
 
 __all__ = ["Sense"]
 
+_MOST, _NOISY = 4.0, 0.085  # by how much noise raises the weight at most, and the relative noise at which it does by half of it
+
 
 @dataclass(frozen=True)
 class Sense:
-    """`argmin |A x - y|^2 + weight * noise^2 |x|^2` by conjugate gradients from `A.H y`.
+    """`argmin |A x - y|^2 + ridge |x - A.H y|^2` with `ridge = weight sets noise^2 (1 + 4 noise^2 / (noise^2 + 0.085^2))`.
 
-    `noise` is that of the scan over the intensity of its image, so that a `weight` of 1 is the maximum a posteriori estimate of an
-    image of independent pixels of that intensity; 0 is plain least squares, which stopping early regularizes. As far as its coil
-    maps are off, the scan is doubted (see `LeastSquares`), so that the image is never far from the zero-filled one for them.
+    By conjugate gradients. `noise` is that of the scan over the intensity of its image, and `sets` the number of sets of coil maps.
+    The image is drawn to the zero-filled one where measurements say little, and not to zero, which would darken it; a `weight` of 0
+    is plain least squares, which stopping early regularizes. As far as its coil maps are off, the scan is doubted (see `LeastSquares`).
+    The ridge was fitted on simulated scans of heads in 4 to 16 coils, of signal-to-noise ratios from 15 to 100.
     Pruessmann et al., Magn Reson Med 46:638 (2001).
     """
 
@@ -35,14 +38,22 @@ class Sense:
             raise ValueError(f"Sense takes a weight of at least 0, got {self.weight}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
-        return self.solve(y, A, maps_error(y, A))
+        data = LeastSquares(A, y, doubt(y, A, maps_error(y, A)))
+        noise = relative_noise(y, A, intensity(data.backprojection, A)).square()
+        sets = A.domain.shape[A.domain.dim("set")] if "set" in A.domain.axes else 1
+        ridge = self.weight * sets * noise * (1 + _MOST * noise / (noise + _NOISY**2))
+        return self._minimum(data, ridge, data.backprojection * (1 + A.domain.expand(ridge)))
 
-    def solve(self, y: Tensor, A: LinearOperator, misfit: Tensor) -> Tensor:
-        """The image, where coil maps have the error `misfit`, of shape `batch`; of 0 they are taken for exact."""
-        data = LeastSquares(A, y, doubt(y, A, misfit))
-        normal, b = data.normal, data.backprojection
+    def plain(self, y: Tensor, A: LinearOperator) -> Tensor:
+        """`argmin |A x - y|^2 + weight noise^2 |x|^2`, coil maps taken for exact: what networks learned from."""
+        data = LeastSquares(A, y)
+        ridge = self.weight * relative_noise(y, A, intensity(data.backprojection, A)).square()
+        return self._minimum(data, ridge, data.backprojection)
+
+    def _minimum(self, data: LeastSquares, ridge: Tensor, b: Tensor) -> Tensor:
+        """The solution of `(normal + ridge) x = b`, from the backprojection."""
+        normal, space = data.normal, data.space
         if self.weight > 0:
-            ridge = self.weight * relative_noise(y, A, intensity(b, A)).square()
-            normal = normal + Diagonal(torch.as_tensor(A.domain.expand(ridge)), A.domain)
-        states = conjugate_gradient(normal, b, b)
+            normal = normal + Diagonal(torch.as_tensor(space.expand(ridge)), space)
+        states = conjugate_gradient(normal, b, data.backprojection)
         return run(states, max_iterations=self.iterations, tolerance=self.tolerance).x

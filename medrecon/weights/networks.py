@@ -205,7 +205,7 @@ def _unet(channels: int, settings: VarNetSettings | MoDLSettings, *, change: boo
 class _Trusting:
     """A method that takes coil maps for exact, as it did when networks learned from its images."""
 
-    reconstruct: Sense | WaveletSparsity
+    reconstruct: WaveletSparsity
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
         return self.reconstruct.solve(y, A, y.abs().new_zeros(A.range.batch_shape(y)))
@@ -223,7 +223,7 @@ def _post_process(settings: PostProcessSettings, operator: str) -> nn.Module:
             initial = ZeroFilled()
         case "sense":
             chosen = settings.sense  # stops nowhere early, so that a batch gives what a loop gives
-            initial = _Trusting(Sense(chosen.weight, chosen.iterations, tolerance=0.0))
+            initial = Sense(chosen.weight, chosen.iterations, tolerance=0.0).plain
         case "wavelet":
             initial = _wavelet(settings.wavelet)
         case "rss":

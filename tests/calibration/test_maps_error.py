@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.calibration import estimate_maps, maps_error
+from medrecon.calibration import estimate_maps, maps_error, narrow_doubt
 from medrecon.data.mri.masks import equispaced_fraction_mask
 from medrecon.data.mri.noise import add_noise
 from medrecon.operators import LinearOperator, sense, stack
@@ -97,3 +97,27 @@ def test_in_a_batch_a_sound_scan_keeps_its_image_and_a_wrapped_one_has_its_own(m
     both = method(torch.stack([sound, wrong]), stack([A, other]))
     for found, alone in zip(both, (method(sound, A), method(wrong, other)), strict=True):
         torch.testing.assert_close(found, alone, rtol=0, atol=2e-3 * float(alone.abs().max()))
+
+
+def _central(y: Tensor, A: LinearOperator, lines: int) -> tuple[Tensor, LinearOperator]:
+    """The scan as if only so many lines had been measured."""
+    n = y.shape[-1]
+    kept = torch.zeros(n, dtype=torch.bool)
+    kept[n // 2 - lines // 2 : n // 2 - lines // 2 + lines] = True
+    maps = A.factors[-1].maps  # type: ignore[attr-defined]
+    return y * kept, sense(kept, maps)
+
+
+def test_maps_of_hardly_any_lines_are_doubted_where_the_object_fills_its_field() -> None:
+    sound, wrapped = scan(wrapped=False, lines=0.3)[:2], scan(wrapped=True, lines=0.3)[:2]
+    y, A = _central(*wrapped, 5)
+    assert float(narrow_doubt(y, A)) == 1
+    assert float(narrow_doubt(torch.zeros_like(y), A)) == 1  # which has no error to be doubted
+    inside = _central(*sound, 5)
+    middle = torch.zeros(inside[0].shape[-2:])
+    middle[:, 32:64] = 1
+    seen = inside[1](middle.to(torch.complex64))
+    assert float(narrow_doubt(seen, inside[1])) == 0
+    assert float(narrow_doubt(*_central(*sound, 8))) == 1
+    both = torch.stack([y, 0 * y])
+    assert narrow_doubt(both, A).tolist() == [1, 1]

@@ -1,6 +1,7 @@
 """An object wider than its field shows two sets of coil maps; one within its field shows one, bit for bit as ever."""
 
 import importlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,9 +9,10 @@ from torch import Tensor
 
 from medrecon import load
 from medrecon.calibration import espirit, espirit_sets, estimate_maps
+from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.problem import Problem, sense_problem
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors import Sense, TotalVariation, WaveletSparsity
+from medrecon.reconstructors import Sense, TotalVariation, WaveletSparsity, ZeroFilled
 from tests.kspace_files import wrapped_sample
 
 module = importlib.import_module("medrecon.calibration.espirit")
@@ -86,12 +88,31 @@ def test_slices_are_looked_at_one_by_one() -> None:
     assert torch.equal(maps[0], espirit(wrapped))
 
 
-def test_few_calibration_lines_never_ask_for_two() -> None:
-    sample = wrapped_sample(1.3)
+def _few(width: float, lines: int) -> KSpaceSample:
+    """Every sixth line, and so many in the middle."""
+    sample = wrapped_sample(width)
     n = sample.sampled.shape[0]
-    few = torch.zeros(n, dtype=torch.bool)
-    few[n // 2 - 5 : n // 2 + 5] = True
-    assert estimate_maps(sample.kspace * few, few, most_sets=2).maps.ndim == 3
+    first = n // 2 - lines // 2
+    sampled = sample.sampled & ((torch.arange(n) - first) % 3 == 0)
+    sampled[first : first + lines] = True
+    return replace(sample, kspace=sample.kspace * sampled, sampled=sampled)
+
+
+@pytest.mark.parametrize("lines", [8, 9, 10, 11])
+def test_few_calibration_lines_show_two_as_well(lines: int) -> None:
+    wrapped, sound = _few(1.3, lines), _few(0.9, lines)
+    two, one = sense_problem(wrapped), sense_problem(wrapped, most_sets=1)
+    assert two.A.domain.axes == ("set", "y", "x")
+    assert "; ".join(two.notes).count("kernel") == 1
+    assert sense_problem(sound).A.domain.axes == ("y", "x")
+    for method in (Sense(), TotalVariation(iterations=8)):
+        assert _error(two, method) < 0.95 * _error(one, method)
+        assert _error(two, method) < _error(two, ZeroFilled())
+
+
+def test_hardly_any_calibration_lines_never_ask_for_two() -> None:
+    sample = _few(1.3, 6)
+    assert estimate_maps(sample.kspace, sample.sampled, most_sets=2).maps.ndim == 3
 
 
 def test_the_image_is_that_of_the_coil_images() -> None:
