@@ -127,6 +127,27 @@ def choose(found: Sequence[Tried]) -> Iterator[tuple[int, int, str]]:
             yield sum(within), len(hits) - sum(hits), f"{rule}: {counts}"
 
 
+def notes(some: Sequence[Judged]) -> list[str]:
+    """The counts of each part, and what the table does not show."""
+    told = []
+    for part in reversed(PARTS):
+        mine = [one for one in some if one.tried.part == part]
+        counts = [f"{counted([one for one in mine if kind(one)])} {name}" for name, kind in KINDS.items()]
+        told += [f"{part.capitalize()} people, warned of: {'; '.join(counts)}."] if mine else []
+    rule = held_out._SURE, held_out._MORE, held_out._SEEN
+    return [
+        *told,
+        "In brackets the 95 % interval of the share, each person counted once.",
+        "Above: PSNR of the network less that of the best classical method at its tuned settings, median. Cost: of checking a "
+        "file, in slices by the network, by the time of the processor.",
+        "Scans of `brain-small` have 320 x 320 pixels, those of other heads 128 rows of them, as most of training saw; `128 "
+        "lines`: 128 x 128 pixels, two to six lines held back.",
+        "The rule, chosen on the validation people: beyond {:g} standard errors more is wrong with the network's prediction than "
+        "with the rival's, by {:g} of what they differ by and, of k-space, {:g} of the image's energy; or than with a black image "
+        "(`medrecon.held_out.Excess`).".format(*rule),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="with the images of many people")
@@ -148,27 +169,10 @@ def main() -> None:
             print(text)
         return
     some = judged(found)
-    notes = [
-        *(
-            f"{part.capitalize()} people, warned of: "
-            + "; ".join(f"{counted([j for j in some if j.tried.part == part and kind(j)])} {name}" for name, kind in KINDS.items())
-            + "."
-            for part in reversed(PARTS)
-            if any(one.part == part for one in found)
-        ),
-        "In brackets the 95 % interval of the share, each person counted once.",
-        "Above: PSNR of the network less that of the best classical method at its tuned settings, median. Cost: of checking a file, "
-        "in slices by the network, by the time of the processor.",
-        "Scans of `brain-small` are of 320 x 320 pixels and those of other heads of 128 rows of them, as most of training saw; `128 "
-        "lines`: a matrix of 128 x 128, of which two to six lines are held back.",
-        f"The rule, chosen on the validation people: beyond {held_out._SURE:g} standard errors more is wrong with the network's "
-        f"prediction than with the rival's, by {held_out._MORE:g} of what they differ by and, of k-space, {held_out._SEEN:g} of the "
-        "image's energy; or than with a black image (`medrecon.held_out.Excess`).",
-    ]  # fmt: skip
     columns = ["", "people", "scenario", "network", "images", "of people", "above, dB", "warned, of those 1 dB below",
                "of others", "cost"]  # fmt: skip
     command = "python performance/held_out_warning.py FOLDER --keep"
-    publish("held_out_warning", "The warning", command, columns, table(some), notes, keep=options.keep)
+    publish("held_out_warning", "The warning", command, columns, table(some), notes(some), keep=options.keep)
 
 
 if __name__ == "__main__":
