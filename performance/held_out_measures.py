@@ -27,7 +27,6 @@ from medrecon.reconstructors import (
     WaveletSparsity,
     ZeroFilled,
 )
-from medrecon.reconstructors.predicted import trial_of
 
 __all__ = ["BASELINES", "METHODS", "Kept", "Measured"]
 
@@ -97,7 +96,7 @@ class Measured:
 
     def held_out(self, method: str, weight: float) -> Values:
         """The held-out error of a trial, and its seconds."""
-        return self._get(f"{method} {weight:.6g} trial", lambda: self._trial(method, weight))
+        return self._get(f"{method} {weight:.6g} held out", lambda: self._trial(method, weight))
 
     def risk(self, method: str, weight: float) -> float:
         """SURE of the predicted measurements, over their noise: `|A x - y|^2 / v - m + 2 n . (A x(y + e n) - A x(y)) / e v`.
@@ -132,7 +131,7 @@ class Measured:
 
     def _trial(self, method: str, weight: float) -> Values:
         start = time.process_time()
-        x = trial_of(METHODS[self.case.modality][method], weight)(self.split.y, self.split.A)
+        x = self._method(method, weight)(self.split.y, self.split.A)
         return {"error": float(self.split.error(x)), "seconds": time.process_time() - start}
 
     def _count(self) -> int:
