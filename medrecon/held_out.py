@@ -46,8 +46,8 @@ class Excess:
     def is_large(self) -> bool:
         """Whether it does so by much of what they differ by, and by what can be seen in the image.
 
-        A root sum of squares has a floor of noise, which spreads over k-space and errs by no more than the noise that was measured:
-        an excess above all that the other errs by is none, and is large however little of a good image it is.
+        A root sum of squares has a floor of noise, which spreads over k-space and errs by no more than the noise that was measured,
+        of which the other's error consists far out: an excess near to that error is none, however little of a good image it is.
         """
         return self.is_certain and self.share > _MORE and (self.of_image > _SEEN or self.ratio > _FLOOR)
 
