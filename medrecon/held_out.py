@@ -15,9 +15,10 @@ from medrecon.spaces import Space
 __all__ = ["Excess", "HeldOut", "Prediction", "hold_out"]
 
 _SHARE = 5  # one in so many is held back
-_MORE, _SEEN = 0.3, 0.025  # of what two images differ by, and of an image's energy
-_SURE = 3.0  # standard errors
-_BAND = 32  # frequencies of a line or view that are taken together
+_MORE, _SEEN = 0.25, 0.025  # of what two images differ by, and of an image's energy
+_FLOOR = 1.75  # times the other's error, above which no floor of noise makes an image err
+_SURE = 2.5  # standard errors
+_BAND = 16  # frequencies of a line or view that are taken together
 _LEAST = 5  # bands, of fewer of which no standard error is known
 
 
@@ -25,14 +26,16 @@ _LEAST = 5  # bands, of fewer of which no standard error is known
 class Excess:
     """How much more one image errs than another: as a share of what they differ by, in standard errors, and of the image's energy.
 
-    Both images err in the same noise, so that differences are taken: of bands of 32 frequencies along each line or view that was
+    Both images err in the same noise, so that differences are taken: of bands of 16 frequencies along each line or view that was
     held back, of which a few lines have enough, and the standard error is that of their sum. Of fewer than five bands nothing is
-    certain: the significance is 0. `of_image` is infinite where it is not known, as of line integrals.
+    certain: the significance is 0. `of_image` is infinite where it is not known, as of line integrals. `ratio` is that of both
+    errors, noise in what was measured included.
     """
 
     share: float
     significance: float
     of_image: float = math.inf
+    ratio: float = math.inf
 
     @property
     def is_certain(self) -> bool:
@@ -41,8 +44,12 @@ class Excess:
 
     @property
     def is_large(self) -> bool:
-        """Whether it does so by more than the floor of noise in a magnitude makes it, and by what can be seen in the image."""
-        return self.is_certain and self.share > _MORE and self.of_image > _SEEN
+        """Whether it does so by much of what they differ by, and by what can be seen in the image.
+
+        A root sum of squares has a floor of noise, which spreads over k-space and errs by no more than the noise that was measured,
+        of which the other's error consists far out: an excess near to that error is none, however little of a good image it is.
+        """
+        return self.is_certain and self.share > _MORE and (self.of_image > _SEEN or self.ratio > _FLOOR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +83,18 @@ class Prediction:
         if this one is.
         """
         q = torch.zeros_like(self.predicted) if other is None else other.predicted
-        more = self._energies(self.predicted - self.measured) - self._energies(q - self.measured)
-        apart = self._energies(self.predicted - q)
+        errors = [self._energies(one - self.measured) for one in (self.predicted, q)]
+        more, apart = errors[0] - errors[1], self._energies(self.predicted - q)
         n, total = int((apart > 0).sum()), float(more.sum())
-        share = _ratio(total, float(apart.sum()))
-        of_image = _ratio(total, self.expected) if self.expected is not None else math.inf
-        if n < _LEAST:
-            return Excess(share, 0.0, of_image)
-        spread = math.sqrt(max(float(more.square().sum()) - total**2 / n, 0.0) * n / (n - 1))
-        return Excess(share, _ratio(total, spread), of_image)
+        spread = (
+            math.sqrt(max(float(more.square().sum()) - total**2 / n, 0.0) * n / (n - 1)) if n >= _LEAST else math.inf
+        )
+        return Excess(
+            share=_ratio(total, float(apart.sum())),
+            significance=_ratio(total, spread),
+            of_image=math.inf if self.expected is None else _ratio(total, self.expected),
+            ratio=_ratio(float(errors[0].sum()), float(errors[1].sum())),
+        )
 
     def _energies(self, y: Tensor) -> Tensor:
         """The sums of squares, weighted, of each view or line, `(unit, band)`: of some frequencies that follow each other."""

@@ -373,7 +373,7 @@ def test_what_was_found_stands_in_a_line(found: Trust, text: str | None) -> None
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (("--method", "tv", "--weight", "auto"), "; 4 weights tried, "),
+        (("--method", "tv", "--weight", "auto"), " weights tried, "),
         (("--method", "auto"), " by primal-dual"),
         (("--method", "sirt", "--check"), " by sirt, 1 by a black image\n"),
     ],

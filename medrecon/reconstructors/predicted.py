@@ -19,7 +19,6 @@ from medrecon.reconstructor import Parameters, Reconstructor, parameters_of
 __all__ = ["AutomaticWeight", "Curve", "WeightChoice", "choose_weight"]
 
 _RATIO, _TRIALS = 4.0, 6
-_LEAST = 10  # iterations of a trial, and half of the method's: errors compare well before images are done
 _WORSE = 1.3  # times the least error, above which that of the method's own weight is clearly worse
 _GOOD = 1.1  # times the least, below which that of another weight is as good
 _SATURATED = 1.02  # times the error at one weight at the next, where there is nothing more to smooth
@@ -46,11 +45,11 @@ class AutomaticWeight:
     """A method at the weight by which it predicts best what is held back of the scan: of each image its own.
 
     The method's own weight is kept, to the bit, unless its held-out error is above 1.3 times the least, as it is where coil maps,
-    or the noise, are not what they seem. Weights are tried in steps of four, by the method at half its iterations, or ten, until
-    the errors rise on both sides; two trials do where they are alike. What is held back is missing in the trials, which therefore
-    ask for too much regularization, and where noise rules it the curve is flat: so a weight is left only as far as need be, for the
-    nearest whose error lies above the least by at most a tenth, interpolated between two weights by the logarithms. Where nothing
-    can be held back the method keeps its own.
+    or the noise, are not what they seem. Weights are tried in steps of four, by the method, until the errors rise on both sides;
+    two trials do where they are alike. What is held back is missing in the trials, which therefore ask for too much regularization,
+    and where noise rules it the curve is flat: so a weight is left only as far as need be, for the nearest whose error lies above
+    the least by at most a tenth, interpolated between two weights by the logarithms. Where nothing can be held back the method
+    keeps its own.
 
     Raises
     ------
@@ -106,10 +105,7 @@ class AutomaticWeight:
         return float(parameters_of(self.reconstruct)["weight"])
 
     def _trial(self, weight: float, split: HeldOut) -> Tensor:
-        """The image of what is not held back, by half the iterations."""
-        all_of_them = int(parameters_of(self.reconstruct)["iterations"])
-        iterations = min(max(_LEAST, -(-all_of_them // 2)), all_of_them)
-        return _with(self.reconstruct, weight=weight, iterations=iterations)(split.y, split.A)
+        return _with(self.reconstruct, weight=weight)(split.y, split.A)
 
 
 def choose_weight(error: Callable[[float], float], start: float) -> tuple[float, Curve]:

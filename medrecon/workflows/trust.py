@@ -65,7 +65,7 @@ def settle(
         made[other.kind] = build_reconstructor(other, opened.modality, photons=photons, device=device)
     try:
         scan = opened.checked(range(index, index + 1), silent)
-        return _settled(made, scan, device, choose=bool(settings.candidates), check=check)
+        return _settled(made, scan, device, choose=bool(settings.candidates))
     except (ValueError, ArithmeticError, RuntimeError) as error:  # out of memory among them
         return _unknown(method.kind, reconstruct, " ".join(str(error).split()))
 
@@ -77,13 +77,8 @@ def _unknown(kind: str, method: Reconstructor, why: str) -> Settled:
     return Settled(kind, method, Trust(None, unknown=why))
 
 
-def _settled(
-    made: Mapping[str, Reconstructor], scan: Scan, device: torch.device, *, choose: bool, check: bool
-) -> Settled:
-    """The first of the methods, or the best where one is to be chosen, with the errors of all.
-
-    An automatic weight is judged by a trial at it, unless a check is asked: then by all the iterations.
-    """
+def _settled(made: Mapping[str, Reconstructor], scan: Scan, device: torch.device, *, choose: bool) -> Settled:
+    """The first of the methods, or the best where one is to be chosen, with the errors of all."""
     start = time.perf_counter()
     splits = dict(zip(made, scan.held_out(tuple(made.values()), device), strict=True))
     kind, first = next(iter(made.items()))
@@ -95,8 +90,7 @@ def _settled(
     if isinstance(first, AutomaticWeight):
         choice = first.choose_by(split)
         made, weights = {kind: choice.reconstruct}, choice.curve
-        if choice.trial is not None and not check:
-            known = {kind: choice.trial}
+        known = {} if choice.trial is None else {kind: choice.trial}
     elif not choose:
         known = _begun(kind, made, splits)
     found = _predictions(made, splits, known)
