@@ -107,7 +107,8 @@ class Prediction:
         unit = self.space.dim("angle" if "angle" in axes else axes[-1])
         units = squares.movedim((unit, along), (-2, -1))
         sums = units.reshape(-1, *units.shape[-2:]).sum(0)
-        return pad(sums, (0, -sums.shape[-1] % _BAND)).unflatten(-1, (-1, _BAND)).sum(-1)
+        bands: Tensor = pad(sums, (0, -sums.shape[-1] % _BAND)).reshape(len(sums), -1, _BAND)
+        return bands.sum(-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,7 +105,7 @@ def _chests(images: Path, part: str) -> Iterator[tuple[Tensor, Tensor]]:
                 yield simulate(image, project, photons), image
 
 
-def _image(stack: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+def _image(stack: np.ndarray) -> Tensor:
     return torch.from_numpy(stack[len(stack) // 2].astype(np.float32))
 
 
