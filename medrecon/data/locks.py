@@ -24,23 +24,23 @@ _held: dict[Path, int] = {}  # by which process: the system lets one process loc
 
 @contextmanager
 def hold_folder(folder: Path, doing: str) -> Iterator[None]:
-    """Keep other processes from writing to a folder, which is made if need be; and gone again if it stays empty.
+    """Keep other processes from writing to a folder, which is made if need be, and gone again if it stays empty.
 
     Raises
     ------
     InputError
         See `hold`.
     """
-    new = not folder.exists()
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with hold(folder / _NAME, str(folder), doing):
             sweep(folder)
             yield
     finally:
-        if new:
-            with suppress(OSError):  # it is not empty
-                folder.rmdir()
+        with suppress(OSError):  # of one that is not empty
+            for one in new:
+                one.rmdir()
 
 
 @contextmanager

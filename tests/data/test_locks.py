@@ -59,7 +59,7 @@ def test_a_second_process_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: P
 
 
 def test_a_folder_that_stays_empty_is_gone_again(tmp_path: Path) -> None:
-    with hold_folder(tmp_path / "new", "training"):
+    with hold_folder(tmp_path / "runs" / "new", "training"):
         pass
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "old").mkdir()
