@@ -20,7 +20,7 @@ from medrecon.errors import InputError
 from medrecon.memory import require_memory
 from medrecon.words import listed, shortened
 
-__all__ = ["HDF5Content", "HDF5Source", "is_text"]
+__all__ = ["HDF5Content", "HDF5Source", "is_text", "open_hdf5"]
 
 _MOST_SLICES = 1_000_000
 _LARGEST_ATTRIBUTE = 2**20  # bytes
@@ -58,7 +58,7 @@ class HDF5Source:
         """
         with ExitStack() as stack:
             try:
-                file = stack.enter_context(_open(self.path, self.wanted))
+                file = stack.enter_context(open_hdf5(self.path, self.wanted))
                 self.same.require(self.path, file.id.get_vfd_handle())
                 yield HDF5Content(self, file, stack)
             except InputError:
@@ -203,7 +203,7 @@ class HDF5Content:
     def _open_other(self, path: Path) -> h5py.File:
         if path not in self._others:
             self._source.same.require(path)
-            self._others[path] = self._stack.enter_context(_open(path, f"what {self.path} names"))
+            self._others[path] = self._stack.enter_context(open_hdf5(path, f"what {self.path} names"))
         return self._others[path]
 
 
@@ -213,7 +213,14 @@ def is_text(dtype: np.dtype[Any]) -> bool:
 
 
 @contextmanager
-def _open(path: Path, wanted: str) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, wanted: str) -> Iterator[h5py.File]:
+    """Open a file to read, bare: neither links nor sizes are looked at, which `HDF5Source` does.
+
+    Raises
+    ------
+    InputError
+        If it is missing, a folder, cut short, damaged, or of another format.
+    """
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:

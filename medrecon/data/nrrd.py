@@ -86,8 +86,8 @@ def _values(path: Path, fields: dict[str, str], file: BinaryIO, n_bytes: int) ->
         case other:
             raise ValueError(f"encoding {other}")
     if len(content) != numbers * stored.itemsize:
-        more = "more than that" if len(content) > numbers * stored.itemsize else f"{len(content) // stored.itemsize}"
-        raise ValueError(f"{more} values, and sizes {sizes}")
+        count = "more" if len(content) > numbers * stored.itemsize else len(content) // stored.itemsize
+        raise ValueError(f"{count} values, and sizes {sizes}")
     return np.frombuffer(content, stored).reshape(sizes[::-1]).T.astype(np.float32)
 
 

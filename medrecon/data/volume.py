@@ -66,7 +66,8 @@ def lay_out(
     if (np.abs(steps) <= _LONGEST_STEP).all():  # NaN is not
         lengths = np.linalg.norm(steps, axis=1)
     if not (lengths >= 1 / _LONGEST_STEP).all() or abs(np.linalg.det(steps)) < 1e-3 * lengths.prod():
-        raise ValueError(f"its axes do not span space: their steps are {np.round(steps, 4).tolist()} mm")
+        rounded = [[float(f"{number:.4g}") for number in step] for step in steps]
+        raise ValueError(f"its axes do not span space: their steps are {rounded} mm")
     cosines = steps / lengths[:, None]
     order = max(
         itertools.permutations(range(3)), key=lambda axes: sum(abs(cosines[a, 2 - i]) for i, a in enumerate(axes))

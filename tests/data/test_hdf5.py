@@ -156,7 +156,7 @@ def bomb(shape: tuple[int, ...], written: int = 0) -> Edit:
         chunks = (1, *(min(n, 64) for n in shape[1:]))
         data = file.create_dataset("x", shape, "c8", chunks=chunks, compression="gzip", fillvalue=np.complex64(1))
         for k in range(written):
-            data[k, :64] = 0
+            data[k, :64, :64] = 0
 
     return edit
 

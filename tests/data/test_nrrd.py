@@ -80,7 +80,7 @@ def test_what_is_not_nrrd_is_named(tmp_path: Path) -> None:
 def test_packed_values_are_unpacked_no_further_than_the_header_says(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.nrrd", gzip.compress(bytes(2**26), 1), encoding="gzip")
     tracemalloc.start()
-    with pytest.raises(InputError, match=r"more than that values, and sizes \[5, 4, 3\]"):
+    with pytest.raises(InputError, match=r"more values, and sizes \[5, 4, 3\]"):
         read_nrrd(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

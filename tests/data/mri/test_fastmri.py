@@ -2,6 +2,7 @@ import os
 import pickle
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from medrecon.data.formats import find_format
 from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample, detect_sampling, find_fastmri_files
-from medrecon.data.mri.fastmri_header import make_header, write_header
+from medrecon.data.mri.fastmri_header import EncodingLimits, make_header, write_header
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.errors import InputError
 
@@ -373,3 +374,24 @@ def test_complex_arrays_are_no_sinograms(tmp_path: Path, name: str, shape: tuple
             InputError, match=r"complex .*k-space of MRI and no sinogram; write it as HDF5 data set `kspace`"
         ):
             find_format(tmp_path / file_name)
+
+
+def test_a_header_that_makes_far_more_of_k_space_than_there_is_is_refused(tmp_path: Path) -> None:
+    header = replace(HEADER, encoded_matrix=(KY, 60_000, 1), limits=EncodingLimits(0, KX - 1, 2))
+    path = write(tmp_path / "a.h5", padded(), add("ismrmrd_header", write_header(header)))
+    with pytest.raises(InputError, match=r"`ismrmrd_header` asks for k-space of \(\d+, 60000\), and `kspace` has"):
+        FastMRIFile(path)
+
+
+@pytest.mark.parametrize("value", [np.zeros((2, 2)), np.float32(3), h5py.Empty("S1"), np.array([b"a", b"b"])])
+def test_a_header_that_is_no_text_is_refused(tmp_path: Path, value: object) -> None:
+    with pytest.raises(InputError, match=r"`ismrmrd_header` is (no text|empty)"):
+        FastMRIFile(write(tmp_path / "a.h5", padded(), add("ismrmrd_header", value)))
+
+
+@pytest.mark.parametrize(
+    "value", [np.inf, np.nan, 1e308, b"text", np.zeros(0), h5py.Empty("f4"), np.zeros((2, 2), "c8")]
+)
+def test_a_maximum_that_is_no_number_is_left_out(tmp_path: Path, value: object) -> None:
+    path = write(tmp_path / "a.h5", padded(), lambda file: file.attrs.__setitem__("max", value))
+    assert FastMRIFile(path).maximum in (None, 0.0)

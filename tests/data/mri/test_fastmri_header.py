@@ -167,3 +167,24 @@ def test_make_header_refuses_what_cannot_be() -> None:
         make_header((64, 32), (32, 33))
     with pytest.raises(ValueError, match="padding"):
         make_header((64, 32), (32, 32), padding=(17, 32))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("<x>280</x>", "<x>1e400</x>", r"encoding/encodedSpace/fieldOfView_mm is 1e400 x 161\.0000 x 4\.5, beyond any"),
+        ("<x>140</x>", "<x>nan</x>", "reconSpace/fieldOfView_mm is nan x 140"),
+        ("<x>640</x>", "<x>" + "9" * 23 + "</x>", r"encodedSpace/matrixSize is 9+\.* x 368"),
+        ("<y>320</y>", "<y>1e308</y>", "reconSpace/matrixSize is 320 x 1e308"),
+        ("<maximum>331</maximum>", "<maximum>" + "9" * 400 + "</maximum>", "kspace_encoding_step_1 goes to 9+"),
+    ],
+)
+def test_numbers_that_no_scanner_has_are_refused_before_they_are_used(old: str, new: str, says: str) -> None:
+    assert old in KNEE
+    with pytest.raises(ValueError, match=says) as caught:
+        parse_header(KNEE.replace(old, new), (640, 368))
+    assert len(str(caught.value)) < 200
+
+
+def test_a_field_strength_that_is_none_is_left_out() -> None:
+    assert parse_header(KNEE.replace("2.8936", "1e400")).field_strength is None

@@ -131,3 +131,15 @@ def test_lodopab_small_has_pairs_in_all_parts() -> None:
         assert stacks[f"observation-{part}"].samples == stacks[f"ground-truth-{part}"].samples
     assert stacks["observation-train"].samples > 200
     assert min(stacks[f"observation-{part}"].samples for part in ("validation", "test")) >= 16
+
+
+def test_files_that_lead_to_others_are_named_unless_that_is_allowed(folder: Path) -> None:
+    file = folder / "seen_train_000.hdf5"
+    file.rename(folder.parent / "elsewhere.h5")
+    with h5py.File(file, "w") as linked:
+        linked["data"] = h5py.ExternalLink("../elsewhere.h5", "/data")
+    (problem,) = verify("stacks", folder)
+    assert problem.startswith(
+        f"{file}: `data` is a link to ../elsewhere.h5:/data, in another file; give --allow-external"
+    )
+    assert verify("stacks", folder, allow_external=True) == []
