@@ -63,6 +63,8 @@ def _noisy_of_few(sample: KSpaceSample) -> _Noisy | None:
     ratios = coil_noise_ratios(sample.kspace, sample.sampled)
     over_signal = ratios / _brightness(sample.kspace)
     noisy = (ratios > NOISY) & (over_signal > BRIGHT * over_signal.median())
+    if not bool(noisy.any()):
+        return None
     levels = coil_noise_levels(sample.kspace, sample.sampled)
     return _Noisy.of_those(noisy, levels, levels.median(), "the median coil")
 
