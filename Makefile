@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow regression notebooks lint types contracts format readme clean
+.PHONY: help demo test test-slow fuzz soak regression notebooks lint types contracts format readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -24,6 +24,12 @@ test: $(DEV) lint types contracts ## every check, and every test that is not slo
 
 test-slow: $(DEV) ## the tests that take longer than 20 seconds
 	$(PYTEST) -m slow
+
+fuzz: $(DEV) ## damage 10,000 files by today's date, and count how the commands end with them
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
+
+soak: $(DEV) ## reconstruct 10,000 slices, and see that memory and open files stay as they are
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak
 
 regression: $(DEV) ## measure the scores of tests/regression/numbers.yaml anew, and print what moved
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.regression
