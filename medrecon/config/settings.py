@@ -114,7 +114,7 @@ def settings_from(kind: type[T], fields: Mapping[str, object], *, by_set: Collec
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        name = next((part for part in reversed(first["loc"]) if _is_field(part)), "")
+        name = next((str(part) for part in reversed(first["loc"]) if _is_field(part)), "")
         if first["type"] == "value_error" or not name:
             raise InputError(message) from error
         option = f"--set {name}:" if name in by_set else f"--{name.replace('_', '-')}"
