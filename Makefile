@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow kill regression notebooks lint types contracts format readme clean
+.PHONY: help demo test test-slow fuzz soak kill regression notebooks lint types contracts format readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -27,6 +27,12 @@ test-slow: $(DEV) ## the tests that take longer than 20 seconds
 
 kill: $(DEV) ## kill commands at a thousand random moments, seeded by the date, and look at what they leave (an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills 1000
+
+fuzz: $(DEV) ## damage 10,000 files by today's date, and count how the commands end with them
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
+
+soak: $(DEV) ## reconstruct 10,000 slices, and see that memory and open files stay as they are
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak
 
 regression: $(DEV) ## measure the scores of tests/regression/numbers.yaml anew, and print what moved
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.regression

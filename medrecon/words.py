@@ -66,6 +66,9 @@ def writable(text: str) -> str:
 def cell(value: object) -> object:
     """A value as it stands in a table of CSV: before a text that a spreadsheet would execute stands an apostrophe.
 
-    `cell("=1+1")` is "'=1+1"; numbers stay. [OWASP, CSV Injection]
+    `cell("=1+1")` is "'=1+1"; numbers stay. Carriage returns, which would begin a row, are spaces. [OWASP, CSV Injection]
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text

@@ -21,7 +21,11 @@ from medrecon.words import shortened
 __all__ = ["Length", "Pixels", "Settings", "Size", "SliceSettings", "at_least", "settings_from"]
 
 T = TypeVar("T", bound=BaseModel)
-_TYPES = ("int", "float", "tuple", "literal['auto']")  # what pydantic writes into the place of a fault, beside keys
+_TYPES = (
+    "int",
+    "float",
+    "tuple",
+)  # what pydantic writes into the place of a fault, beside keys and "constrained-float"
 _BEYOND = 2**63  # and its negative: integers that fit no 64 bits
 
 
@@ -110,7 +114,7 @@ def settings_from(kind: type[T], fields: Mapping[str, object], *, by_set: Collec
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        name = next((part for part in reversed(first["loc"]) if isinstance(part, str) and part not in _TYPES), "")
+        name = next((str(part) for part in reversed(first["loc"]) if _is_field(part)), "")
         if first["type"] == "value_error" or not name:
             raise InputError(message) from error
         option = f"--set {name}:" if name in by_set else f"--{name.replace('_', '-')}"
@@ -119,6 +123,10 @@ def settings_from(kind: type[T], fields: Mapping[str, object], *, by_set: Collec
             where = " ".join(place[2:] if place[:1] == ["acquisition"] else place)  # such as "method rss"
             raise InputError(f"{option}: the {where} has no {name.replace('_', ' ')}") from error
         raise InputError(f"{option} {message.removeprefix('Input ')}, got {shortened(first['input'])}") from error
+
+
+def _is_field(part: str | int) -> bool:
+    return isinstance(part, str) and part.isidentifier() and part not in _TYPES
 
 
 def _wrong_numbers(given: object, made: object, *place: str | int) -> Iterator[InitErrorDetails]:

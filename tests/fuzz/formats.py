@@ -1,5 +1,6 @@
 """Ways to damage files of a format that leave it readable: attributes, shapes, types, fields of headers."""
 
+import gzip
 import json
 import struct
 from collections.abc import Callable
@@ -140,7 +141,7 @@ def _header(path: Path, random: Random) -> str:
     with h5py.File(path, "r+") as file:
         text = file["ismrmrd_header"][()].decode()
         del file["ismrmrd_header"]
-        file["ismrmrd_header"] = _damaged_xml(text, random)
+        file["ismrmrd_header"] = _damaged_xml(text, random).replace(b"\0", b" ")
     return "header"
 
 
@@ -240,6 +241,15 @@ def _nifti(path: Path, random: Random) -> str:
     return f"field at {place}"
 
 
+def _packed_nifti(path: Path, random: Random) -> str:
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    done = _nifti(path, random)
+    held = path.read_bytes()
+    longer = held + b"\0" * random.choice((0, 0, 1, 10**7))
+    path.write_bytes(gzip.compress(longer, mtime=0))
+    return f"{done}, packed"
+
+
 def _put(data: bytearray, place: int, form: str, random: Random) -> None:
     while True:
         with suppress(struct.error, OverflowError, ValueError):
@@ -335,6 +345,7 @@ _SPECIAL: dict[str, Callable[[Path, Random], str]] = {
     "npy": _npy,
     "dicom": _dicom,
     "nifti": _nifti,
+    "packed-nifti": _packed_nifti,
     **dict.fromkeys(("nrrd", "packed-nrrd"), _nrrd),
     **dict.fromkeys(("geometry", "training", "benchmark", "manifest"), _yaml),
     "weights": _weights,
