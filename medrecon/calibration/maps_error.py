@@ -47,8 +47,8 @@ def maps_error(y: Tensor, A: LinearOperator) -> Tensor:
 def narrow_doubt(y: Tensor, A: LinearOperator) -> Tensor:
     """How far the error of coil maps is to be believed, of shape `batch`: 1, or less where calibration has hardly any lines.
 
-    Maps of fewer than six lines are coarse everywhere, and explain little of a sound scan. They are wrong where the object fills its
-    field or wraps: then the image of the calibration lines alone has energy at both borders of the field, from 6 % of its mean
+    Maps of fewer than six lines are coarse everywhere, and explain little of a sound scan. They are wrong where the object fills
+    its field or wraps: then the image of the calibration lines alone has energy at the borders of the field, from 6 % of its mean
     energy on, and fully from 12 %.
     """
     batch = A.range.batch_shape(y)
