@@ -71,7 +71,8 @@ def _border_energy(center: Tensor) -> Tensor:
     profile = torch.fft.fftshift(torch.fft.ifft(lines), -1).abs().square().flatten(0, -2).sum(0)
     n = max(1, len(profile) // 32)
     share = torch.cat((profile[:n], profile[-n:])).mean() / profile.mean()
-    return (share / _FILLED - 1).clamp(0, 1)
+    believed: Tensor = (share / _FILLED - 1).clamp(0, 1)
+    return believed
 
 
 def _damped(A: LinearOperator) -> LinearOperator:
