@@ -178,7 +178,7 @@ def main() -> None:
                 draw(options.picture, pictures, target)
     notes = [
         f"{ROWS} rows, {COILS} coils, SNR {SNR:g}; the reference holds this noise, too.",
-        f"Two sets: wherever a second eigenvalue is above {SecondSet.level:g} of the first; automatic: what medrecon takes by itself, one or two.",
+        f"Two sets: wherever a second eigenvalue is above {SecondSet.level:g} of the first; automatic: what medrecon takes.",
         "Seconds of the maps: one set / automatic of medrecon, one / two sets of BART, on a machine that did other things, too.",
         f"BART: the best of {len(BART_WEIGHTS)} weights, searched for on this scan, {BART_ITERATIONS} iterations.",
         "medrecon: default weights.",

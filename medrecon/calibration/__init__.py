@@ -27,8 +27,8 @@ __all__ = [
     "estimate_maps",
     "low_resolution_maps",
     "maps_error",
-    "narrow_doubt",
     "measured_root_sum_of_squares",
     "measurement_noise",
+    "narrow_doubt",
     "noise_level",
 ]

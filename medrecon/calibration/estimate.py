@@ -19,7 +19,11 @@ _LARGEST = 24  # samples along an axis that ESPIRiT uses
 _KERNEL = 6  # its kernel where the region has twice as many samples along each axis, else half the region
 _FOR_ESPIRIT = 6  # fewest samples along an axis with which ESPIRiT does better than low-resolution images
 _FOR_ANY = 4  # fewest samples along an axis for maps that vary along it
-_SHARES = {4: 0.15, 5: 0.05, 6: SecondSet.share}  # of the object that two maps ask for, by kernel; smaller ones cannot tell
+_SHARES = {
+    4: 0.15,
+    5: 0.05,
+    6: SecondSet.share,
+}  # of the object that two maps ask for, by kernel; smaller ones cannot tell
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ def maps_error(y: Tensor, A: LinearOperator) -> Tensor:
 def narrow_doubt(y: Tensor, A: LinearOperator) -> Tensor:
     """How far the error of coil maps is to be believed, of shape `batch`: 1, or less where calibration has hardly any lines.
 
-    Maps of fewer than six lines are coarse everywhere, and explain little of a sound scan. They are wrong where the object fills its
-    field or wraps: then the image of the calibration lines alone has energy at both borders of the field, from 6 % of its mean
+    Maps of fewer than six lines are coarse everywhere, and explain little of a sound scan. They are wrong where the object fills
+    its field or wraps: then the image of the calibration lines alone has energy at the borders of the field, from 6 % of its mean
     energy on, and fully from 12 %.
     """
     batch = A.range.batch_shape(y)
@@ -71,7 +71,8 @@ def _border_energy(center: Tensor) -> Tensor:
     profile = torch.fft.fftshift(torch.fft.ifft(lines), -1).abs().square().flatten(0, -2).sum(0)
     n = max(1, len(profile) // 32)
     share = torch.cat((profile[:n], profile[-n:])).mean() / profile.mean()
-    return (share / _FILLED - 1).clamp(0, 1)
+    believed: Tensor = (share / _FILLED - 1).clamp(0, 1)
+    return believed
 
 
 def _damped(A: LinearOperator) -> LinearOperator:

@@ -15,7 +15,10 @@ from medrecon.solvers import conjugate_gradient, run
 
 __all__ = ["Sense"]
 
-_MOST, _NOISY = 4.0, 0.085  # by how much noise raises the weight at most, and the relative noise at which it does by half of it
+_MOST, _NOISY = (
+    4.0,
+    0.085,
+)  # by how much noise raises the weight at most, and the relative noise at which it does by half of it
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,9 @@ class Sense:
     """`argmin |A x - y|^2 + ridge |x - A.H y|^2` with `ridge = weight sets noise^2 (1 + 4 noise^2 / (noise^2 + 0.085^2))`.
 
     By conjugate gradients. `noise` is that of the scan over the intensity of its image, and `sets` the number of sets of coil maps.
-    The image is drawn to the zero-filled one where measurements say little, and not to zero, which would darken it; a `weight` of 0
-    is plain least squares, which stopping early regularizes. As far as its coil maps are off, the scan is doubted (see `LeastSquares`).
+    The image is drawn to the zero-filled one where measurements say little, and not to zero, which would darken it; a `weight` of
+    0 is plain least squares, which stopping early regularizes. As far as its coil maps are off, the scan is doubted (see
+    `LeastSquares`).
     The ridge was fitted on simulated scans of heads in 4 to 16 coils, of signal-to-noise ratios from 15 to 100.
     Pruessmann et al., Magn Reson Med 46:638 (2001).
     """

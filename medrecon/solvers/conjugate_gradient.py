@@ -39,7 +39,7 @@ def conjugate_gradient(normal: LinearOperator, b: Tensor, x: Tensor) -> Iterator
 
 def _iterate(normal: LinearOperator, b: Tensor, x: Tensor) -> Iterator[State]:
     space = normal.domain
-    r = b - normal(x)
+    r = b - normal(x) if x.requires_grad or bool(x.any()) else b
     p = r
     squared = space.inner(r, r)
     scale = space.norm(b).clamp_min(torch.finfo(squared.dtype).tiny)

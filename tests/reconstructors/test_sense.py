@@ -13,7 +13,6 @@ from medrecon.reconstructors import Sense, ZeroFilled
 from tests.kspace_files import wrapped_sample
 from tests.problems import disks, maps
 
-
 _SHAPE = (32, 36)
 
 
@@ -44,6 +43,10 @@ def test_a_noisy_scan_is_no_worse_than_zero_filling(snr: float) -> None:
     problem = sense_problem(sample)
     errors = [
         float((problem.display_image(x) - clean).norm())
-        for x in (Sense()(problem.y, problem.A), ZeroFilled()(problem.y, problem.A), Sense().plain(problem.y, problem.A))
+        for x in (
+            Sense()(problem.y, problem.A),
+            ZeroFilled()(problem.y, problem.A),
+            Sense().plain(problem.y, problem.A),
+        )
     ]
     assert errors[0] < min(errors[1:]), errors
