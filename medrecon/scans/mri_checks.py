@@ -6,7 +6,6 @@ A scan is checked on one slice; what can be mended is mended alike in all of its
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -121,8 +120,12 @@ def _of_slices(file: KSpaceFile) -> Iterator[Finding]:
 
 def _those_that_can_be_used(file: KSpaceFile, indices: Sequence[int]) -> Iterator[KSpaceSample]:
     for index in indices:
-        with suppress(InputError):
+        try:
             yield file[index]
+        except ChangedError:
+            raise
+        except InputError:
+            continue
 
 
 def check_kspace(sample: KSpaceSample, accepted: Collection[KSpaceFinding] = ()) -> Checked:

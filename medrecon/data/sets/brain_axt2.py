@@ -1,6 +1,5 @@
 """One slice of a fastMRI brain scan, from the arrays of MIRTorch's example to a file in fastMRI's format."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from medrecon.data.foreign import reading
 from medrecon.data.mri.fastmri_header import make_header
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.errors import InputError
@@ -41,11 +41,8 @@ def convert_brain_axt2(arrays: Path, output: Path) -> None:
 
 
 def _read(arrays: Path, name: str) -> torch.Tensor:
-    try:
-        with np.load(arrays) as stored:
-            values = stored[name]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{arrays}: no array '{name}' can be read from it ({error})") from error
+    with reading(arrays, f"its array '{name}'", "fetch it again"), np.load(arrays, allow_pickle=False) as stored:
+        values = stored[name]
     if values.shape != KSPACE_SHAPE or values.dtype != np.int16:
         raise InputError(f"{arrays}: '{name}' is {values.shape} {values.dtype}, not {KSPACE_SHAPE} int16")
     return torch.from_numpy(values.astype(np.float32)) / FULL_SCALE
