@@ -31,6 +31,7 @@ _WANTED = "a file in the format of fastMRI (.h5)"
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
 CALIBRATIONS = ("calibration_data", "calibration")
 _LARGEST = float(np.finfo(np.float32).max)
+_BRIGHTEST = 1e15  # of a sample: the squares of a scan must add up in single precision
 _BYTES = 8  # of a pixel of a target beside itself
 _LONGEST_HEADER = 2**24  # bytes
 _MOST_PADDED, _USUAL = 16, 4096  # times the samples that are there, where that is more than a usual matrix
@@ -196,6 +197,11 @@ class FastMRIFile:
             )
         if not peak.any():
             raise InputError(f"{self._place(index)}: k-space is zero everywhere; leave this slice out")
+        if (largest := float(peak.max())) > _BRIGHTEST:
+            raise InputError(
+                f"{self._place(index)}: k-space goes up to {largest:.3g}, whose energy no single precision holds; divide all of it by "
+                "one number"
+            )
         sampled = detect_sampling(peak)
         if mask is not None:
             sampled = lines_if_whole(mask & (sampled if sampled.ndim == mask.ndim else sampled.expand(peak.shape)))

@@ -254,6 +254,7 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path, spoil: Callable[[P
         (np.nan, "NaN or infinite at 1 samples"),
         (np.inf, "NaN or infinite"),
         (1e300, "NaN or infinite"),
+        (1e37, r"goes up to 1e\+37, whose energy no single precision holds; divide all of it by one number"),
         (0, "zero everywhere"),
     ],
 )
