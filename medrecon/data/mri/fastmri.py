@@ -199,8 +199,8 @@ class FastMRIFile:
             raise InputError(f"{self._place(index)}: k-space is zero everywhere; leave this slice out")
         if (largest := float(peak.max())) > _BRIGHTEST:
             raise InputError(
-                f"{self._place(index)}: k-space goes up to {largest:.3g}, whose energy no single precision holds; divide all of it by "
-                "one number"
+                f"{self._place(index)}: k-space goes up to {largest:.3g}, whose energy no single precision holds; divide all of "
+                "it by one number"
             )
         sampled = detect_sampling(peak)
         if mask is not None:
