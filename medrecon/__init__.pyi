@@ -74,6 +74,7 @@ from .operators import operator_norm as operator_norm
 from .operators import sense as sense
 from .reconstructor import Reconstructor as Reconstructor
 from .reconstructors import AutomaticWeight as AutomaticWeight
+from .reconstructors import Denoiser as Denoiser
 from .reconstructors import DiffusionSampler as DiffusionSampler
 from .reconstructors import FilteredBackprojection as FilteredBackprojection
 from .reconstructors import NonnegativeTotalVariation as NonnegativeTotalVariation

@@ -239,13 +239,20 @@ def test_code_of_a_foreign_benchmark_runs_only_where_it_is_allowed(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*sys.path])
-    for line in (("benchmark", "b.yaml", "-o", "out", "--workers", 0), ("tune", "m", "b.yaml", "-o", "t.yaml")):
+    beside = ("--set", "mri.methods.0.name=not_a_foreign_method:adjoint_of_mine")  # which names the place, and not as one
+    for line in (
+        ("benchmark", "b.yaml", "-o", "out", "--workers", 0),
+        ("benchmark", "b.yaml", "-o", "out", "--workers", 0, *beside),
+        ("tune", "m", "b.yaml", "-o", "t.yaml"),
+    ):
         done = medrecon(*line)
         assert done.status == 2
         assert "b.yaml: imports foreign_method:adjoint, whose code then runs" in done.complaint
         assert "--allow-code" in done.complaint
         assert not (tmp_path / "ran").exists()
-    assert medrecon("benchmark", "b.yaml", "-o", "out", "--workers", 0, "--allow-code").status == 0
+    given = ("--set", "mri.methods.0.method={kind: custom, import: 'foreign_method:adjoint'}")
+    for number, leave in enumerate((("--allow-code",), given)):
+        assert medrecon("benchmark", "b.yaml", "-o", f"out{number}", "--workers", 0, *leave).status == 0
     assert (tmp_path / "ran").exists()
 
 

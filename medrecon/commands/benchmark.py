@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,18 +111,32 @@ def allow_imports(path: Path, settings: BenchmarkSettings, changes: Sequence[str
         If a file that does not come with medrecon names any that `changes` do not, and running their code is not allowed.
     """
     from medrecon.config.benchmark import CustomMethodSettings
+    from medrecon.config.files import parse_change
     from medrecon.config.shipped import config_folder
     from medrecon.errors import InputError
 
     methods = [entry.method for one in settings.modalities.values() for entry in one.methods]
     places = [method.import_ for method in methods if isinstance(method, CustomMethodSettings)]
-    foreign = [place for place in places if not any(place in change for change in changes)]
+    given = {place for change in changes for place in _imports(*parse_change(change))}
+    foreign = [place for place in places if place not in given]
     if foreign and not allowed and path.resolve().parent != config_folder().resolve():
         raise InputError(
             f"{path}: imports {shortened(foreign[0])}, whose code then runs; look at both, and give --allow-code if you trust them"
         )
     if places and (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
+
+
+def _imports(key: str, value: object) -> Iterator[str]:
+    """The places of code that a changed key names, or the keys in its value."""
+    if isinstance(value, dict):
+        for inner, one in value.items():
+            yield from _imports(str(inner), one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _imports("", one)
+    elif isinstance(value, str) and key.rpartition(".")[2] == "import":
+        yield value
 
 
 def _require_page(path: Path, folder: Path) -> None:

@@ -67,8 +67,14 @@ class Links:
             return True
         if not plan.get_external_count():
             return False
+        self._require_stored(name, data)
+        return True
+
+    def _require_stored(self, name: str, data: h5py.Dataset) -> None:
+        """Make sure that the files of raw numbers of a data set are there whole, and that they may be read."""
+        plan = data.id.get_create_plist()
         stored = [plan.get_external(k) for k in range(plan.get_external_count())]
-        if self.open_other is None:
+        if stored and self.open_other is None:
             raise InputError(f"{self.path}: `{name}` is stored in another file, {shortened(stored[0][0])}; {_REMEDY}")
         left = data.nbytes
         for file_name, start, size in stored:
@@ -76,7 +82,6 @@ class Links:
             if not place.is_file() or self.see(place) < start + size:
                 raise InputError(f"{self.path}: `{name}` is stored in {place}, which is not there whole; copy it too")
             left -= size
-        return True
 
     def _follow(self, group: h5py.Group, path: str, trail: tuple[str, ...]) -> Any:
         place: Any = group.file if path.startswith("/") else group
@@ -108,7 +113,8 @@ class Links:
             if self.open_other is None:
                 raise InputError(f"{who} to {shortened(where)}, in another file; {_REMEDY}")
             place = _beside(group.file, other)
-            found = self._follow(self.open_other(place), inside, (*trail, here)) if place.is_file() else None
+            file = self._opened(place)
+            found = None if file is None else self._follow(file, inside, (*trail, here))
         else:
             raise InputError(f"{who} of a kind not known here; copy what it leads to into the file")
         if found is None:
@@ -122,12 +128,11 @@ class Links:
         named = dict.fromkeys(
             (plan.get_virtual_filename(k), plan.get_virtual_dsetname(k)) for k in range(min(count, _MOST_SOURCES))
         )
-        first = shortened(next(iter(named), ("nothing", ""))[0])
+        outside = [other for other in dict.fromkeys(other for other, _ in named) if other != "."]
         who = f"{self.path}: `{name}` is a virtual data set"
-        if self.open_other is None:
-            raise InputError(
-                f"{who}, its numbers lie in {first}{f' and {count - 1} others' if count > 1 else ''}; {_VIRTUAL}"
-            )
+        if outside and self.open_other is None:
+            more = f" and {counted(len(outside) - 1, 'other file')}" if len(outside) > 1 else ""
+            raise InputError(f"{who}, its numbers lie in {shortened(outside[0])}{more}; {_VIRTUAL}")
         if count > _MOST_SOURCES or any("%b" in part for source in named for part in source):
             raise InputError(
                 f"{who} of {counted(count, 'source')}, of a pattern or too many; write it as an ordinary data set"
@@ -137,12 +142,17 @@ class Links:
             step = (os.path.realpath(place), inside)
             if step in trail or len(trail) >= _LONGEST:
                 raise InputError(f"{who} that is made of itself; write it as an ordinary data set")
-            file = data.file if other == "." else self.open_other(place) if place.is_file() else None
+            file = data.file if other == "." else self._opened(place)
             source = None if file is None else self._follow(file, inside, ())
             if not isinstance(source, h5py.Dataset):
                 raise InputError(f"{who}, and its source {shortened(f'{other}:{inside}')} is not there; copy it too")
             if source.is_virtual:
                 self._require_virtual(name, source, (*trail, step))
+            elif source.external:
+                self._require_stored(name, source)
+
+    def _opened(self, place: Path) -> h5py.File | None:
+        return self.open_other(place) if self.open_other is not None and place.is_file() else None
 
 
 def _beside(file: h5py.File, name: str) -> Path:

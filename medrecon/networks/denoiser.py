@@ -20,7 +20,8 @@ class DenoiserUNet(nn.Module):
     so `D(c x, c sigma) = c D(x, sigma)` for every `c > 0`, and no unit of intensity matters. Each level has residual blocks
     (convolution, ReLU, convolution); strided convolutions lead down, transposed ones up, where the skipped images are added. It
     gives what it takes off `x`, and begins as the identity. A real image is taken as a complex one without an imaginary part, so
-    that one network serves both. Images of any size are reflected to a multiple of the coarsest pixel.
+    that one network serves both. Images of any size are continued by their last row and column to a
+    multiple of the coarsest pixel.
 
     Zhang et al., Plug-and-play image restoration with deep denoiser prior, IEEE Trans Pattern Anal 44:6360 (2022); Mohan et al.,
     Robust and interpretable blind image denoising via bias-free CNNs, ICLR (2020).

@@ -6,7 +6,7 @@ from medrecon.reconstructors.filtered_backprojection import FilteredBackprojecti
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.predicted import AutomaticWeight
-from medrecon.reconstructors.prior import DiffusionSampler, PlugAndPlay
+from medrecon.reconstructors.prior import Denoiser, DiffusionSampler, PlugAndPlay
 from medrecon.reconstructors.ramp import Window
 from medrecon.reconstructors.sense import Sense
 from medrecon.reconstructors.sirt import Sirt
@@ -16,6 +16,7 @@ from medrecon.reconstructors.wavelet import WaveletSparsity
 
 __all__ = [
     "AutomaticWeight",
+    "Denoiser",
     "DiffusionSampler",
     "FilteredBackprojection",
     "NonnegativeTotalVariation",

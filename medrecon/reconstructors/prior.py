@@ -42,14 +42,14 @@ class PlugAndPlay:
 
     Each of `steps` solves `argmin |A x - y|^2 / noise^2 + |x - d|^2 / v` by conjugate gradients from `d`, the denoised image, where
     `noise` is that of the measurements, and `v` the denoiser's error at this level: nothing is tuned. Levels fall from `largest` to
-    `smallest`, in units of the image's intensity. `noise` is read from the measurements unless it is given, as the standard
-    deviation of each of their real or imaginary parts; line integrals are weighed by their photons then.
+    `smallest`, in units of the image's intensity. `noise` is the standard deviation of each real or imaginary part of
+    the measurements; None reads it from them, and weighs line integrals by their photons.
     Zhang et al., Plug-and-play image restoration with deep denoiser prior, IEEE Trans Pattern Anal 44:6360 (2022).
 
     Raises
     ------
     ValueError
-        if there is less than one step, or not `0 < smallest <= largest`.
+        if there is less than one step, not `0 < smallest <= largest`, or a negative noise.
     """
 
     denoiser: Denoiser
@@ -79,7 +79,7 @@ class DiffusionSampler:
     Raises
     ------
     ValueError
-        if there is less than one step or sample, or not `0 < smallest <= largest`.
+        if there is less than one step or sample, not `0 < smallest <= largest`, or a negative noise.
     """
 
     denoiser: Denoiser
@@ -185,3 +185,5 @@ def _require(method: PlugAndPlay | DiffusionSampler) -> None:
             f"{type(method).__name__} takes at least one step and 0 < smallest <= largest, "
             f"got {method.steps}, {method.smallest}, {method.largest}"
         )
+    if method.noise is not None and not method.noise >= 0:
+        raise ValueError(f"{type(method).__name__} takes a noise of at least 0, or None, got {method.noise}")

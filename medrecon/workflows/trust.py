@@ -27,6 +27,7 @@ from medrecon.workflows.methods import build_reconstructor
 
 __all__ = ["Settled", "settle", "with_phase"]
 
+_ALIKE = 1.25  # weights whose images are one for the warning
 _FEW = "the scan has fewer than five lines or views that can be held back"
 
 
@@ -118,16 +119,29 @@ def _trust(taken: str, found: Mapping[str, Prediction], errors: Mapping[str, flo
 def _begun(kind: str, made: Mapping[str, Reconstructor], splits: Mapping[str, HeldOut | None]) -> dict[str, Tensor]:
     """The images of a network and of the rival that it begins with, by one run of both.
 
-    Where coil maps are off the rival doubts them, and the network does not: then each is run by itself.
+    Where coil maps are off the rival doubts them, and the network does not; and a network may begin with other settings: then each
+    is run by itself.
     """
     method, split = made[kind], splits[kind]
     if split is None or not isinstance(method, LearnedReconstructor):
         return {}
-    rival = str(getattr(method.weights.settings.network, "initial", ""))
-    if splits.get(rival) is not split or bool(maps_error(split.y, split.A).any()):
+    network = method.weights.settings.network
+    rival = str(getattr(network, "initial", ""))
+    if splits.get(rival) is not split or not _is_alike(getattr(network, rival.replace("-", "_"), None), made[rival]):
+        return {}
+    if bool(maps_error(split.y, split.A).any()):
         return {}
     x, initial = method.with_initial(split.y, split.A)
     return {kind: x} if initial is None else {kind: x, rival: initial}
+
+
+def _is_alike(begins: object, rival: Reconstructor) -> bool:
+    """Whether settings that a network begins with are near enough to those of a method that one image stands for both."""
+    weights = [float(getattr(one, "weight", math.nan)) for one in (begins, rival)]
+    iterations = [int(getattr(one, "iterations", 0)) for one in (begins, rival)]
+    return (
+        weights[0] <= _ALIKE * weights[1] and weights[1] <= _ALIKE * weights[0] and iterations[0] >= iterations[1] > 0
+    )
 
 
 def _predictions(

@@ -67,8 +67,8 @@ OUTSIDE: dict[str, tuple[Edit, str]] = {
         r"`x` is a virtual data set, its numbers lie in below/other\.h5; synchrotrons often write such.*give --allow-external",
     ),
     "virtual of two": (
-        lambda file: virtual(file, "x", ("below/other.h5", "y"), ("below/other.h5", "y")),
-        r"`x` is a virtual data set, its numbers lie in below/other\.h5 and 1 others",
+        lambda file: virtual(file, "x", ("below/other.h5", "y"), ("below/./other.h5", "y")),
+        r"`x` is a virtual data set, its numbers lie in below/other\.h5 and 1 other file; synchrotrons",
     ),
     "storage": (
         lambda file: stored_outside(file, "below/raw.bin"),
@@ -106,6 +106,22 @@ def test_storage_that_is_cut_short_is_no_zeros(tmp_path: Path, other: Path) -> N
         read(write(tmp_path / "a.h5", OUTSIDE["storage"][0]), allowed=True)
 
 
+def test_a_virtual_set_of_the_same_file_needs_no_leave(tmp_path: Path) -> None:
+    def edit(file: h5py.File) -> None:
+        file["own"] = VALUES
+        virtual(file, "x", (".", "own"))
+
+    np.testing.assert_array_equal(read(write(tmp_path / "a.h5", edit)), VALUES[1])
+
+
+def test_raw_storage_behind_a_virtual_set_that_is_cut_short_is_no_zeros(tmp_path: Path, other: Path) -> None:
+    VALUES[:1].tofile(other.with_name("raw.bin"))
+    write(tmp_path / "between.h5", lambda file: stored_outside(file, "below/raw.bin"))
+    path = write(tmp_path / "a.h5", lambda file: virtual(file, "x", ("between.h5", "x")))
+    with pytest.raises(InputError, match=r"`x` is stored in .*raw\.bin, which is not there whole; copy it too"):
+        read(path, allowed=True)
+
+
 def made_of_each_other(file: h5py.File) -> None:
     virtual(file, "x", (".", "z"))
     virtual(file, "z", (".", "x"))
@@ -114,7 +130,7 @@ def made_of_each_other(file: h5py.File) -> None:
 @pytest.mark.parametrize("edit", [lambda file: virtual(file, "x", (".", "x")), made_of_each_other])
 def test_a_virtual_set_that_is_made_of_itself_does_not_end_the_program(tmp_path: Path, edit: Edit) -> None:
     path = write(tmp_path / "a.h5", edit)
-    with pytest.raises(InputError, match="`x` is a virtual data set, its numbers lie in"):
+    with pytest.raises(InputError, match="`x` is a virtual data set that is made of itself"):
         read(path)
     with pytest.raises(InputError, match="that is made of itself; write it as an ordinary data set"):
         read(path, allowed=True)

@@ -100,3 +100,5 @@ def test_settings_that_make_no_sense_are_refused(method: type[PlugAndPlay | Diff
         method(HaarShrinkage(), steps=4, smallest=0.5, largest=0.1)
     with pytest.raises(ValueError, match="at least one sample, got 0"):
         DiffusionSampler(HaarShrinkage(), samples=0)
+    with pytest.raises(ValueError, match="a noise of at least 0, or None, got -1"):
+        method(HaarShrinkage(), noise=-1)

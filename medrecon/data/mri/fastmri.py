@@ -230,7 +230,7 @@ class FastMRIFile:
     def _read(self, index: int) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         mask = target = None
         with self._source.open() as file:
-            kspace = complex64(file.read("kspace", index, self._place(index)))
+            kspace = complex64(file.read("kspace", index, self._which(index)))
             if self.mask_shape is not None:
                 per_slice = self.mask_shape[0] == -1
                 values = file.read("mask", index if per_slice else None, self._which(index))
