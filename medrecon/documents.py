@@ -132,7 +132,9 @@ def _cut(text: str) -> str:
 
 def _integer(digits: str, number: int) -> int:
     if abs(number) >= _LARGEST_INTEGER:
-        raise _NotPlainError(f"{_cut(digits[:30])}... is an integer of {len(digits)} digits; 18 are possible")
+        raise _NotPlainError(
+            f"{_cut(digits[:30])}... is an integer of {len(digits)} digits; at most 2^63 - 1 is possible"
+        )
     return number
 
 

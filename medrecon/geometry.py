@@ -74,7 +74,7 @@ class Grid:
             _require_length("Grid", "spacing", step)
         object.__setattr__(self, "center", tuple(float(place) + 0.0 for place in center))
         if len(self.center) != 2 or not all(abs(place) <= _LONGEST for place in self.center):
-            raise ValueError(f"Grid takes a center (y, x) in finite millimeters, got {center}")
+            raise ValueError(f"Grid takes a center (y, x) in millimeters up to {_LONGEST:g}, got {center}")
 
     def __repr__(self) -> str:
         center = f", center={self.center}" if any(self.center) else ""
@@ -400,4 +400,4 @@ def _require_detector(who: str, n_bins: int, spacing: float, offset: float) -> N
         raise ValueError(f"{who} takes at least one detector bin, got {n_bins}")
     _require_length(who, "spacing", spacing)
     if not abs(offset) <= _LONGEST:
-        raise ValueError(f"{who} takes a finite offset in millimeters, got {offset}")
+        raise ValueError(f"{who} takes an offset of at most {_LONGEST:g} millimeters, got {offset}")

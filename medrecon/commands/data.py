@@ -36,7 +36,9 @@ def fetch(
     name: _Name,
     packed: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FOLDER", help="Take it from this folder, which holds its packed form."),
+        typer.Option(
+            "--from", metavar="FOLDER", help="Take heads-open or ct-open from this folder, which holds its packed form."
+        ),
     ] = None,
 ) -> int:
     """Print the license of a data set, and get it.

@@ -23,7 +23,7 @@ __all__ = ["read_nifti", "write_nifti"]
 
 _BLOCK = 2**18  # values read at once
 _BYTES = 16  # of a value in memory beside itself, while it is scaled and laid out
-_MILLIMETERS = {1: 1000.0, 3: 0.001}  # NIfTI's codes of meter and micrometre; else millimeters
+_MILLIMETERS = {1: 1000.0, 3: 0.001}  # NIfTI's codes of meter and micrometer; else millimeters
 
 
 def read_nifti(path: str | os.PathLike[str]) -> CTVolume:

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from medrecon.data.ct.dicom import read_dicom
 from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.sets.collected import Collected
+from medrecon.data.sets.manifest import Part
 from medrecon.data.volume import CTVolume, lay_out
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
@@ -21,7 +23,7 @@ from medrecon.words import shortened
 
 __all__ = ["CTImages", "CTSlice", "convert_ct_open", "read_slice"]
 
-_PARTS = ("train", "validation", "test", "calibration")
+_PARTS = get_args(Part)
 _SLICES = "slices_000.h5"
 
 

@@ -7,7 +7,7 @@ scanner of 0.055 T measured of four of these people, in fastMRI's format.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import assert_never, get_args
 
 import numpy as np
 import torch
@@ -19,12 +19,13 @@ from medrecon.data.mri.mr_volume import MRVolume, read_mr
 from medrecon.data.mri.writing import write_fastmri
 from medrecon.data.sets.collected import Collected
 from medrecon.data.sets.head_images import HeadSlice, head_slices, write_head_images
+from medrecon.data.sets.manifest import Part
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
 
 __all__ = ["convert_heads_open", "read_heads"]
 
-_PARTS = ("train", "validation", "test", "calibration")
+_PARTS = get_args(Part)
 _LEAST_SHARE = 5  # of the training images, at most one in so many shows a brain without its head
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "Manifest",
     "PackageArchive",
     "PackageSource",
+    "Part",
     "Registration",
     "RemoteFile",
     "Split",
