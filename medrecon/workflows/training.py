@@ -143,8 +143,8 @@ def train_network(
     A new run begins with random weights, or with `weights`: a name of `medrecon weights list`, or a file. The card names them, with
     their data where these are others, and those that they had begun with themselves.
 
-    With `resume` a run that was cut off before its first checkpoint, or never begun, is begun; one that goes on takes no `weights`. While it lasts no other process can
-    train into the folder; of several processes of one run the first holds it.
+    With `resume` a run that was cut off before its first checkpoint, or never begun, is begun; one that goes on takes no `weights`.
+    While it lasts no other process can train into the folder; of several processes of one run the first holds it.
 
     Raises
     ------
