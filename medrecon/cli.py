@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from medrecon.commands.statuses import INTERRUPTED, TERMINATED, UNEXPECTED
 from medrecon.commands.termination import Terminated, Termination, exit_on_sigterm
@@ -72,7 +73,8 @@ def _clean_up(status: int) -> None:
         writers.remove_unfinished()
     from medrecon.commands.console import complain
 
-    complain(f"{_ENDED[status]}; what was being written is left out, files finished before are kept")
+    with suppress(OSError):  # nobody hears it
+        complain(f"{_ENDED[status]}; what was being written is left out, files finished before are kept")
 
 
 def _abandon() -> None:

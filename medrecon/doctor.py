@@ -10,8 +10,8 @@ __all__ = ["REQUIRED", "examine"]
 
 #: The dependencies of medrecon, as `pyproject.toml` names them.
 REQUIRED = (
-    *("torch", "numpy", "h5py", "PyWavelets", "numba", "pydicom", "nibabel", "matplotlib", "typer", "rich", "pydantic"),
-    *("PyYAML", "platformdirs", "lazy_loader", "accelerate", "safetensors", "tensorboard", "distributed"),
+    *("torch", "numpy", "h5py", "PyWavelets", "numba", "pydicom", "nibabel", "scipy", "matplotlib", "typer", "rich"),
+    *("pydantic", "PyYAML", "platformdirs", "lazy_loader", "accelerate", "safetensors", "tensorboard", "distributed"),
 )
 _OPTIONAL = (
     ("triton", "needed for CT on a GPU; comes with PyTorch for CUDA"),

@@ -268,7 +268,9 @@ def test_data_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (checked.status, checked.err) == (2, "")
     assert str(tmp_path) in checked.out
 
-    monkeypatch.setattr("medrecon.workflows.preparation.prepare", lambda _name, _progress: tmp_path / "there")
+    monkeypatch.setattr(
+        "medrecon.workflows.preparation.prepare", lambda _name, _progress, packed: packed or tmp_path / "there"
+    )
     got = medrecon("data", "fetch", "brain-axt2")
     license = " ".join(manifest.load_manifest("brain-axt2").license.split())
     assert got.out.index(license) < got.out.index(f"lies in {tmp_path / 'there'}")

@@ -256,7 +256,7 @@ def test_series_of_dicom(tmp_path: Path) -> None:
         (("--from", "x.nii", "--phantom", "abdomen"), "--phantom is another object than that of --from; leave it out"),
         (("--from", "x.nii"), "x.nii: is no file; check its name"),
         (("--from", "x"), "x: does not exist; check its name"),
-        (("--from", "x.nrrd"), "x.nrrd: cannot be read"),
+        (("--from", "x.nrrd"), "x.nrrd: does not exist; check its name"),
         (("--geometry", "g.yaml"), "g.yaml: does not exist; check its name"),
         (("--photons", "-1"), "--photons should be greater than 0, got -1"),
         (("--views", "0"), "--views should be greater than or equal to 1, got 0"),

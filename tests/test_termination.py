@@ -227,3 +227,39 @@ def test_a_forked_child_that_is_ended_does_not_end_its_parent(monkeypatch: pytes
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
         time.sleep(1)  # or this process would be ended
         assert not told.told
+
+
+@pytest.mark.parametrize("ear", ["closed", "gone"])
+def test_a_long_computation_is_ended_where_nobody_hears_why(tmp_path: Path, ear: str) -> None:
+    """Standard error is a pipe without a reader, or the file of complaints lies in a folder that is gone."""
+    complaints = {"MEDRECON_COMPLAIN_TO": str(tmp_path / "none" / "0")} if ear == "gone" else {}
+    command = [sys.executable, "-c", LONG, str(tmp_path / "o.h5")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env={**os.environ, **complaints}, text=True, **pipes) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert child.stdout.readline() == "ready\n"
+        if ear == "closed":
+            child.stderr.close()
+        child.send_signal(signal.SIGTERM)
+        try:
+            assert child.wait(20) == 143
+        finally:
+            child.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_watching_thread_ends_the_process_whatever_leaving_raises() -> None:
+    code = (
+        "import hashlib; from medrecon.commands import termination; termination._PATIENCE = 0.4\n"
+        "def leave(): raise OSError('no room')\n"
+        "with termination.exit_on_sigterm(leave):\n"
+        "    print('ready', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 2**27)"
+    )
+    child = begun(code)
+    child.send_signal(signal.SIGTERM)
+    try:
+        assert child.wait(15) == 143
+    finally:
+        child.kill()
+        child.communicate()

@@ -1,7 +1,7 @@
 """Methods on scenarios: rows, means with intervals, robustness; resumable, on one machine or many."""
 
 from medrecon.benchmark.cluster import Workers
-from medrecon.benchmark.page import write_page
+from medrecon.benchmark.page import run_with_page, write_page
 from medrecon.benchmark.run import Finished, run_benchmark
 from medrecon.benchmark.schedule import load_benchmark
 from medrecon.benchmark.tables import summary_lines
@@ -12,6 +12,7 @@ __all__ = [
     "Workers",
     "load_benchmark",
     "run_benchmark",
+    "run_with_page",
     "summary_lines",
     "tune_method",
     "tuning_rows",

@@ -14,10 +14,10 @@ from medrecon.benchmark.inputs import CaseInputs
 from medrecon.benchmark.perceptual import LPIPS_PROTOCOL
 from medrecon.benchmark.pictures import kept_pictures
 from medrecon.benchmark.rows import Row
-from medrecon.benchmark.run import Finished
+from medrecon.benchmark.run import Finished, run_held
 from medrecon.benchmark.summary import MethodSummary, ScenarioSummary
 from medrecon.bootstrap import Estimate
-from medrecon.config.benchmark import LesionSettings
+from medrecon.config.benchmark import BenchmarkSettings, LesionSettings
 from medrecon.data.locks import hold_folder
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
@@ -34,10 +34,32 @@ from medrecon.report.viewer_report import (
     shared_notes,
 )
 
-__all__ = ["summary_table", "write_page"]
+__all__ = ["run_with_page", "summary_table", "write_page"]
 
 _IMAGES = "images"
 _BYTES = 2  # of a pixel in a page
+
+
+def run_with_page(
+    settings: BenchmarkSettings,
+    folder: Path,
+    workers: Workers,
+    path: Path,
+    *,
+    images: int = 3,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> tuple[Finished, int]:
+    """Run a benchmark and write its page, while no other process can come to its folder; give both, as the two alone do.
+
+    Raises
+    ------
+    InputError
+        As `run_benchmark` and `write_page`.
+    """
+    with hold_folder(folder, "running a benchmark"):
+        done = run_held(settings, folder, workers, overwrite=overwrite, progress=progress)
+        return done, _write_held(path, done, workers, images, overwrite, progress)
 
 
 def write_page(
@@ -60,6 +82,12 @@ def write_page(
     InputError
         If the page would be too large for browsers, or cannot be written.
     """
+    with hold_folder(done.folder, "making a report"):
+        return _write_held(path, done, workers, images, overwrite, progress)
+
+
+def _write_held(path: Path, done: Finished, workers: Workers, images: int, overwrite: bool, progress: Progress) -> int:
+    """Write the page of a benchmark whose folder this process holds; see `write_page`."""
     shown = choose(done.schedule.cases, done.rows, images)
     if not shown:
         return 0
@@ -70,8 +98,7 @@ def write_page(
             "take fewer by --report-images"
         )
     groups = [one.finished for one in shown]
-    with hold_folder(done.folder, "making a report"):
-        pictures = kept_pictures(done.folder / _IMAGES, groups, workers, overwrite=overwrite, progress=progress)
+    pictures = kept_pictures(done.folder / _IMAGES, groups, workers, overwrite=overwrite, progress=progress)
     cases = [case for one in shown if (case := _case(one, pictures)) is not None]
     if cases:
         report = ViewerReport(f"Benchmark {done.name}", tuple(cases), (summary_table(done.summaries),))

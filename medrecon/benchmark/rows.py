@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -170,14 +170,15 @@ class Journal:
 def open_journal(path: Path, *, overwrite: bool = False) -> Iterator[Journal]:
     """Open the journal of a run, made if need be; what follows the last whole line is dropped.
 
+    Nobody else may write to it, which is for the caller to see to (`medrecon.data.locks`).
+
     Raises
     ------
     InputError
-        If another run writes to it, or it holds something else.
+        If it holds something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+", buffering=0) as file:
-        _lock(file, path)
         if overwrite:
             file.truncate(0)
         rows = _read(file, path)
@@ -200,16 +201,6 @@ def _read(file: io.FileIO, path: Path) -> dict[str, Row]:
     file.truncate(len(whole))
     file.seek(0, os.SEEK_END)
     return rows
-
-
-def _lock(file: io.FileIO, path: Path) -> None:
-    with suppress(ImportError, OSError):  # where there are no such locks, nobody is kept out
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{path.parent}: another run writes there; wait for it, or give another folder") from error
 
 
 def rows_csv(rows: Sequence[Row]) -> str:

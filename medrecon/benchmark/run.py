@@ -21,7 +21,7 @@ from medrecon.data.locks import hold_folder
 from medrecon.data.writing import atomic_file
 from medrecon.progress import Progress, silent
 
-__all__ = ["Finished", "run_benchmark", "run_open"]
+__all__ = ["Finished", "run_benchmark", "run_held", "run_open"]
 
 _JOURNAL = "journal.jsonl"
 
@@ -65,12 +65,19 @@ def run_benchmark(
     InputError
         If something is missing, which is found out before anything runs, or the folder cannot be used.
     """
-    schedule = make_schedule(settings)
     with hold_folder(folder, "running a benchmark"):
-        with open_journal(folder / _JOURNAL, overwrite=overwrite) as journal:
-            rows, kept = run_open(schedule, journal, workers, progress=progress)
-        summaries = summarize(rows, resamples=settings.resamples, seed=settings.seed)
-        _write_tables(settings, folder, rows, summaries)
+        return run_held(settings, folder, workers, overwrite=overwrite, progress=progress)
+
+
+def run_held(
+    settings: BenchmarkSettings, folder: Path, workers: Workers, *, overwrite: bool, progress: Progress
+) -> Finished:
+    """Run a benchmark in a folder that this process holds; see `run_benchmark`."""
+    schedule = make_schedule(settings)
+    with open_journal(folder / _JOURNAL, overwrite=overwrite) as journal:
+        rows, kept = run_open(schedule, journal, workers, progress=progress)
+    summaries = summarize(rows, resamples=settings.resamples, seed=settings.seed)
+    _write_tables(settings, folder, rows, summaries)
     return Finished(settings.name, folder, schedule, tuple(rows), tuple(summaries), kept)
 
 

@@ -51,7 +51,7 @@ def benchmark(
 
     Example: medrecon benchmark benchmark_phantom --output results --report results/images.html
     """
-    from medrecon.benchmark import load_benchmark, run_benchmark, summary_lines, write_page
+    from medrecon.benchmark import load_benchmark, run_benchmark, run_with_page, summary_lines
     from medrecon.config.shipped import find_config
 
     path = find_config(config)
@@ -61,12 +61,12 @@ def benchmark(
     if report is not None:
         _require_page(report, folder)
     with progress() as bar, choose_workers(workers, scheduler) as chosen:
-        done = run_benchmark(settings, folder, chosen, overwrite=overwrite, progress=bar)
-        shown = (
-            None
-            if report is None
-            else write_page(report, done, chosen, images=report_images, overwrite=overwrite, progress=bar)
-        )
+        if report is None:
+            done, shown = run_benchmark(settings, folder, chosen, overwrite=overwrite, progress=bar), None
+        else:
+            done, shown = run_with_page(
+                settings, folder, chosen, report, images=report_images, overwrite=overwrite, progress=bar
+            )
     tables = [summary_lines(summary) for summary in done.summaries]
     print_table(tables[0][0], [row for _, rows in tables for row in rows], right=_RIGHT)
     for row in done.failed:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medrecon.commands.options import AllowExternal
+from medrecon.commands.options import AllowExternalOption
 from medrecon.config import (
     FilterName,
     LearnedSettings,
@@ -131,7 +131,7 @@ class CommandOptions:
             metavar="NAME", help="Take the data as they are in spite of what was found, of this name; repeatable."
         ),
     ] = None
-    allow_external: AllowExternal = False
+    allow_external: AllowExternalOption = False
     # Options of methods from before there was --set, which still work.
     window: Annotated[FilterName | None, typer.Option(hidden=True)] = None
     frequency_scaling: Annotated[float | None, typer.Option(hidden=True)] = None

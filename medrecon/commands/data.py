@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from medrecon.commands.console import print_table, progress, say
-from medrecon.commands.options import AllowExternal
+from medrecon.commands.options import AllowExternalOption
 
 __all__ = ["fetch", "list_", "path", "verify"]
 
@@ -59,7 +59,7 @@ def fetch(
 def verify(
     name: _Name,
     folder: Annotated[Path | None, typer.Option(help="Where it lies, if not where medrecon puts it.")] = None,
-    allow_external: AllowExternal = False,
+    allow_external: AllowExternalOption = False,
 ) -> int:
     """Check the files of a data set; the exit status is 2 if one is wrong.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from medrecon.commands.console import COMPLAIN_TO, complain
 from medrecon.commands.processors import processors
+from medrecon.commands.statuses import USER_ERROR
 from medrecon.commands.termination import Terminated, exit_on_sigterm
 from medrecon.data.writers import sweep, temporary_name, unfinished
 
@@ -24,7 +25,6 @@ __all__ = ["LAUNCHED_BY", "launch"]
 #: The variable of the environment of each process that says which one started it, to end when that does.
 LAUNCHED_BY = "MEDRECON_LAUNCHED_BY"
 _GRACE_SECONDS = 10.0
-_BAD_INPUT = 2
 
 
 def launch(arguments: Sequence[str], count: int) -> int:
@@ -63,7 +63,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
             return 0
         # Of processes that wait for each other, one may be cut off by the end of the one that knows why: that of a bad input.
         order = (failed, *range(count))
-        knowing = [rank for rank in order if children[rank].returncode == _BAD_INPUT]
+        knowing = [rank for rank in order if children[rank].returncode == USER_ERROR]
         said = next((rank for rank in (*knowing, *order) if children[rank].returncode > 0), failed)
         if killed is None or knowing:
             _show(complaints[said])

@@ -12,7 +12,7 @@ import typer
 
 __all__ = [
     "AllowCodeOption",
-    "AllowExternal",
+    "AllowExternalOption",
     "ChangesOption",
     "ConfigArgument",
     "SchedulerOption",
@@ -38,7 +38,7 @@ WorkersOption = Annotated[
 SchedulerOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers to take: tcp://host:8786.")
 ]
-AllowExternal = Annotated[
+AllowExternalOption = Annotated[
     bool,
     typer.Option(
         "--allow-external",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from medrecon.commands.console import complain
 from medrecon.commands.jobs import FileJob, fault_of
-from medrecon.errors import InputError
+from medrecon.errors import ChangedError, InputError
 from medrecon.words import counted
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Page:
             try:
                 made = reconstruct_file(job.source, None, settings, progress=bar, watch=others.add)
                 job.same.require(job.source)
+            except ChangedError:
+                raise
             except Exception as error:
                 fault = f"--compare {name} failed: {fault_of(error)}"
                 complain(fault)

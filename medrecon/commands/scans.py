@@ -11,7 +11,7 @@ import typer
 
 from medrecon.commands.command_options import given, parse_size, reject_options
 from medrecon.commands.console import progress, say
-from medrecon.commands.options import AllowExternal, takes_options
+from medrecon.commands.options import AllowExternalOption, takes_options
 from medrecon.config import settings_from
 from medrecon.config.reconstruction import SIMULATIONS
 from medrecon.modality import Modality
@@ -26,7 +26,7 @@ def inspect(
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
     ] = None,
-    allow_external: AllowExternal = False,
+    allow_external: AllowExternalOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print values for programs, not words.")] = False,
 ) -> int:
     """Say what is in a file of raw k-space or of sinograms, and what is wrong with it.

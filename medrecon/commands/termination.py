@@ -61,8 +61,10 @@ class Termination:
             if self._ended.is_set():
                 return
         if not self._heard():
-            self._leave()
-            os._exit(128 + signal.SIGTERM)
+            try:
+                self._leave()
+            finally:
+                os._exit(128 + signal.SIGTERM)
         while not self._ended.wait(_GLANCE):
             if self._raised is not None and self._raised() is None:  # a library has caught it, and goes on
                 os.kill(self._process, signal.SIGTERM)

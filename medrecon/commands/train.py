@@ -13,7 +13,6 @@ from medrecon.commands.launch import LAUNCHED_BY, launch
 from medrecon.commands.options import ConfigArgument
 from medrecon.commands.termination import end_with
 from medrecon.device import DeviceName
-from medrecon.errors import InputError
 from medrecon.memory import require_memory
 
 __all__ = ["train"]
@@ -48,8 +47,6 @@ def train(
     from medrecon.config.shipped import find_config
     from medrecon.config.training import TrainingSettings
 
-    if resume and weights is not None:
-        raise InputError("--weights: a run that is resumed has weights of its own; leave out --weights or --resume")
     settings = load_settings(TrainingSettings, find_config(config), changes or [])
     folder = Path("runs") / settings.name if output is None else output
     require_memory(

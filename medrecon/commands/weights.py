@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from medrecon.commands.console import print_table, say
-from medrecon.commands.options import AllowExternal
+from medrecon.commands.options import AllowExternalOption
 from medrecon.device import DeviceName
 
 __all__ = ["export", "import_fastmri", "list_", "score", "show"]
@@ -71,7 +71,7 @@ def score(
         DeviceName | None, typer.Option(help="Where to compute.", show_default="a GPU if there is one")
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Note the scores in the card.")] = False,
-    allow_external: AllowExternal = False,
+    allow_external: AllowExternalOption = False,
 ) -> int:
     """Score trained weights on a part of the data set of their training that they have not seen.
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
 from medrecon.findings import SinogramFinding
 from medrecon.modality import Modality
+from medrecon.words import shortened
 
 __all__ = ["CTAcquisition", "CTPhantomName", "CTSimulationSettings", "Photons", "Seed"]
 
@@ -29,7 +30,7 @@ def _offset(given: object) -> object:
             return given
     except (ValueError, OverflowError):
         pass
-    raise ValueError(f"--offset takes millimeters, such as 2.5, or auto, which measures it; got {given}")
+    raise ValueError(f"--offset takes millimeters, such as 2.5, or auto, which measures it; got {shortened(given)}")
 
 
 Offset = Annotated[float | Literal["auto"] | None, BeforeValidator(_offset)]

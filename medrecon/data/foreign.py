@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import threading
 import warnings
 from types import TracebackType
 
@@ -25,6 +26,34 @@ _BY_NUMBER = {
 }
 
 
+class _Silence:
+    """Leaves out what libraries warn of and log from the first of the blocks that are open together, in any thread, to the last."""
+
+    def __init__(self) -> None:
+        self._lock, self._depth = threading.Lock(), 0
+
+    def begin(self) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._depth == 1:
+                self._disabled = [logger.disabled for logger in _TALKATIVE]
+                self._warnings = warnings.catch_warnings(action="ignore")
+                self._warnings.__enter__()
+                for logger in _TALKATIVE:
+                    logger.disabled = True
+
+    def end(self) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                for logger, was in zip(_TALKATIVE, self._disabled, strict=True):
+                    logger.disabled = was
+                self._warnings.__exit__(None, None, None)
+
+
+_silence = _Silence()
+
+
 class reading:  # noqa: N801, it is read as a verb
     """Read something of a file that others wrote: `what` says in a few words which part, `remedy` what to do if it cannot be.
 
@@ -39,20 +68,14 @@ class reading:  # noqa: N801, it is read as a verb
 
     def __init__(self, path: str | os.PathLike[str], what: str, remedy: str = "copy or export it again") -> None:
         self._path, self._what, self._remedy = path, what, remedy
-        self._warnings = warnings.catch_warnings(action="ignore")
 
     def __enter__(self) -> None:
-        self._warnings.__enter__()
-        self._disabled = [logger.disabled for logger in _TALKATIVE]
-        for logger in _TALKATIVE:
-            logger.disabled = True
+        _silence.begin()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for logger, was in zip(_TALKATIVE, self._disabled, strict=True):
-            logger.disabled = was
-        self._warnings.__exit__(kind, error, trace)
+        _silence.end()
         if isinstance(error, Exception) and not isinstance(error, InputError):  # libraries let through whatever happens
             raise InputError(f"{self._path}: {self._reason(error)}") from error
 

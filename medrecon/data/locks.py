@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from medrecon.data.writers import Life, Writer, sweep, unfinished
+from medrecon.documents import parse_json
 from medrecon.errors import InputError
 
 __all__ = ["hold", "hold_folder"]
@@ -112,7 +113,7 @@ def _holder(file: IO[bytes]) -> dict[str, object]:
     """What the one who holds a lock wrote into it; nothing while it has not yet."""
     try:
         file.seek(0)
-        found = json.loads(file.read(4096))
+        found = parse_json(file.read(4096), file.name)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -263,7 +263,7 @@ def _same(sample: Any) -> Any:
     return sample
 
 
-def _scaler(accelerator: Accelerator) -> dict[str, float]:
+def _scaler(accelerator: Accelerator) -> dict[str, int | float]:
     """Return the scale of float16's losses; empty in other precisions."""
     return {} if accelerator.scaler is None else accelerator.scaler.state_dict()
 

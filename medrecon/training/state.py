@@ -80,7 +80,7 @@ class State:
     optimizer: torch.optim.Optimizer
     position: Position
     n_processes: int
-    scaler: Mapping[str, float]
+    scaler: Mapping[str, int | float]
 
 
 def read_position(path: Path) -> Position:
@@ -160,7 +160,7 @@ class _Run(BaseModel):
     position: Position
     optimizer: dict[int, dict[str, Any]]
     n_processes: int = Field(ge=1)
-    scaler: dict[str, float]
+    scaler: dict[str, int | float]
 
 
 def _run(path: Path, metadata: Mapping[str, Any]) -> _Run:

@@ -130,7 +130,7 @@ def make_imported_card(
     return {**card, "trained_steps": None, "imported": dict(source), "inference": dict(inference), "notes": list(notes)}
 
 
-def with_scores(card: Mapping[str, Any], part: str, scores: Scores, step: int) -> dict[str, Any]:
+def with_scores(card: Mapping[str, Any], part: str, scores: Scores, step: int | None) -> dict[str, Any]:
     """Return the card with what was measured on a part, `validation` or `test`, and by which protocol."""
     values = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -159,7 +159,7 @@ def record_scores(path: Path, part: str, scores: Scores) -> None:
     """
     checkpoint = read_checkpoint(path)
     card = require_card(path, checkpoint.metadata)
-    write_weights(path, checkpoint.tensors, with_scores(card, part, scores, card["trained_steps"]), overwrite=True)
+    write_weights(path, checkpoint.tensors, with_scores(card, part, scores, card.get("trained_steps")), overwrite=True)
 
 
 def require_weights(path: Path, metadata: Mapping[str, Any]) -> None:

@@ -31,9 +31,9 @@ class _Scores(_Fields):
 class _Card(_Fields):
     name: str = ""
     operator: Literal["sense", "coils", "radon"]
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, _Scores | None]
-    trained_steps: int | None
+    trained_steps: int | None = None
     configuration: dict[str, Any]
     inference: dict[str, Any] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()

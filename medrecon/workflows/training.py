@@ -143,8 +143,8 @@ def train_network(
     A new run begins with random weights, or with `weights`: a name of `medrecon weights list`, or a file. The card names them, with
     their data where these are others, and those that they had begun with themselves.
 
-    With `resume` a run that was cut off before its first checkpoint, or never begun, is begun. While it lasts no other process can
-    train into the folder; of several processes of one run the first holds it.
+    With `resume` a run that was cut off before its first checkpoint, or never begun, is begun; one that goes on takes no `weights`.
+    While it lasts no other process can train into the folder; of several processes of one run the first holds it.
 
     Raises
     ------
@@ -155,6 +155,8 @@ def train_network(
     run, card = RunFolder(folder), build_card(settings)
     with hold_folder(folder, "training") if is_first_process() else nullcontext():
         going_on = resume and run.last.exists()
+        if going_on and weights is not None:
+            raise InputError(f"--weights: {run.last} has weights of its own; leave out --weights or --resume")
         changed = _require_folder(run, card, going_on)
         accelerator = open_accelerator(settings.training.precision, device)  # waits for all: none has written by now
         say = say if accelerator.is_main_process else _say_nothing

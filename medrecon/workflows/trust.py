@@ -13,6 +13,7 @@ from torch import Tensor
 from medrecon.calibration import maps_error
 from medrecon.config.reconstruction import ReconstructionSettings
 from medrecon.config.usual_methods import USUAL_METHODS
+from medrecon.errors import ChangedError
 from medrecon.held_out import HeldOut, Prediction
 from medrecon.operators import Crop
 from medrecon.problem import Problem
@@ -67,6 +68,8 @@ def settle(
     try:
         scan = opened.checked(range(index, index + 1), silent)
         return _settled(made, scan, device, choose=bool(settings.candidates))
+    except ChangedError:
+        raise
     except (ValueError, ArithmeticError, RuntimeError) as error:  # out of memory among them
         return _unknown(method.kind, reconstruct, " ".join(str(error).split()))
 

@@ -2,14 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 import yaml
 from typer.testing import CliRunner, Result
 
+from medrecon.benchmark import page
+from medrecon.benchmark.choice import choose
 from medrecon.commands.benchmark import benchmark, choose_workers
 from medrecon.commands.tune import tune
+from medrecon.data.locks import hold_folder
 from medrecon.errors import InputError
 
 from .settings import MASK, MRI_DATA, sense, zero_filled
@@ -106,6 +110,28 @@ def test_a_report_beside_the_tables(config: Path, tmp_path: Path) -> None:
         refused = call(*line[:-1], wrong)
         assert isinstance(refused.exception, InputError), refused.output
         assert not wrong.exists()
+
+
+def test_nobody_comes_to_the_folder_between_the_tables_and_the_page(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def watched(*arguments: Any) -> Any:
+        with (
+            pytest.raises(InputError, match="is at work there already") as caught,
+            hold_folder(out, "another benchmark"),
+        ):
+            pass
+        refused.append(str(caught.value))
+        return choose(*arguments)
+
+    monkeypatch.setattr(page, "choose", watched)
+    out, report = tmp_path / "out", tmp_path / "r.html"
+    done = call("benchmark", config, "-o", out, "--workers", 0, "--set", "resamples=100", "--report", report)
+    assert done.exit_code == 0, done.output
+    assert refused
+    assert report.exists()
 
 
 def test_a_method_of_ones_own_lies_where_the_command_is_called(

@@ -17,7 +17,7 @@ from medrecon.benchmark.ct_inputs import CTInputs
 from medrecon.benchmark.inputs import open_inputs
 from medrecon.benchmark.methods import build
 from medrecon.benchmark.mri_inputs import MRIInputs
-from medrecon.benchmark.rows import Row, open_journal
+from medrecon.benchmark.rows import Row
 from medrecon.benchmark.schedule import make_schedule
 from medrecon.benchmark.sources import spread
 from medrecon.commands.console import expected
@@ -223,12 +223,6 @@ def test_images_are_spread() -> None:
     assert list(spread(10, 1)) == [5]
     assert list(spread(10, 2)) == [2, 7]
     assert list(spread(3, 5)) == [0, 1, 2]
-
-
-def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl")
-    with open_journal(tmp_path / "journal.jsonl"), pytest.raises(InputError, match="another run writes there"):
-        run_benchmark(mri(), tmp_path, HERE)
 
 
 def test_a_folder_or_a_file_of_settings_that_another_process_works_on_is_refused(tmp_path: Path) -> None:

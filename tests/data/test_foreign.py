@@ -1,4 +1,5 @@
 import logging
+import threading
 import warnings
 from pathlib import Path
 
@@ -76,3 +77,27 @@ def test_warnings_and_logs_of_libraries_stay_inside(capfd: pytest.CaptureFixture
         assert len(told) == 1
     assert not logger.disabled
     assert capfd.readouterr() == ("", "")
+
+
+def test_blocks_that_overlap_in_threads_leave_all_as_it_was() -> None:
+    logger, filters = logging.getLogger("pydicom"), list(warnings.filters)
+    first_is_open, second_is_open, first_is_done = threading.Event(), threading.Event(), threading.Event()
+    told: list[bool] = []
+
+    def second() -> None:
+        first_is_open.wait(5)
+        with reading("b", "y"):
+            second_is_open.set()
+            first_is_done.wait(5)
+            told.append(logger.disabled)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with reading("a", "x"):
+        first_is_open.set()
+        assert second_is_open.wait(5)
+    first_is_done.set()
+    thread.join()
+    assert told == [True]  # the second is still silent when the first has ended
+    assert not logger.disabled
+    assert list(warnings.filters) == filters

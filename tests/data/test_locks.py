@@ -97,6 +97,7 @@ def test_where_there_are_no_locks_the_process_that_is_named_must_be_dead(
             with hold(path, "run", "training"):
                 assert json.loads(path.read_text())["process"] == os.getpid()
     assert not path.exists()
-    path.write_text("damaged")
-    with hold(path, "run", "training"):
-        pass
+    for damaged in ("damaged", "[" * 4096, "3"):
+        path.write_text(damaged)
+        with hold(path, "run", "training"):
+            pass

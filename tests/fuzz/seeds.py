@@ -89,7 +89,9 @@ def _lodopab(path: Path) -> None:
 
 
 def _npy(path: Path) -> None:
-    np.save(path, np.ones((2, 16, 24), "f4"))
+    noise = np.random.default_rng(1).normal(0, 0.01, (2, 16, 24))
+    chords = np.sqrt(np.maximum(0, 1 - ((np.arange(24) - 11.46) / 8) ** 2))  # of a disk about the axis
+    np.save(path, (2 * chords + noise).astype("f4"))
 
 
 def _dicom(path: Path) -> None:

@@ -76,7 +76,11 @@ def test_wavelets_take_sizes_that_no_power_of_two_divides(shape: tuple[int, int]
 def test_volumes(name: str, generator: torch.Generator) -> None:
     z, y, x = torch.meshgrid(*3 * [torch.arange(16.0)], indexing="ij")
     truth = torch.exp(-((z - 7) ** 2 + (y - 9) ** 2 + (x - 6) ** 2) / 12).to(torch.complex64)
-    maps = torch.randn(4, 16, 16, 16, dtype=torch.complex64, generator=generator)
+    corners = torch.tensor([[0.0, 0.0, 0.0], [0.0, 15.0, 15.0], [15.0, 0.0, 15.0], [15.0, 15.0, 0.0]])[
+        ..., None, None, None
+    ]
+    distance = (torch.stack((z, y, x)) - corners).square().sum(1)
+    maps = torch.polar(torch.exp(-distance / 150), distance / 100)
     maps = maps / torch.linalg.vector_norm(maps, dim=0)
     sampled = torch.rand(16, 16, 16, generator=generator) < 0.6
     A = sense(sampled, maps, ndim=3)

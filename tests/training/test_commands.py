@@ -99,6 +99,11 @@ def test_a_run_may_begin_with_weights_and_its_card_says_so(tmp_path: Path) -> No
     assert "the weights are of another network" in other_size.err
     both = medrecon("train", config, "-o", second, "--resume", "--weights", first / "best.safetensors")
     assert (both.status, "leave out --weights or --resume" in both.err) == (2, True)
+    begun = medrecon(
+        "train", config, "-o", tmp_path / "new", "--resume", "--weights", first / "best.safetensors", *still
+    )
+    assert (begun.status, begun.err) == (0, "")
+    assert read_metadata(RunFolder(tmp_path / "new").last)["card"]["started_from"]["name"] == "tiny"
 
 
 @pytest.mark.parametrize(

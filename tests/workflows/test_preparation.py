@@ -17,10 +17,11 @@ def test_the_projector_gives_line_integrals_along_the_rays_of_lodopab(
 ) -> None:
     handed: list[Projector] = []
 
-    def fetch(name: str, progress: object, *, project: Projector, pip: object) -> Path:
+    def fetch(name: str, progress: object, *, project: Projector, pip: object, packed: Path | None) -> Path:
         assert name == "lodopab-small"
         assert callable(progress)
         assert callable(pip)
+        assert packed is None
         handed.append(project)
         return tmp_path
 

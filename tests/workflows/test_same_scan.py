@@ -9,7 +9,9 @@ import torch
 
 from medrecon.config.reconstruction import ReconstructionSettings
 from medrecon.errors import ChangedError
+from medrecon.scans import open_scan
 from medrecon.workflows import reconstruct_file
+from medrecon.workflows.trust import settle
 from tests.program import images, medrecon, simulate
 from tests.sinogram_files import write_scan
 
@@ -62,6 +64,21 @@ def test_methods_of_a_report_see_the_same_scan(tmp_path: Path, monkeypatch: pyte
     assert done.status == 2
     assert "s.h5: was replaced by another while it was read" in done.complaint
     assert "zero-filled" not in done.out
+    assert done.complaint.startswith(f"{source}: was replaced by another")
+    assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize(("modality", "method"), [("mri", "sense"), ("ct", "fbp")])
+def test_a_scan_that_changes_while_it_is_checked_is_not_reconstructed(
+    tmp_path: Path, modality: str, method: str
+) -> None:
+    make = simulate if modality == "mri" else write_scan
+    source, other = make(tmp_path / "s.h5"), make(tmp_path / "other.h5")
+    wanted = settings(modality, method)
+    scan = open_scan(source, wanted.acquisition)
+    other.replace(source)
+    with pytest.raises(ChangedError, match=r"s\.h5: was replaced by another"):
+        settle(wanted.model_copy(update={"check": True}), scan, 0, torch.device("cpu"), None)
 
 
 @pytest.fixture

@@ -234,8 +234,8 @@ def _keep(remote: RemoteFile, folder: Path, data: Path) -> None:
     if record is None or not note.is_file() or _unpacked_note(remote, data).exists():
         return
     names = note.read_text(encoding="utf-8").splitlines()
-    stated = record["files"]
-    if all((folder / n).is_file() and (folder / n).stat().st_size == stated[n]["bytes"] for n in names):  # type: ignore[index]
+    stated = record.files
+    if all(n in stated and (folder / n).is_file() and (folder / n).stat().st_size == stated[n].bytes for n in names):
         for name in names:
             (data / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(data / name)
@@ -293,11 +293,11 @@ def _absence(manifest: Manifest, folder: Path) -> str | None:
     record = read_record(folder)
     if record is None:
         return f"{manifest.name} is not in {cache_root()}: {remedy}"
-    if record.get("source") != fingerprint(manifest.source):
+    if record.source != fingerprint(manifest.source):
         return f"{folder} was made by another version of medrecon: {remedy}"
-    for name, stated in record["files"].items():  # type: ignore[attr-defined]
+    for name, stated in record.files.items():
         file = folder / name
-        if not file.is_file() or file.stat().st_size != stated["bytes"]:
+        if not file.is_file() or file.stat().st_size != stated.bytes:
             return f"{file} is missing or cut short: {remedy}"
     return None
 

