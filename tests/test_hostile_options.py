@@ -139,6 +139,9 @@ def test_impossible_numbers_of_a_reconstruction_are_refused_at_once(
 def test_the_offset_is_called_by_its_name(scans: tuple[Path, Path], tmp_path: Path) -> None:
     done = medrecon("reconstruct", scans[1], "-o", tmp_path / "o.h5", "--offset=nan")
     assert done.complaint == "--offset takes millimeters, such as 2.5, or auto, which measures it; got nan"
+
+
+def test_an_offset_that_is_no_number_is_shown_in_part() -> None:
     with pytest.raises(ValidationError, match="--offset takes millimeters") as caught:
         CTAcquisition.model_validate({"offset": ["far"] * 10_000})
     assert len(caught.value.errors()[0]["msg"]) < 300

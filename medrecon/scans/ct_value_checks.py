@@ -133,7 +133,7 @@ def saturation(y: Floats) -> Finding | None:
     return Finding(
         SinogramFinding.SATURATED,
         Severity.PROBLEM if share > _WRONG else Severity.NOTE,
-        f"line integrals stop at {ceiling:.4g}, which {100 * share:.3g} % of the rays through the object read exactly: too few "
+        f"line integrals stop at {ceiling:.4g}, which {float(f'{100 * share:.2g}'):g} % of the rays through the object read exactly: too few "
         "photons passed, or the detector or the logarithm was cut off there; the image is too low and streaked where such rays "
         "cross; measure with more photons, or take the logarithm of all that was counted",
     )

@@ -52,7 +52,7 @@ def coils_as_slices(samples: Iterable[KSpaceSample], shape: Sequence[int]) -> Fi
     Of several coils, what was taken for these must be set apart as anatomy is.
     """
     n_slices, n_coils = shape[:2]
-    images = [_images(sample) for sample in samples]
+    images = list(map(_images, samples))  # which holds no sample while the next one is read
     known = [image for image in images if image is not None]
     if len(known) < (FEWEST if n_coils == 1 else 2) or len({image.shape for image in known}) > 1:
         return None
