@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     # Threads that spin while they wait make a busy machine ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for closed in (name for name in ("stdout", "stderr") if getattr(sys, name) is None):
+        setattr(sys, closed, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is escaped, and ends no run
             stream.reconfigure(errors="backslashreplace")

@@ -217,6 +217,13 @@ def test_messages_steer_no_terminal_and_are_cut() -> None:
     assert len(one_line("x" * 10**7)) < 3000
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes them")
+@pytest.mark.parametrize(("closed", "file", "status"), [(">&-", "m.h5", 0), ("2>&-", "m.h5", 0), ("2>&-", "no.h5", 2)])
+def test_closed_outputs_change_no_status(scans: tuple[Path, Path], closed: str, file: str, status: int) -> None:
+    line = f'"{sys.executable}" -m medrecon inspect "{scans[0].parent / file}" {closed}'
+    assert subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False).returncode == status
+
+
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="file names are text there")
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii"])
 def test_names_in_no_encoding_end_no_run(tmp_path: Path, encoding: str) -> None:

@@ -236,6 +236,8 @@ def _why_not(path: Path, error: Exception, wanted: str) -> str:
         return "is a folder; name a file in it"
     if truncated := re.search(r"eof = (\d+).*stored_eof = (\d+)", str(error)):
         return f"is truncated: {truncated[1]} bytes of {truncated[2]}; fetch it again"
+    if isinstance(error, BlockingIOError):
+        return "is being written by another program; wait until that is done"
     if isinstance(error, PermissionError):
         return "may not be read; change its permissions"
     try:

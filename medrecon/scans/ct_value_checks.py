@@ -63,7 +63,11 @@ def _of_range(y: Floats, low: float, high: float) -> Finding | None:
 def _of_air(y: Floats, low: float, high: float) -> Finding | None:
     """What is not zero beside the object, where it is level, or where it is far higher than within."""
     air = _air(y, low, high)
-    if air.value < OPAQUE and air.least - air.object > _TWICE and (air.object < 0 or air.constant or not air.level):
+    if (
+        max(air.value, high) < OPAQUE
+        and air.least - air.object > _TWICE
+        and (air.object < 0 or air.constant or not air.level)
+    ):
         return Finding(
             SinogramFinding.LOGARITHM_TWICE,
             Severity.PROBLEM,
@@ -130,10 +134,11 @@ def saturation(y: Floats) -> Finding | None:
     if runs.sum() < max(_FEWEST_RUNS, _SOME_VIEWS * len(some)) or at.sum() <= _PILED * near:
         return None
     share = float(at.sum() / (some > _MET * ceiling).sum())
+    percent = float(f"{100 * share:.2g}")
     return Finding(
         SinogramFinding.SATURATED,
         Severity.PROBLEM if share > _WRONG else Severity.NOTE,
-        f"line integrals stop at {ceiling:.4g}, which {float(f'{100 * share:.2g}'):g} % of the rays through the object read exactly: too few "
-        "photons passed, or the detector or the logarithm was cut off there; the image is too low and streaked where such rays "
-        "cross; measure with more photons, or take the logarithm of all that was counted",
+        f"line integrals stop at {ceiling:.4g}, which {percent:g} % of the rays through the object read exactly: too few photons "
+        "passed, or the detector or the logarithm was cut off there; the image is too low and streaked where such rays cross; "
+        "measure with more photons, or take the logarithm of all that was counted",
     )

@@ -3,6 +3,8 @@
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -269,6 +271,25 @@ def test_a_source_of_a_virtual_set_that_changes_is_noticed_too(tmp_path: Path, o
     replaced(other)
     with pytest.raises(ChangedError, match=r"other\.h5: was replaced by another"), one.open() as file:
         file.read("x", 1)
+
+
+def test_a_file_that_another_program_writes_is_said_to_be(tmp_path: Path) -> None:
+    code = (
+        "import h5py, sys\n"
+        "with h5py.File(sys.argv[1], 'w') as file:\n"
+        "    file['x'] = [1.0]\n"
+        "    file.flush()\n"
+        "    print('open', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    path = tmp_path / "a.h5"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"open\n"
+        with pytest.raises(InputError, match=r"a\.h5: is being written by another program; wait until that is done"):
+            read(path)
+        writer.communicate()
 
 
 def test_a_damaged_slice_is_one_line(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ def test_the_inverse_of_transmission_is_named(geometry: Geometry, photons: float
         assert list(found(torch.exp(measured(geometry, phantom, photons)), geometry)) == ["no-logarithm"]
 
 
+@pytest.mark.parametrize("photons", [None, 1e4])
+def test_line_integrals_of_another_unit_are_no_logarithm_too_many(photons: float | None) -> None:
+    assert named(1000 * measured(HALF, photons=photons)) == "opaque"
+
+
 @pytest.mark.parametrize("blank", [0.2, 3.0, 9.0])
 def test_transmission_of_any_blank_scan_is_named(blank: float) -> None:
     assert named(blank * torch.exp(-measured(HALF, photons=1e4))) == "transmission"

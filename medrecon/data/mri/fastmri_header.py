@@ -20,6 +20,7 @@ __all__ = [
 
 NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 _LARGEST = 2**16  # samples, pixels or millimeters: more than any scanner has
+_LONGEST_TEXT, _MOST_TAGS = 2**22, 100_000  # of an XML header: parsing takes many times its memory
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> Fas
     Inati et al., ISMRM Raw Data format, Magnetic Resonance in Medicine 77, 2017.
     """
     text = xml.decode("utf-8", "replace") if isinstance(xml, bytes) else xml
+    if len(text) > _LONGEST_TEXT or text.count("<") > _MOST_TAGS:
+        raise ValueError(f"it has {len(text)} characters and {text.count('<')} tags, more than any ISMRMRD header")
     if "<!DOCTYPE" in text:
         raise ValueError("it declares a document type, which no ISMRMRD header does")
     try:

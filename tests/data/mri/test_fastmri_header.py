@@ -67,6 +67,8 @@ def test_written_headers_come_back(header: FastMRIHeader) -> None:
         ("<a>", "not XML"),
         ("", "not XML"),
         ("<!DOCTYPE a [<!ENTITY b 'c'>]>" + KNEE.partition("?>")[2], "document type"),
+        ("<a>" + "<b/>" * 200_000 + "</a>", "200002 tags, more than any ISMRMRD header"),
+        (f"<a>{' ' * 5_000_000}</a>", "5000007 characters"),
         (KNEE.replace("encodedSpace", "space"), "encodedSpace/matrixSize"),
         (KNEE.replace("<x>320</x>", "<x>many</x>"), "reconSpace/matrixSize"),
         (KNEE.replace("<x>640</x>", "<x>0</x>"), "encodedSpace/matrixSize"),
