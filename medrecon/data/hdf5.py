@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrecon.data.foreign import reading, require_held
+from medrecon.data.hdf5_heap import require_sound_heap
 from medrecon.data.hdf5_links import Links
 from medrecon.data.identity import SameFiles
 from medrecon.errors import InputError
@@ -171,6 +172,8 @@ class HDF5Content:
             data = self.dataset(name)
             if data is None:
                 raise InputError(f"{self.path}: holds no `{name}`; copy it again")
+            if data.dtype.kind == "O":
+                require_sound_heap(Path(data.file.filename), name, data)
             return np.asarray(data[() if index is None else index])
 
     def attribute(self, name: str) -> Any:
