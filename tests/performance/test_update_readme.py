@@ -90,7 +90,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert {"simulate", "reconstruct", "inspect", "data", "weights"} <= {command[0] for command in commands}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDRECON_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr("medrecon.workflows.preparation.prepare", lambda _name, _progress: tmp_path)
+    monkeypatch.setattr("medrecon.workflows.preparation.prepare", lambda _name, _progress, packed: packed or tmp_path)
     (tmp_path / "scans").mkdir()
     simulate(tmp_path / "scans" / "a.h5")
     put_weights(tmp_path)
