@@ -137,10 +137,11 @@ def _row(path: Path) -> list[str]:
         if "run" in metadata:
             return []
         card = with_protocols(require_card(path, metadata))
-        network = card["configuration"].get("network", {}).get("kind", "")
+        network = card["configuration"].get("network")
+        kind = str(network.get("kind", "")) if isinstance(network, dict) else ""
         return [
             path.stem,
-            network,
+            kind,
             card["operator"],
             *(_scores(card, part) for part in ("validation", "test")),
             str(path),

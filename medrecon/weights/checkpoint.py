@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from medrecon.data.foreign import reading
@@ -56,13 +54,9 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint, *, overwrite: bool = Tr
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
     text = json.dumps({"format": FORMAT, **checkpoint.metadata}, allow_nan=False)
     with atomic_file(path, overwrite=overwrite) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"medrecon": text})
-        except SafetensorError as error:  # holds the system's error in words alone
-            number = re.search(r"os error (\d+)", str(error))
-            if number is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(temporary)) from error
+        temporary.write_bytes(
+            save(tensors, metadata={"medrecon": text})
+        )  # `save_file` leaves a file of its own when killed
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:

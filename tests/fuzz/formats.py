@@ -12,11 +12,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pydicom
+import yaml
 
 from tests.fuzz.mutators import ODD_NUMBERS, ODD_VALUES, damage_bytes, damage_tree, damage_yaml
 
 __all__ = ["OUTSIDE", "mutate"]
 
+#: What a file that was damaged already may not allow, or not within the memory.
+_NOT_DONE = (KeyError, ValueError, TypeError, OSError, RuntimeError, MemoryError, yaml.YAMLError)
 #: What only a file outside of the folder of the mutated ones holds.
 OUTSIDE = "outside.h5"
 
@@ -35,7 +38,7 @@ def _hdf5(path: Path, random: Random) -> str:
     done = []
     for _ in range(random.choice((1, 1, 2))):
         way = random.choice(_HDF5_WAYS)
-        with suppress(KeyError, ValueError, TypeError, OSError, RuntimeError), h5py.File(path, "r+") as file:
+        with suppress(*_NOT_DONE), h5py.File(path, "r+") as file:
             names = [name for name, held in file.items() if isinstance(held, h5py.Dataset)]
             if names:
                 way(file, random.choice(names), random)
