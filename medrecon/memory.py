@@ -1,7 +1,7 @@
 """How much memory this process can still take."""
 
+import mmap
 import re
-import resource
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +13,6 @@ __all__ = ["available_memory", "require_memory"]
 
 _UNKNOWN = 2**62
 _SMALL = 2**28  # bytes that are taken without asking
-_PAGE = resource.getpagesize()
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 
 
@@ -68,11 +67,15 @@ def _of_group() -> int:
 
 
 def _of_address_space() -> int:
+    try:
+        import resource  # of POSIX alone
+    except ImportError:
+        return _UNKNOWN
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     sizes = _text(Path("/proc/self/statm")).split()
     if limit == resource.RLIM_INFINITY or not sizes:
         return _UNKNOWN
-    return limit - int(sizes[0]) * _PAGE
+    return limit - int(sizes[0]) * mmap.PAGESIZE
 
 
 def _text(path: Path) -> str:

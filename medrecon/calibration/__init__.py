@@ -1,6 +1,6 @@
 """Coil sensitivity maps from the fully sampled center of multi-coil k-space."""
 
-from medrecon.calibration.coil_noise import Whitening, coil_noise_levels, coil_noise_ratios
+from medrecon.calibration.coil_noise import CoilNoise, Whitening
 from medrecon.calibration.completed import completed_maps
 from medrecon.calibration.crop import Crop, HardCrop, SoftCrop
 from medrecon.calibration.espirit import SecondSet, espirit, espirit_sets
@@ -12,6 +12,7 @@ from medrecon.calibration.noise import measurement_noise, noise_level
 from medrecon.calibration.region import calibration_region
 
 __all__ = [
+    "CoilNoise",
     "Crop",
     "HardCrop",
     "MapsEstimate",
@@ -19,8 +20,6 @@ __all__ = [
     "SoftCrop",
     "Whitening",
     "calibration_region",
-    "coil_noise_levels",
-    "coil_noise_ratios",
     "completed_maps",
     "espirit",
     "espirit_sets",

@@ -12,7 +12,7 @@ from torch import Tensor
 from medrecon.calibration.noise import noise_level
 from medrecon.calibration.region import calibration_region, center
 
-__all__ = ["Whitening", "coil_noise_levels", "coil_noise_ratios"]
+__all__ = ["CoilNoise", "Whitening"]
 
 _OUTERMOST = 0.1  # the share of the acquired samples, those of highest frequency, that is taken for noise
 _SAMPLES = 8192  # which are enough
@@ -96,51 +96,62 @@ class Whitening:
         return gain
 
 
-def coil_noise_ratios(kspace: Tensor, sampled: Tensor, usual: Tensor | None = None) -> Tensor:
-    """How much noisier each coil of `(coil, ky, kx)` is than the median one, `(coil)`: at least so much, in every direction.
+@dataclass(frozen=True, eq=False)
+class CoilNoise:
+    """How noisy each coil is, by the samples of k-space farthest from its center.
 
-    With `usual`, indices of coils, the median is of those.
-
-    The levels are those of the medians of the samples farthest from the center, in eighths of their directions; the least ratio
-    counts, as signal that reaches there does so in some directions. Ones where there are too few samples. `sampled` is bool `(kx,)`
-    or `(ky, kx)`.
+    Parameters
+    ----------
+    samples
+        complex128 `(coil, sample)`, over `peak`, in order of their direction.
+    peak
+        the largest real or imaginary part of all of k-space.
     """
-    samples = _outer_samples(kspace, sampled)
-    n_sectors = min(_SECTORS, samples.shape[1] // _PER_SECTOR)
-    ratios = kspace.real.new_ones(kspace.shape[0], dtype=torch.float64)
-    if n_sectors == 0:
-        return ratios
-    levels = torch.stack([_levels(sector) for sector in samples.tensor_split(n_sectors, dim=1)])
-    alive = torch.where(levels > 0, levels, torch.nan)
-    median = (alive if usual is None else alive[:, usual]).nanmedian(1, keepdim=True).values
-    return torch.nan_to_num(levels / median, nan=1.0).amin(0)
 
+    samples: Tensor
+    peak: Tensor
 
-def coil_noise_levels(kspace: Tensor, sampled: Tensor, usual: Tensor | None = None) -> Tensor:
-    """Estimate `sqrt(E|n|^2)` of the complex noise `n` of each coil of `(coil, ky, kx)`: float64 `(coil)`.
+    @classmethod
+    def of(cls, kspace: Tensor, sampled: Tensor) -> Self:
+        """Take them from `(coil, ky, kx)`; `sampled` is bool `(kx,)` or `(ky, kx)`."""
+        ky, kx = kspace.shape[-2:]
+        parts = torch.view_as_real(kspace)
+        largest = torch.maximum(parts.amax(0), -parts.amin(0)).amax(-1)
+        peak = largest.max()
+        acquired = sampled.to(kspace.device) & (largest > _ROUNDING * peak)
+        places = acquired.flatten().nonzero()[:, 0]
+        y, x = (places // kx - ky // 2) / ky, (places % kx - kx // 2) / kx
+        count = max(int(_OUTERMOST * len(places)), min(_FEW, len(places) // 4))
+        outer = (y.square() + x.square()).topk(count).indices
+        outer = outer[torch.atan2(y[outer], x[outer]).argsort(stable=True)]
+        outer = outer[:: max(1, -(-count // _SAMPLES))]
+        return cls(kspace.flatten(-2)[:, places[outer]].to(torch.complex128) / peak.double(), peak.double())
 
-    By the medians of the samples farthest from the center. Levels below a tenth of the median one, of silent coils, count as so
-    much; with `usual`, indices of coils, the median is of those. Their squares are the diagonal of a covariance for `Whitening.of`.
-    """
-    levels = _levels(_outer_samples(kspace, sampled)) * torch.view_as_real(kspace).abs().max().double()
-    alive = levels[levels > 0] if usual is None else levels[usual]
-    return levels.clamp_min(_LEAST * float(alive.median())) if len(alive) else levels
+    def ratios(self, usual: Tensor | None = None) -> Tensor:
+        """How much noisier each coil is than the median one, `(coil)`: at least so much, in every direction.
 
+        With `usual`, indices of coils, the median is of those.
 
-def _outer_samples(kspace: Tensor, sampled: Tensor) -> Tensor:
-    """The samples farthest out, over the largest of all, in order of their direction: complex128 `(coil, sample)`."""
-    ky, kx = kspace.shape[-2:]
-    parts = torch.view_as_real(kspace)
-    largest = torch.maximum(parts.amax(0), -parts.amin(0)).amax(-1)
-    peak = largest.max()
-    acquired = sampled.to(kspace.device) & (largest > _ROUNDING * peak)
-    places = acquired.flatten().nonzero()[:, 0]
-    y, x = (places // kx - ky // 2) / ky, (places % kx - kx // 2) / kx
-    count = max(int(_OUTERMOST * len(places)), min(_FEW, len(places) // 4))
-    outer = (y.square() + x.square()).topk(count).indices
-    outer = outer[torch.atan2(y[outer], x[outer]).argsort(stable=True)]
-    outer = outer[:: max(1, -(-count // _SAMPLES))]
-    return kspace.flatten(-2)[:, places[outer]].to(torch.complex128) / peak.double()
+        The levels are those of the medians of the samples in eighths of their directions; the least ratio counts, as signal that
+        reaches there does so in some directions. Ones where there are too few samples.
+        """
+        n_sectors = min(_SECTORS, self.samples.shape[1] // _PER_SECTOR)
+        if n_sectors == 0:
+            return self.peak.new_ones(len(self.samples))
+        levels = torch.stack([_levels(sector) for sector in self.samples.tensor_split(n_sectors, dim=1)])
+        alive = torch.where(levels > 0, levels, torch.nan)
+        median = (alive if usual is None else alive[:, usual]).nanmedian(1, keepdim=True).values
+        return torch.nan_to_num(levels / median, nan=1.0).amin(0)
+
+    def levels(self, usual: Tensor | None = None) -> Tensor:
+        """Estimate `sqrt(E|n|^2)` of the complex noise `n` of each coil: float64 `(coil)`.
+
+        Levels below a tenth of the median one, of silent coils, count as so much; with `usual`, indices of coils, the median is of
+        those. Their squares are the diagonal of a covariance for `Whitening.of`.
+        """
+        levels = _levels(self.samples) * self.peak
+        alive = levels[levels > 0] if usual is None else levels[usual]
+        return levels.clamp_min(_LEAST * float(alive.median())) if len(alive) else levels
 
 
 def _levels(samples: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import typer
 
 from medrecon.commands.console import print_table, progress, say
 from medrecon.commands.options import AllowCodeOption, ChangesOption, ConfigArgument, SchedulerOption, WorkersOption
-from medrecon.commands.processors import processors
+from medrecon.commands.processors import PROCESS_BYTES, processors
 from medrecon.words import shortened
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["allow_imports", "benchmark", "choose_workers"]
 
-_WORKER_BYTES = 2**28  # of a process, before it does anything
 _RIGHT = ("PSNR (dB)", "SSIM", "gain (dB)", "failed")
 
 
@@ -97,7 +96,7 @@ def choose_workers(count: int | None, scheduler: str | None) -> Workers:
         return Workers(0, None, scheduler)
     chosen = max(1, processors() // 2) if count is None else count
     require_memory(
-        chosen * _WORKER_BYTES, f"--workers: {chosen} processes", lambda free: f"{free // _WORKER_BYTES} would fit"
+        chosen * PROCESS_BYTES, f"--workers: {chosen} processes", lambda free: f"{free // PROCESS_BYTES} would fit"
     )
     return Workers(chosen, None if chosen == 0 else max(1, processors() // chosen))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["processors"]
+__all__ = ["PROCESS_BYTES", "processors"]
+
+PROCESS_BYTES = 2**28  # of memory that a process of the program takes before it does anything
 
 
 def processors() -> int:

@@ -11,13 +11,12 @@ import typer
 from medrecon.commands.console import progress, say
 from medrecon.commands.launch import LAUNCHED_BY, launch
 from medrecon.commands.options import ConfigArgument
+from medrecon.commands.processors import PROCESS_BYTES
 from medrecon.commands.termination import end_with
 from medrecon.device import DeviceName
 from medrecon.memory import require_memory
 
 __all__ = ["train"]
-
-_PROCESS_BYTES = 2**28  # before it does anything
 
 
 def train(
@@ -50,7 +49,7 @@ def train(
     settings = load_settings(TrainingSettings, find_config(config), changes or [])
     folder = Path("runs") / settings.name if output is None else output
     require_memory(
-        devices * _PROCESS_BYTES, f"--devices: {devices} processes", lambda free: f"{free // _PROCESS_BYTES} would fit"
+        devices * PROCESS_BYTES, f"--devices: {devices} processes", lambda free: f"{free // PROCESS_BYTES} would fit"
     )
     if devices > 1 and "LOCAL_RANK" not in os.environ:
         chosen = [f"--set={change}" for change in changes or []]

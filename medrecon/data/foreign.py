@@ -10,9 +10,10 @@ from types import TracebackType
 from medrecon.errors import InputError
 from medrecon.words import shortened, sized
 
-__all__ = ["reading", "require_held"]
+__all__ = ["reading", "require_few_slices", "require_held"]
 
 _TALKATIVE = tuple(map(logging.getLogger, ("nibabel.global", "pydicom")))  # they print on standard error
+_MOST_SLICES = 1_000_000
 _SMALL, _MOST_PACKED = 2**24, 1100  # bytes; deflate packs 1032 times at most
 _LARGE, _LARGE_PACKED = 2**29, 100  # bytes
 _BY_NUMBER = {
@@ -103,3 +104,15 @@ def require_held(who: str, stated: int, held: int) -> None:
             f"{who}, {sized(stated)}, of which the file holds {sized(held)}: it was never written, or is no measurement; export it "
             "again"
         )
+
+
+def require_few_slices(who: str, count: int) -> None:
+    """Refuse more slices than any scan has, which would all be looped over: `who` begins the sentence.
+
+    Raises
+    ------
+    InputError
+        If there are as many.
+    """
+    if count > _MOST_SLICES:
+        raise InputError(f"{who}, and at most {_MOST_SLICES} slices are taken; divide the file")

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from medrecon.data.foreign import reading, require_held
+from medrecon.data.foreign import reading, require_few_slices, require_held
 from medrecon.data.hdf5_heap import require_sound_heap
 from medrecon.data.hdf5_links import Links
 from medrecon.data.identity import SameFiles
@@ -23,7 +23,6 @@ from medrecon.words import listed, shortened
 
 __all__ = ["HDF5Content", "HDF5Source", "is_text", "open_hdf5"]
 
-_MOST_SLICES = 1_000_000
 _LARGEST_ATTRIBUTE = 2**20  # bytes
 _NAMED = 8
 
@@ -146,10 +145,7 @@ class HDF5Content:
         with reading(self.path, f"`{name}`"):
             shape, itemsize, chunks, held = data.shape, data.dtype.itemsize, data.chunks, data.id.get_storage_size()
             lies_outside = data.is_virtual or data.external
-        if math.prod(shape[:-axes]) > _MOST_SLICES:
-            raise InputError(
-                f"{self.path}: `{name}` is {shape}, and at most {_MOST_SLICES} slices are taken; divide the file"
-            )
+        require_few_slices(f"{self.path}: `{name}` is {shape}", math.prod(shape[:-axes]))
         numbers = math.prod(shape[-axes:])
         stored = max(numbers, math.prod(chunks or ())) * itemsize
         if not lies_outside:

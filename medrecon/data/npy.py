@@ -8,14 +8,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from medrecon.data.foreign import reading
+from medrecon.data.foreign import reading, require_few_slices
 from medrecon.data.identity import SameFiles
 from medrecon.errors import InputError
 from medrecon.memory import require_memory
 
 __all__ = ["ArraySource"]
 
-_MOST_SLICES = 1_000_000
 _BLOCK = 2**24  # bytes
 
 
@@ -55,10 +54,8 @@ class ArraySource:
                 f"{self.path}: is no .npy file of numbers, or cut short: it states {self.shape} {self.dtype}, {stated} bytes, and "
                 f"has {n_bytes - self._start}; write it again"
             )
-        if len(self.shape) > 2 and self.shape[0] > _MOST_SLICES:
-            raise InputError(
-                f"{self.path}: is {self.shape}, and at most {_MOST_SLICES} slices are taken; divide the file"
-            )
+        if len(self.shape) > 2:
+            require_few_slices(f"{self.path}: is {self.shape}", self.shape[0])
         numbers = math.prod(self.shape[1:] if len(self.shape) > 2 else self.shape)
         require_memory(
             numbers * (self.dtype.itemsize + 8),

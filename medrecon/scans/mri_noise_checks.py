@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from medrecon.calibration import calibration_region, coil_noise_levels, coil_noise_ratios
+from medrecon.calibration import CoilNoise, calibration_region
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.findings import Finding, KSpaceFinding, mended_or_left
 from medrecon.words import listed
@@ -44,40 +44,40 @@ def check_noise(
     That is a covariance `(coil, coil)`, without correlations: read from the edge of k-space they weighed coils no better, on scans
     with noise correlated by a half between neighbors, and on measured ones.
     """
-    found = _noisy_of_few(sample) or _noisy_of_most(sample)
+    noise, brightness = CoilNoise.of(sample.kspace, sample.sampled), _brightness(sample.kspace)
+    found = _noisy_of_few(noise, brightness) or _noisy_of_most(noise, brightness)
     if found is None:
         return (), None
     noisy, levels, of = found
     times = listed([f"coil {coil} is {level:.3g} times as noisy" for coil, level in noisy.items()])
     is_calibrated = 0 not in calibration_region(sample.kspace, sample.sampled)
-    brightness = "keeps its brightness" if is_calibrated else "is dimmer where such coils lie nearest"
+    shown = "keeps its brightness" if is_calibrated else "is dimmer where such coils lie nearest"
     seen = f"{times} as {of}, which would spread over the image"
-    done = f"coils are weighted by their noise, and the image {brightness}; look at the cables"
+    done = f"coils are weighted by their noise, and the image {shown}; look at the cables"
     is_left = KSpaceFinding.NOISY_COIL in accepted
     finding = mended_or_left(KSpaceFinding.NOISY_COIL, seen, done, accepted)
     return (finding,), None if is_left else levels.square().diag()
 
 
-def _noisy_of_few(sample: KSpaceSample) -> _Noisy | None:
+def _noisy_of_few(noise: CoilNoise, brightness: Tensor) -> _Noisy | None:
     """Coils far noisier than the median one, and for their signal."""
-    ratios = coil_noise_ratios(sample.kspace, sample.sampled)
-    over_signal = ratios / _brightness(sample.kspace)
+    ratios = noise.ratios()
+    over_signal = ratios / brightness
     noisy = (ratios > NOISY) & (over_signal > BRIGHT * over_signal.median())
     if not bool(noisy.any()):
         return None
-    levels = coil_noise_levels(sample.kspace, sample.sampled)
+    levels = noise.levels()
     return _Noisy.of_those(noisy, levels, levels.median(), "the median coil")
 
 
-def _noisy_of_most(sample: KSpaceSample) -> _Noisy | None:
+def _noisy_of_most(noise: CoilNoise, brightness: Tensor) -> _Noisy | None:
     """Coils far noisier than half of the coils or fewer, those of least noise, which a gap sets apart from all others.
 
     A coil that is amplified `a` times has `a` times the noise and about `a` times the signal; one that is noisy has more noise over
     its signal, by more than half of that on a logarithmic scale.
     """
-    brightness = _brightness(sample.kspace)
     alive = (brightness > SILENT * brightness.max()).nonzero().flatten()
-    levels = coil_noise_levels(sample.kspace, sample.sampled, alive[:1])
+    levels = noise.levels(alive[:1])
     order = alive[levels[alive].argsort()]
     gaps = levels[order][1:] / levels[order][:-1]
     if len(gaps) == 0 or not float(gaps.max()) > GAP:
@@ -85,10 +85,10 @@ def _noisy_of_most(sample: KSpaceSample) -> _Noisy | None:
     few = order[: int(gaps.argmax()) + 1]
     if 2 * len(few) > len(alive):
         return None
-    ratios = coil_noise_ratios(sample.kspace, sample.sampled, few)
+    ratios = noise.ratios(few)
     over_signal = ratios / brightness
     noisy = (ratios > NOISY) & (over_signal > ratios.sqrt() * over_signal[few].median())
-    levels = coil_noise_levels(sample.kspace, sample.sampled, few)
+    levels = noise.levels(few)
     return _Noisy.of_those(noisy, levels, levels[few].median(), f"the quietest {'one' if len(few) == 1 else len(few)}")
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrecon.calibration import Whitening, coil_noise_levels, coil_noise_ratios
+from medrecon.calibration import CoilNoise, Whitening
 from medrecon.operators import Fourier
 from medrecon.spaces import Space, root_sum_of_squares
 from tests.kspace_files import simulated_scan
@@ -89,10 +89,10 @@ def test_levels_and_ratios_are_those_of_the_noise(acceleration: int, snr: float)
     levels = torch.tensor([1, 1, 12, 1, 5, 1, 1.4, 0]) * sigma
     kspace = scan.kspace + levels[:, None, None] * white(8, (128, 96)).to(torch.complex64)
     kspace[7] = 0
-    found = coil_noise_levels(kspace * scan.sampled, scan.sampled) / sigma
+    found = CoilNoise.of(kspace * scan.sampled, scan.sampled).levels() / sigma
     torch.testing.assert_close(found[:7], levels[:7].double() / sigma, rtol=0.2, atol=0)
     assert found[7] == pytest.approx(0.1, rel=0.2)
-    ratios = coil_noise_ratios(kspace * scan.sampled, scan.sampled)
+    ratios = CoilNoise.of(kspace * scan.sampled, scan.sampled).ratios()
     assert 6 < ratios[2] < 13
     assert 2.5 < ratios[4] < 5.5
     assert ratios[[0, 1, 3, 5, 6, 7]].max() < 2
@@ -100,8 +100,8 @@ def test_levels_and_ratios_are_those_of_the_noise(acceleration: int, snr: float)
 
 def test_what_has_no_noise_has_no_noisy_coil() -> None:
     empty = torch.zeros(3, 40, 80, dtype=torch.complex64)
-    assert torch.equal(coil_noise_levels(empty, ALL), torch.zeros(3, dtype=torch.float64))
-    assert torch.equal(coil_noise_ratios(empty, ALL), torch.ones(3, dtype=torch.float64))
+    assert torch.equal(CoilNoise.of(empty, ALL).levels(), torch.zeros(3, dtype=torch.float64))
+    assert torch.equal(CoilNoise.of(empty, ALL).ratios(), torch.ones(3, dtype=torch.float64))
     few = white(3, (4, 80)).to(torch.complex64)
     few[2] *= 100
-    assert torch.equal(coil_noise_ratios(few[..., :8], ALL[:8]), torch.ones(3, dtype=torch.float64))
+    assert torch.equal(CoilNoise.of(few[..., :8], ALL[:8]).ratios(), torch.ones(3, dtype=torch.float64))

@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 import pytest
 
-from medrecon.data import hdf5 as module
 from medrecon.data.hdf5 import HDF5Source
 from medrecon.errors import ChangedError, InputError
 
@@ -204,7 +203,7 @@ def test_a_slice_that_does_not_fit_is_refused_with_what_would(tmp_path: Path, mo
 
 def test_too_many_slices_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.h5", lambda file: file.create_dataset("x", data=VALUES))
-    monkeypatch.setattr(module, "_MOST_SLICES", 1)
+    monkeypatch.setattr("medrecon.data.foreign._MOST_SLICES", 1)
     with source(path).open() as file, pytest.raises(InputError, match=r"`x` is \(2, 3, 4\), and at most 1 slices"):
         file.require_slices("x", file.dataset("x"), 2, 0)
 

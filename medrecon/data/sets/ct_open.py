@@ -1,30 +1,27 @@
 """CT slices of many people, published under free licenses, as one set divided by person."""
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from medrecon.data.ct.dicom import read_dicom
-from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.sets.collected import Collected
+from medrecon.data.sets.image_stack import ImageStack, write_stack
 from medrecon.data.sets.manifest import Part
 from medrecon.data.volume import CTVolume, lay_out
-from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
 from medrecon.progress import Progress, silent
-from medrecon.words import shortened
 
 __all__ = ["CTImages", "CTSlice", "convert_ct_open", "read_slice"]
 
 _PARTS = get_args(Part)
 _SLICES = "slices_000.h5"
+_COLUMNS = ("subject", "pixel")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,38 +52,24 @@ class CTImages:
     """
 
     def __init__(self, folder: Path, part: str = "train") -> None:
-        self.path = folder / part / _SLICES
         remedy = "get the set with `medrecon data fetch ct-open`"
-        try:
-            with (folder / f"slices_{part}.csv").open(encoding="utf-8", newline="") as lines:
-                self._slices = tuple((row["subject"], float(row["pixel"])) for row in csv.DictReader(lines))
-        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-            raise InputError(f"{folder}: holds no slices of the part {part} ({shortened(error)}); {remedy}") from error
-        self._source = HDF5Source(self.path, f"the set as it was made; {remedy}")
-        with self._source.open() as file:
-            slices = file.dataset("hounsfield")
-            if slices is None or slices.ndim != 3 or slices.dtype.kind != "f":
-                raise InputError(f"{self.path}: holds no slices of the part {part}; {remedy}")
-            self.shape: tuple[int, int, int] = slices.shape
-        if len(self._slices) != self.shape[0]:
-            raise InputError(f"{folder}: lists {len(self._slices)} slices and holds {self.shape[0]}; {remedy}")
+        self._stack = ImageStack(folder, part, _SLICES, "hounsfield", _COLUMNS, remedy)
+        self.path, self.shape = self._stack.path, self._stack.shape
 
     def __len__(self) -> int:
-        return len(self._slices)
+        return len(self._stack)
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """Who each slice shows."""
-        return tuple(subject for subject, _ in self._slices)
+        return tuple(subject for (subject,), _ in self._stack.rows)
 
     def __iter__(self) -> Iterator[CTSlice]:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> CTSlice:
-        subject, pixel = self._slices[index]
-        with self._source.open() as file:
-            values = torch.from_numpy(file.read("hounsfield", range(len(self))[index], f"slice {index}"))
-        return CTSlice(values, subject, pixel)
+        (subject,), pixel = self._stack.rows[index]
+        return CTSlice(self._stack.image(index), subject, pixel)
 
 
 def convert_ct_open(files: Iterable[Collected], data: Path, progress: Progress = silent) -> None:
@@ -99,18 +82,15 @@ def convert_ct_open(files: Iterable[Collected], data: Path, progress: Progress =
     """
     collected = list(files)
     for part in _PARTS:
-        chosen = [one for one in collected if one.file.part == part]
-        if not chosen:
-            continue
-        (data / part).mkdir()
-        lines = ["sample,subject,pixel"]
-        with atomic_file(data / part / _SLICES) as temporary, hdf5_file(temporary) as output:
-            for number, one in enumerate(chosen):
-                ct = read_slice(one)
-                output.append("hounsfield", ct.hounsfield)
-                lines.append(f"{number},{ct.subject},{ct.pixel:.6f}")
-                progress(f"laying out {part}", number, len(chosen))
-        (data / f"slices_{part}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if chosen := [one for one in collected if one.file.part == part]:
+            write_stack(data, part, _SLICES, "hounsfield", _COLUMNS, _samples(chosen, part, progress))
+
+
+def _samples(files: Sequence[Collected], part: str, progress: Progress) -> Iterator[tuple[Tensor, tuple[str, str]]]:
+    for number, one in enumerate(files):
+        ct = read_slice(one)
+        yield ct.hounsfield, (ct.subject, f"{ct.pixel:.6f}")
+        progress(f"laying out {part}", number, len(files))
 
 
 def read_slice(collected: Collected) -> CTSlice:

@@ -3,7 +3,6 @@
 Every image has 320 x 320 pixels of 0.8 mm, and a mean of one over the head.
 """
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.mri.mr_volume import MRVolume, draw_plane
-from medrecon.data.writing import atomic_file, hdf5_file
-from medrecon.errors import InputError
-from medrecon.words import shortened
+from medrecon.data.sets.image_stack import ImageStack, write_stack
 
 __all__ = ["HEAD_PIXEL", "HEAD_SIZE", "HeadImages", "HeadSlice", "head_slices", "write_head_images"]
 
@@ -25,6 +21,7 @@ _THICKNESS, _STEP, _DEPTH = 4.0, 3.0, 125.0  # millimeters
 _OBJECT = 0.1  # of the 99th percentile: what is brighter is head
 _LEAST_HEAD = 7000.0  # square millimeters of it that a slice must show
 _IMAGES = "images_000.h5"
+_COLUMNS = ("subject", "contrast", "height")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,55 +53,35 @@ class HeadImages:
     """
 
     def __init__(self, folder: Path, part: str = "train") -> None:
-        self.path = folder / part / _IMAGES
         remedy = "get the set with `medrecon data fetch brain-small`, or heads-open"
-        try:
-            with (folder / f"slices_{part}.csv").open(encoding="utf-8", newline="") as lines:
-                rows = [(row["subject"], row["contrast"], float(row["height"])) for row in csv.DictReader(lines)]
-        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-            raise InputError(f"{folder}: holds no images of the part {part} ({shortened(error)}); {remedy}") from error
-        self._slices = tuple(rows)
-        self._source = HDF5Source(self.path, f"the set as it was made; {remedy}")
-        with self._source.open() as file:
-            images = file.dataset("image")
-            if images is None or images.ndim != 3 or images.dtype.kind != "f":
-                raise InputError(f"{self.path}: holds no images of the part {part}; {remedy}")
-            self.shape: tuple[int, int, int] = images.shape
-        if len(self._slices) != self.shape[0]:
-            raise InputError(f"{folder}: lists {len(self._slices)} images and holds {self.shape[0]}; {remedy}")
+        self._stack = ImageStack(folder, part, _IMAGES, "image", _COLUMNS, remedy)
+        self.path, self.shape = self._stack.path, self._stack.shape
 
     def __len__(self) -> int:
-        return len(self._slices)
+        return len(self._stack)
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """Whose head each image shows."""
-        return tuple(subject for subject, _, _ in self._slices)
+        return tuple(subject for (subject, _), _ in self._stack.rows)
 
     @property
     def contrasts(self) -> tuple[str, ...]:
         """The contrast of each image, such as T1."""
-        return tuple(contrast for _, contrast, _ in self._slices)
+        return tuple(contrast for (_, contrast), _ in self._stack.rows)
 
     def __iter__(self) -> Iterator[HeadSlice]:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> HeadSlice:
-        subject, contrast, height = self._slices[index]
-        with self._source.open() as file:
-            image = torch.from_numpy(file.read("image", range(len(self))[index], f"image {index}"))
-        return HeadSlice(image, subject, contrast, height)
+        (subject, contrast), height = self._stack.rows[index]
+        return HeadSlice(self._stack.image(index), subject, contrast, height)
 
 
 def write_head_images(folder: Path, part: str, heads: Iterable[HeadSlice]) -> None:
     """Write images as `HeadImages` reads them: `PART/images_000.h5` and `slices_PART.csv` in the folder of a set."""
-    (folder / part).mkdir(exist_ok=True)
-    lines = ["sample,subject,contrast,height"]
-    with atomic_file(folder / part / _IMAGES) as temporary, hdf5_file(temporary) as output:
-        for head in heads:
-            output.append("image", head.image)
-            lines.append(f"{len(lines) - 1},{head.subject},{head.contrast},{head.height:.4f}")
-    (folder / f"slices_{part}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    samples = ((head.image, (head.subject, head.contrast, f"{head.height:.4f}")) for head in heads)
+    write_stack(folder, part, _IMAGES, "image", _COLUMNS, samples)
 
 
 def head_slices(volume: MRVolume, subject: str, contrast: str, step: int = 1) -> list[HeadSlice]:
