@@ -12,7 +12,7 @@ from medrecon.config.benchmark import CustomMethodSettings, MethodEntry
 from medrecon.device import DeviceName, require_device
 from medrecon.modality import Modality
 from medrecon.reconstructor import Reconstructor
-from medrecon.weights.learned import LearnedReconstructor
+from medrecon.weights.learned import weights_behind
 from medrecon.workflows import build_reconstructor
 
 __all__ = ["build", "fingerprint"]
@@ -36,10 +36,9 @@ def fingerprint(reconstruct: Reconstructor) -> str | None:
     match reconstruct:
         case CustomReconstructor():
             path = custom_code(reconstruct.name)
-        case LearnedReconstructor():
-            path = reconstruct.weights.path
         case _:
-            path = None
+            weights = weights_behind(reconstruct)
+            path = None if weights is None else weights.path
     return None if path is None else _sha256(path, path.stat().st_mtime_ns)
 
 

@@ -20,6 +20,7 @@ from medrecon.modality import Modality
 __all__ = [
     "ALIASES",
     "METHODS",
+    "DiffusionSettings",
     "FbpSettings",
     "FilterName",
     "InferenceSettings",
@@ -27,6 +28,7 @@ __all__ = [
     "Method",
     "MethodSettings",
     "MoDLMethodSettings",
+    "PlugAndPlaySettings",
     "PoissonTotalVariationSettings",
     "PrecisionName",
     "PrimalDualMethodSettings",
@@ -270,6 +272,29 @@ class PrimalDualMethodSettings(LearnedSettings):
     kind: Literal["primal-dual"] = "primal-dual"
 
 
+class _DenoiserSettings(LearnedSettings):
+    needs = f"{_WEIGHTS}; in MRI calibration lines"
+    networks = ("denoiser",)
+    shipped = MappingProxyType({_MRI: "denoiser", _CT: "denoiser"})
+    steps: int | None = Field(default=None, ge=1, le=1000, description="of the denoiser, from much noise to little")
+
+
+class PlugAndPlaySettings(_DenoiserSettings):
+    """Plug-and-play."""
+
+    summary = "learned: one denoiser in turn with exact steps to the data, for any scan"
+    kind: Literal["pnp"] = "pnp"
+
+
+class DiffusionSettings(_DenoiserSettings):
+    """Diffusion posterior sampling."""
+
+    summary = "learned: images that the measurements leave possible, drawn by a denoiser; gives their mean"
+    kind: Literal["diffusion"] = "diffusion"
+    samples: int | None = Field(default=None, ge=1, le=1000, description="that are drawn for each image")
+    seed: int | None = Field(default=None, ge=0, lt=2**63, description="of what is drawn")
+
+
 MethodSettings = Annotated[
     ZeroFilledSettings
     | RootSumOfSquaresSettings
@@ -283,7 +308,9 @@ MethodSettings = Annotated[
     | UNetMethodSettings
     | MoDLMethodSettings
     | VarNetMethodSettings
-    | PrimalDualMethodSettings,
+    | PrimalDualMethodSettings
+    | PlugAndPlaySettings
+    | DiffusionSettings,
     Field(discriminator="kind"),
 ]
 

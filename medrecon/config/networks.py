@@ -10,6 +10,7 @@ from medrecon.config.methods import FilterName
 from medrecon.config.settings import Settings
 
 __all__ = [
+    "DenoiserSettings",
     "EndToEndVarNetSettings",
     "MoDLSettings",
     "NetworkSettings",
@@ -134,7 +135,20 @@ class PrimalDualSettings(Settings):
     recompute: bool = False
 
 
+class DenoiserSettings(Settings):
+    """A denoiser without biases and normalizations, for the methods `pnp` and `diffusion`; `features` are those of each level."""
+
+    kind: Literal["denoiser"]
+    features: tuple[_Features, ...] = Field(default=(32, 64, 128, 256), min_length=2, max_length=8)
+    blocks: int = Field(default=2, ge=1, le=100)
+
+
 NetworkSettings = Annotated[
-    PostProcessSettings | VarNetSettings | EndToEndVarNetSettings | MoDLSettings | PrimalDualSettings,
+    PostProcessSettings
+    | VarNetSettings
+    | EndToEndVarNetSettings
+    | MoDLSettings
+    | PrimalDualSettings
+    | DenoiserSettings,
     Field(discriminator="kind"),
 ]

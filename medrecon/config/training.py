@@ -7,13 +7,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from medrecon.config.networks import (
+    DenoiserSettings,
     EndToEndVarNetSettings,
     NetworkSettings,
     PostProcessSettings,
     PrimalDualSettings,
 )
 from medrecon.config.settings import Settings
-from medrecon.config.training_data import DataSettings, MRIData
+from medrecon.config.training_data import DataSettings, DenoisingData, MRIData
 
 __all__ = [
     "AdamSettings",
@@ -131,6 +132,8 @@ class TrainingSettings(Settings):
         data, network = self.data, self.network
         initial = getattr(network, "initial", "")
         is_mri = isinstance(data, MRIData)
+        if isinstance(data, DenoisingData) != isinstance(network, DenoiserSettings):
+            raise ValueError("network: denoiser goes with data of the kind denoising, and with no others")
         coils = isinstance(data, MRIData) and data.operator == "coils"
         if isinstance(network, EndToEndVarNetSettings) or initial == "rss":
             what = "rss" if initial == "rss" else network.kind

@@ -20,8 +20,10 @@ __all__ = [
     "BrainSmallData",
     "ConstantSettings",
     "DataSettings",
+    "DenoisingData",
     "DoseStage",
     "FastMRIData",
+    "ImageSetSettings",
     "LoDoPaBData",
     "LoDoPaBUnitSettings",
     "MRIData",
@@ -196,6 +198,41 @@ class PhantomCTData(_CTData):
     all_views: _Count = 60
 
 
+class ImageSetSettings(Settings):
+    """A data set whose images are taken, in `folder` or where medrecon puts it; `repeats` times in an epoch."""
+
+    name: Literal["brain-small", "heads-open", "lodopab-small", "ct-open"]
+    folder: Path | None = None
+    repeats: _Count = 1
+
+
+def _rising(levels: tuple[float, float]) -> tuple[float, float]:
+    if levels[0] >= levels[1]:
+        raise ValueError(f"takes the least level and the largest, got {levels[0]:g} and {levels[1]:g}")
+    return levels
+
+
+_Level = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False), at_least(1e-6)]
+
+
+class DenoisingData(Settings):
+    """Images of `sets` with white noise: crops of `size` pixels anew in each epoch, and at most `validation` of each set.
+
+    `levels` are the least and the largest standard deviation of the noise, over the intensity of the image. `contrast` is the share
+    of heads whose intensities pass a random curve.
+    """
+
+    kind: Literal["denoising"]
+    sets: tuple[ImageSetSettings, ...] = Field(min_length=1)
+    size: Annotated[int, Field(ge=16, le=1024)] = 128
+    levels: Annotated[tuple[_Level, _Level], AfterValidator(_rising)] = (0.004, 0.6)
+    validation: _Count = 48
+    augmentation: AugmentationSettings = AugmentationSettings()
+    contrast: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    normalization: ConstantSettings = ConstantSettings(kind="constant")
+
+
 DataSettings = Annotated[
-    FastMRIData | BrainSmallData | PhantomMRIData | LoDoPaBData | PhantomCTData, Field(discriminator="kind")
+    FastMRIData | BrainSmallData | PhantomMRIData | LoDoPaBData | PhantomCTData | DenoisingData,
+    Field(discriminator="kind"),
 ]

@@ -2,7 +2,7 @@
 
 from medrecon.networks.consistency import Consistent, GradientStep, ProximalStep, ReplaceMeasured
 from medrecon.networks.data_normalization import AdjointMaximum, Constant, DataNormalization
-from medrecon.networks.denoiser import DenoiserUNet
+from medrecon.networks.denoiser import DenoiserUNet, Denoising
 from medrecon.networks.end_to_end import EndToEndVarNet
 from medrecon.networks.execution import compile_unets, emulates_bfloat16
 from medrecon.networks.fastmri_weights import fastmri_unet, fastmri_varnet, read_fastmri_weights
@@ -23,6 +23,7 @@ __all__ = [
     "Constant",
     "DataNormalization",
     "DenoiserUNet",
+    "Denoising",
     "EndToEndVarNet",
     "GradientStep",
     "LearnedPrimalDual",

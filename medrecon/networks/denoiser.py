@@ -9,8 +9,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from medrecon.networks.channels import from_channels, laid_out, to_channels
+from medrecon.operators import Diagonal, LinearOperator
 
-__all__ = ["DenoiserUNet"]
+__all__ = ["DenoiserUNet", "Denoising"]
 
 
 class DenoiserUNet(nn.Module):
@@ -71,7 +72,8 @@ class DenoiserUNet(nn.Module):
         unit = 2 ** len(self.down)
         ny, nx = channels.shape[-2:]
         padded = F.pad(channels, (0, -nx % unit, 0, -ny % unit), mode="replicate")
-        x = self.first(laid_out(padded, self.first.weight))
+        with torch.autocast(padded.device.type, enabled=False):  # which would round the image by more than weak noise
+            x = self.first(laid_out(padded, self.first.weight))
         skipped = []
         for level, down in zip(self.before, self.down, strict=True):
             x = level(x)
@@ -82,6 +84,27 @@ class DenoiserUNet(nn.Module):
             x = level(up(x) + skipped.pop())
         removed: Tensor = self.last(x)
         return removed[..., :ny, :nx]
+
+
+class Denoising(nn.Module):
+    """A denoiser as a reconstructor of `y = x / sigma + n`, where `n` has unit variance in each real or imaginary part.
+
+    Raises
+    ------
+    ValueError
+        when called, if `A` is not a `Diagonal` of one value an image.
+    """
+
+    def __init__(self, denoiser: DenoiserUNet) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+
+    def forward(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        if not isinstance(A, Diagonal) or any(size > 1 for size in A.values.shape[-2:]):
+            raise ValueError(f"Denoising takes a Diagonal of one value an image, got {A}")
+        sigma = 1 / A.values.real.to(y.device)
+        image: Tensor = self.denoiser(y * sigma, sigma.expand(*y.shape[:-2], 1, 1)[..., 0, 0])
+        return image
 
 
 class _Block(nn.Module):

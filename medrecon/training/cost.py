@@ -200,7 +200,7 @@ def measure(
         with torch.autograd.graph.saved_tensors_hooks(partial(_noted, kept), _same):
             with autocast():
                 x = network(batch.problem.y, batch.problem.A)
-            value = loss(batch.problem.display_image(x), batch.target, batch.data_range)
+            value = loss(batch.compared(x), batch.target, batch.data_range)
         value.backward()  # type: ignore[no-untyped-call]
         found = Measured(0.0, float(value.detach()), max(found.activations, saved_bytes(kept, network)))
         for parameter in network.parameters():

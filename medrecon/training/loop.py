@@ -169,7 +169,7 @@ class _Run:
         for group in task.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         with explain_misfit():
-            image = sample.problem.display_image(self.wrapped(sample.problem.y, sample.problem.A)).float()
+            image = sample.compared(self.wrapped(sample.problem.y, sample.problem.A))
             loss = task.loss(image, sample.target, sample.data_range)
         mean = float(accelerator.reduce(loss.detach(), reduction="mean"))
         if not math.isfinite(mean):

@@ -30,10 +30,11 @@ class L1Loss:
 
 @dataclass(frozen=True)
 class MSELoss:
-    """The mean of `(prediction - target)^2`."""
+    """The mean of `|prediction - target|^2`, complex images included."""
 
     def __call__(self, prediction: Tensor, target: Tensor, data_range: Tensor, /) -> Tensor:  # noqa: ARG002
-        return (prediction - target).square().mean()
+        error = prediction - target
+        return (torch.view_as_real(error).square().sum(-1) if error.is_complex() else error.square()).mean()
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,16 @@ class Sample:
 
     @property
     def target(self) -> Tensor:
-        """The image to be found, real `(..., y, x)`."""
+        """The image to be found, `(..., y, x)`: as it is shown, or for denoisers complex."""
         if self.problem.target is None:
             raise ValueError(
                 f"{', '.join(self.names)}: has no target to learn from; give data with full scans or images"
             )
         return self.problem.target
+
+    def compared(self, x: Tensor) -> Tensor:
+        """What losses compare with the target: the image that is shown, or `x` as it is where the target has a phase."""
+        return x if self.target.is_complex() else self.problem.display_image(x).float()
 
     def to(self, device: torch.device) -> Sample:
         """The same sample with all of its tensors on `device`."""

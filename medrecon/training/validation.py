@@ -57,9 +57,10 @@ def _score(network: nn.Module, loss: Loss, samples: TrainingSet, index: int, acc
     autocast: AbstractContextManager[object] = accelerator.autocast()
     with autocast:
         x = network(sample.problem.y, sample.problem.A)
-    image = sample.problem.display_image(x).float()
+    image = sample.compared(x)
     value, data_range = loss(image, sample.target, sample.data_range), float(sample.data_range[0])
-    quality = (metric(image[0], sample.target[0], data_range=data_range) for metric in (psnr, ssim))
+    shown, wanted = (one[0].abs() if one.is_complex() else one[0] for one in (image, sample.target))
+    quality = (metric(shown, wanted, data_range=data_range) for metric in (psnr, ssim))
     return _SampleScores(index, sample.names[0], float(value), *(float(figure) for figure in quality))
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "DataDescription",
     "copy_weights",
     "describe_manifest",
+    "describe_manifests",
     "find_weights",
     "make_card",
     "make_imported_card",
@@ -85,6 +86,18 @@ def describe_manifest(name: str) -> DataDescription:
     file = next(file for file in manifest_folder().glob("*.yaml") if file.stem.replace("_", "-") == name)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return DataDescription(manifest.title, " ".join(manifest.license.split()), manifest.citation, name, digest)
+
+
+def describe_manifests(names: Sequence[str]) -> DataDescription:
+    """The description of several data sets that medrecon knows, together."""
+    each = [describe_manifest(name) for name in names]
+    if len(each) == 1:
+        return each[0]
+    name, license_, citation = (
+        "; ".join(getattr(one, field) for one in each) for field in ("name", "license", "citation")
+    )
+    digest = hashlib.sha256("".join(one.sha256 or "" for one in each).encode()).hexdigest()
+    return DataDescription(name, license_, citation, ", ".join(names), digest)
 
 
 def make_card(

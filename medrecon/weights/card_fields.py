@@ -30,7 +30,7 @@ class _Scores(_Fields):
 
 class _Card(_Fields):
     name: str = ""
-    operator: Literal["sense", "coils", "radon"]
+    operator: Literal["sense", "coils", "radon", "denoising"]
     data: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, _Scores | None]
     trained_steps: int | None = None

@@ -29,7 +29,7 @@ from medrecon.weights.networks import (
     FAMILIES,
     build_normalization,
     load_network,
-    modality_of,
+    modalities_of,
     operator_family,
     read_card,
 )
@@ -41,7 +41,10 @@ __all__ = [
     "Weights",
     "load",
     "load_reconstructor",
+    "loaded",
     "method_of",
+    "run_as",
+    "weights_behind",
     "weights_of",
 ]
 
@@ -143,7 +146,7 @@ class LearnedReconstructor:
         with torch.no_grad():
             scale = self.normalization(y, A)
             axes = scale.shape + (1,) * A.range.ndim
-            with _run_as(self.weights.execution, y.device):
+            with run_as(self.weights.execution, y.device):
                 image: Tensor = self.network(y * scale.reshape(axes), A)
             axes = scale.shape + (1,) * (A.domain.ndim if A.domain.contains(image) else 2)
             return image.to(torch.promote_types(image.dtype, torch.float32)) / scale.reshape(axes)
@@ -183,6 +186,19 @@ def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> 
     InputError
         If the file is damaged, or does not fit its own card, or the network cannot be run as is asked.
     """
+    return LearnedReconstructor(
+        loaded(weights, device), build_normalization(weights.settings.data.normalization), weights
+    )
+
+
+def loaded(weights: Weights, device: torch.device | str) -> nn.Module:
+    """Read the weights, and make the network on a device, to be run as they say.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or does not fit its own card, or the network cannot be run as is asked.
+    """
     execution = weights.execution
     if execution.precision is PrecisionName.FP16 and torch.device(device).type == "cpu":
         raise InputError("precision fp16: takes a GPU, and this is the CPU; take bf16 or fp32")
@@ -198,7 +214,15 @@ def load_reconstructor(weights: Weights, device: torch.device | str = "cpu") -> 
             raise InputError(
                 f"compile: compiles U-Nets, and the {kind} network of the weights {weights.name} has none; leave it out"
             ) from error
-    return LearnedReconstructor(network, build_normalization(weights.settings.data.normalization), weights)
+    return network
+
+
+def weights_behind(reconstruct: object) -> Weights | None:
+    """The trained weights that a method rests on: its own, or those of its denoiser; None for a classical method."""
+    for one in (reconstruct, getattr(reconstruct, "denoiser", None)):
+        if isinstance(found := getattr(one, "weights", None), Weights):
+            return found
+    return None
 
 
 def weights_of(settings: LearnedSettings, modality: Modality) -> Weights:
@@ -221,7 +245,7 @@ def weights_of(settings: LearnedSettings, modality: Modality) -> Weights:
         )
     weights = _read(name)
     network = weights.settings.network.kind
-    if modality_of(weights.family) is not modality:
+    if modality not in modalities_of(weights.family):
         raise InputError(
             f"--weights {name}: was trained on {FAMILIES[weights.family]}, and the scan is {modality.upper()}; "
             "see `medrecon weights list`"
@@ -286,7 +310,7 @@ def _seen_initial(network: nn.Module) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def _run_as(execution: Execution, device: torch.device) -> Iterator[None]:
+def run_as(execution: Execution, device: torch.device) -> Iterator[None]:
     """Autocast where it is asked for, and words for a machine that cannot compile."""
     half = _HALVES.get(execution.precision)
     with (

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medrecon.config.files import settings_of
 from medrecon.config.networks import (
+    DenoiserSettings,
     EndToEndVarNetSettings,
     MoDLSettings,
     NetworkSettings,
@@ -24,6 +25,7 @@ from medrecon.config.training_data import (
     AdjointMaximumSettings,
     ConstantSettings,
     DataSettings,
+    DenoisingData,
     LoDoPaBUnitSettings,
     MRIData,
     NormalizationSettings,
@@ -34,6 +36,8 @@ from medrecon.memory import require_memory
 from medrecon.modality import Modality
 from medrecon.networks import (
     Consistent,
+    DenoiserUNet,
+    Denoising,
     EndToEndVarNet,
     GradientStep,
     LearnedPrimalDual,
@@ -66,7 +70,7 @@ __all__ = [
     "build_network",
     "build_normalization",
     "load_network",
-    "modality_of",
+    "modalities_of",
     "operator_family",
     "read_card",
 ]
@@ -77,17 +81,22 @@ FAMILIES = {
     "sense": "MRI with coil maps (sense)",
     "coils": "MRI of coil images, without maps (coils)",
     "radon": "CT (radon)",
+    "denoising": "images with white noise (denoising)",
 }
 
 
 def operator_family(data: DataSettings) -> str:
-    """The operators that the data pose: `sense`, `coils` (`Mask @ Fourier` of coil images) or `radon`."""
+    """The operators that the data pose: `sense`, `coils` (`Mask @ Fourier` of coil images), `radon` or `denoising`."""
+    if isinstance(data, DenoisingData):
+        return "denoising"
     return data.operator if isinstance(data, MRIData) else "radon"
 
 
-def modality_of(family: str) -> Modality:
-    """The modality of a family of operators, as `operator_family` names them."""
-    return Modality.CT if family == "radon" else Modality.MRI
+def modalities_of(family: str) -> tuple[Modality, ...]:
+    """The modalities that a family of operators serves, as `operator_family` names them."""
+    if family == "denoising":
+        return Modality.MRI, Modality.CT
+    return (Modality.CT,) if family == "radon" else (Modality.MRI,)
 
 
 def build_network(settings: NetworkSettings, operator: str) -> nn.Module:
@@ -103,7 +112,10 @@ def build_network(settings: NetworkSettings, operator: str) -> nn.Module:
     what = f"network: {n_parameters} parameters of {settings.kind}"
     require_memory(4 * n_parameters, what, lambda free: f"{free // 4} would fit: lower features, pools or cascades")
     network = _network(settings, operator)
-    if isinstance(settings, EndToEndVarNetSettings | PrimalDualSettings) or settings.output == "image":
+    if (
+        isinstance(settings, EndToEndVarNetSettings | PrimalDualSettings | DenoiserSettings)
+        or settings.output == "image"
+    ):
         return network
     return MeasuredRootSumOfSquares(network, noise_floor=settings.output == "rss-noise")
 
@@ -125,6 +137,8 @@ def _network(settings: NetworkSettings, operator: str) -> nn.Module:
             return MoDL(network, step, settings.iterations, recompute=settings.recompute)
         case PrimalDualSettings():
             return _primal_dual(settings, channels)
+        case DenoiserSettings():
+            return Denoising(DenoiserUNet(settings.features, settings.blocks))
 
 
 def build_normalization(settings: NormalizationSettings) -> Constant | AdjointMaximum:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from medrecon.config.methods import (
+    DiffusionSettings,
     FbpSettings,
     LearnedSettings,
     MethodSettings,
+    PlugAndPlaySettings,
     PoissonTotalVariationSettings,
     RootSumOfSquaresSettings,
     SenseSettings,
@@ -23,8 +26,10 @@ from medrecon.modality import Modality
 from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import (
     AutomaticWeight,
+    DiffusionSampler,
     FilteredBackprojection,
     NonnegativeTotalVariation,
+    PlugAndPlay,
     PoissonTotalVariation,
     RootSumOfSquares,
     Sense,
@@ -34,6 +39,7 @@ from medrecon.reconstructors import (
     WaveletSparsity,
     ZeroFilled,
 )
+from medrecon.weights.denoiser import load_denoiser
 from medrecon.weights.learned import load_reconstructor, weights_of
 
 __all__ = ["build_reconstructor"]
@@ -86,5 +92,16 @@ def build_reconstructor(
             return replace(Tikhonov(), **settings.given())
         case PoissonTotalVariationSettings():
             return replace(PoissonTotalVariation(photons=photons), **settings.given())
+        case DiffusionSettings():
+            denoiser = load_denoiser(weights_of(settings, modality), modality, device)
+            return replace(DiffusionSampler(denoiser), **_given(settings, "steps", "samples", "seed"))
+        case PlugAndPlaySettings():
+            denoiser = load_denoiser(weights_of(settings, modality), modality, device)
+            return replace(PlugAndPlay(denoiser), **_given(settings, "steps"))
         case LearnedSettings():
             return load_reconstructor(weights_of(settings, modality), device)
+
+
+def _given(settings: LearnedSettings, *names: str) -> dict[str, Any]:
+    """Those of the fields that were given."""
+    return {name: value for name in names if (value := getattr(settings, name)) is not None}

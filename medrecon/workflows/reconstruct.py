@@ -20,7 +20,7 @@ from medrecon.progress import Progress, silent
 from medrecon.reconstructor import parameters_of
 from medrecon.results import Facts, Reconstruction, Report, SliceResult
 from medrecon.scans import Posed, Scan, open_scan
-from medrecon.weights.learned import LearnedReconstructor
+from medrecon.weights.learned import LearnedReconstructor, weights_behind
 from medrecon.workflows.trust import Settled, settle
 
 __all__ = ["Watch", "reconstruct_file"]
@@ -140,8 +140,7 @@ class _Loop:
             data_range=None if self.score is None else self.score.data_range,
             trust=self.settled.trust,
         )
-        if isinstance(reconstruct, LearnedReconstructor):
-            weights = reconstruct.weights
+        if (weights := weights_behind(reconstruct)) is not None:
             report = replace(report, weights=weights.name, execution=str(weights.execution))
         trust = self.settled.trust
         trusted = () if trust is None else trust.notes(self.settled.kind)

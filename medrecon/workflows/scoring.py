@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medrecon.config.training_data import FastMRIData, LoDoPaBData, PhantomCTData, PhantomMRIData
+from medrecon.config.training_data import DenoisingData, FastMRIData, LoDoPaBData, PhantomCTData, PhantomMRIData
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
 from medrecon.training.validation import validate
@@ -51,7 +51,10 @@ def score_weights(
             "score it by `medrecon benchmark`, or by `medrecon reconstruct` of full scans"
         )
     data = settings.data
-    if not isinstance(data, PhantomMRIData | PhantomCTData):
+    if isinstance(data, DenoisingData):
+        if folder is not None:
+            raise InputError("--folder: the weights were trained on images of several sets; leave it out")
+    elif not isinstance(data, PhantomMRIData | PhantomCTData):
         known = data.folder if data.folder is not None and data.folder.is_dir() else None
         data = data.model_copy(update={"folder": folder or known})
     elif folder is not None:

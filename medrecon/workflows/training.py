@@ -30,22 +30,32 @@ from medrecon.config.training import (
 from medrecon.data.locks import hold_folder
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
-from medrecon.networks import compile_unets, emulates_bfloat16
+from medrecon.networks import Denoising, compile_unets, emulates_bfloat16
 from medrecon.progress import Progress, silent
 from medrecon.training.cost import CostEstimate, estimate_cost
+from medrecon.training.denoiser_error import measure_error
 from medrecon.training.loop import train
 from medrecon.training.losses import L1Loss, Loss, MSELoss, SSIMLoss, WeightedSum
+from medrecon.training.noisy_images import NoisyImages
 from medrecon.training.schedules import ConstantRate, CosineRate, Schedule, StepRate
 from medrecon.training.state import Position, RunFolder
 from medrecon.training.task import Recipe, Task
-from medrecon.weights.card import find_weights, make_card
+from medrecon.weights.card import find_weights, make_card, write_weights
 from medrecon.weights.card_fields import require_card
 from medrecon.weights.checkpoint import differences, load_into, read_checkpoint, read_metadata
-from medrecon.weights.networks import FAMILIES, build_network, operator_family, read_card
+from medrecon.weights.networks import FAMILIES, build_network, load_network, operator_family, read_card
 from medrecon.words import shortened
 from medrecon.workflows.training_data import build_training_sets, describe_data
 
-__all__ = ["build_card", "build_loss", "build_task", "is_first_process", "open_accelerator", "train_network"]
+__all__ = [
+    "build_card",
+    "build_loss",
+    "build_task",
+    "is_first_process",
+    "open_accelerator",
+    "record_denoiser_error",
+    "train_network",
+]
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 #: What may be changed when a run is resumed, without another result up to where it stood.
@@ -174,7 +184,27 @@ def train_network(
         if settings.training.precision == "bf16" and emulates_bfloat16(accelerator.device):
             say("this processor has no instructions for bfloat16, which is slower: set training.precision=fp32")
         plan = partial(_plan, task, accelerator, run if going_on else None, say, progress)
-        return train(task, run, card, accelerator, resume=going_on, plan=plan, progress=progress)
+        position = train(task, run, card, accelerator, resume=going_on, plan=plan, progress=progress)
+        if isinstance(task.validation, NoisyImages) and accelerator.is_main_process:
+            say("measuring the denoiser's error at each level of noise, for its card")
+            record_denoiser_error(run.best, task.validation, accelerator.device, progress)
+        return position
+
+
+def record_denoiser_error(
+    path: Path, images: NoisyImages, device: torch.device | str = "cpu", progress: Progress = silent
+) -> None:
+    """Note in the card of a denoiser, and in the JSON beside it, how far it is off at each level of noise.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used.
+    """
+    network, card = load_network(path, "denoising")
+    assert isinstance(network, Denoising)
+    curve = measure_error(network.denoiser.to(device), images, progress)
+    write_weights(path, read_checkpoint(path).tensors, card | {"error": curve.model_dump()}, overwrite=True)
 
 
 def is_first_process() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,9 @@ from medrecon.config.training_data import (
     AugmentationSettings,
     BrainSmallData,
     DataSettings,
+    DenoisingData,
     FastMRIData,
+    ImageSetSettings,
     LoDoPaBData,
     MRIData,
     PhantomCTData,
@@ -21,6 +24,7 @@ from medrecon.config.training_data import (
 from medrecon.data.batches import derived_seed
 from medrecon.data.ct.lodopab import LoDoPaB
 from medrecon.data.mri.masks import SamplingMask
+from medrecon.data.sets.ct_open import CTImages
 from medrecon.data.sets.fetch import path as dataset_path
 from medrecon.data.sets.head_images import HeadImages
 from medrecon.data.sets.lodopab_small import simulation_grid
@@ -34,9 +38,18 @@ from medrecon.training.augmentation import Augmentation, Blur, ContrastAugmentat
 from medrecon.training.ct import Dose, PhantomSinograms, Remeasurement, Sinograms, SinogramTrainingSet
 from medrecon.training.curriculum import Curriculum
 from medrecon.training.mri import CoilSimulation, FastMRISlices, ImageSlices, KSpaceTrainingSet, PhantomImages, Slices
+from medrecon.training.noisy_images import (
+    CTSlices,
+    Heads,
+    HeadTargets,
+    ImageSource,
+    NoisyImages,
+    SinogramTargets,
+    Some,
+)
 from medrecon.training.samples import TrainingSet
 from medrecon.training.simulated_brains import HeadScans
-from medrecon.weights.card import DataDescription, describe_manifest
+from medrecon.weights.card import DataDescription, describe_manifest, describe_manifests
 from medrecon.weights.networks import build_normalization
 from medrecon.words import counted
 
@@ -73,6 +86,9 @@ def build_training_sets(data: DataSettings, seed: int) -> tuple[TrainingSet, Tra
         case PhantomCTData():
             made = _phantom_sinograms(data, seed, "train")
             return _sinograms(data, made, seed), build_held_set(data, "validation", seed)
+        case DenoisingData():
+            sources = [source for one in data.sets for source in [_image_source(one, "train")] * one.repeats]
+            return _noisy(data, sources, seed), build_held_set(data, "validation", seed)
 
 
 def build_held_set(data: DataSettings, part: str, seed: int) -> TrainingSet:
@@ -104,6 +120,9 @@ def build_held_set(data: DataSettings, part: str, seed: int) -> TrainingSet:
             return _sinograms(data, _lodopab(data, part), None)
         case PhantomCTData():
             return _sinograms(data, _phantom_sinograms(data, seed, part), None)
+        case DenoisingData():
+            sources = [_image_source(one, part) for one in data.sets]
+            return _noisy(data, [Some(source, data.validation) for source in sources], None)
 
 
 def was_trained_on(data: DataSettings, part: str) -> bool:
@@ -128,6 +147,10 @@ def describe_data(data: DataSettings) -> tuple[DataDescription, str]:
             return describe_manifest(data.dataset), f"trained on {data.train}, chosen on {data.validation}"
         case BrainSmallData():
             return describe_manifest("brain-small"), "by subject: trained on images of train, chosen on validation"
+        case DenoisingData():
+            return describe_manifests(
+                [one.name for one in data.sets]
+            ), "by subject: trained on images of train, chosen on validation"
         case PhantomMRIData() | PhantomCTData():
             return (
                 _GENERATED,
@@ -174,6 +197,26 @@ def _fastmri(data: FastMRIData, part: str) -> FastMRISlices:
 
 def _lodopab(data: LoDoPaBData, part: str) -> LoDoPaB:
     return LoDoPaB(_folder(data.dataset, data.folder), part, allow_external=data.allow_external)
+
+
+def _image_source(settings: ImageSetSettings, part: str) -> ImageSource:
+    folder = _folder(settings.name, settings.folder)
+    match settings.name:
+        case "heads-open":
+            return Heads(HeadImages(folder, part))
+        case "brain-small":
+            if part == "train":
+                return Heads(HeadImages(folder, part))
+            return HeadTargets(FastMRISlices(_inside(folder, part, settings.name)))
+        case "ct-open":
+            return CTSlices(CTImages(folder, part))
+        case "lodopab-small":
+            return SinogramTargets(LoDoPaB(folder, part))
+
+
+def _noisy(data: DenoisingData, sources: Sequence[ImageSource], seed: int | None) -> NoisyImages:
+    contrast = ContrastAugmentation(data.contrast)
+    return NoisyImages(sources, data.size, data.levels, _augmentation(data.augmentation), contrast, seed)
 
 
 def _phantoms(data: PhantomMRIData, seed: int, part: str) -> ImageSlices:

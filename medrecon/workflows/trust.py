@@ -23,7 +23,7 @@ from medrecon.reconstructors import AutomaticWeight
 from medrecon.results import Trust
 from medrecon.scans import Scan
 from medrecon.spaces import Space
-from medrecon.weights.learned import LearnedReconstructor
+from medrecon.weights.learned import LearnedReconstructor, weights_behind
 from medrecon.workflows.methods import build_reconstructor
 
 __all__ = ["Settled", "settle", "with_phase"]
@@ -57,7 +57,7 @@ def settle(
     """
     method = settings.method
     reconstruct = build_reconstructor(method, opened.modality, photons=photons, device=device)
-    is_learned, is_open = isinstance(reconstruct, LearnedReconstructor), isinstance(reconstruct, AutomaticWeight)
+    is_learned, is_open = weights_behind(reconstruct) is not None, isinstance(reconstruct, AutomaticWeight)
     check = is_learned if settings.check is None else settings.check
     if not (check or settings.candidates or is_open):
         return Settled(method.kind, reconstruct)

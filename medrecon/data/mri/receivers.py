@@ -70,6 +70,11 @@ class Receiver:
         """The noise of a coil's real part, and of its imaginary part, before `scale`, in quadratic mean over the coils."""
         return float(torch.linalg.vector_norm(self.mixing)) / math.sqrt(len(self.mixing))
 
+    def phases(self, shape: tuple[int, int]) -> Tensor:
+        """Give the phase over the field of view, in radians `(y, x)`."""
+        drawn: Tensor = interpolate(self.phase[None, None], shape, mode="bicubic", align_corners=True)[0, 0]
+        return drawn
+
     def maps(self, shape: tuple[int, int], height: float = 0.0) -> Tensor:
         """Give the coil maps at a height along the body, complex64 `(coil, y, x)`.
 
@@ -164,14 +169,15 @@ def simulate_scan(
         got = f"{tuple(image.shape)} {str(image.dtype).removeprefix('torch.')}"
         raise ValueError(f"simulate_scan takes a real image (y, x) of even sizes, got {got}")
     ny, nx = image.shape
-    phase = interpolate(receiver.phase[None, None], (ny, nx), mode="bicubic", align_corners=True)[0, 0]
     n_coils = len(receiver.gains)
     rows = oversampling * ny
     noise = torch.randn(n_coils, rows * nx, 2, generator=generator)
     coil_images = ((receiver.scale * receiver.mixing) @ torch.view_as_complex(noise)).reshape(n_coils, rows, nx)
     middle = coil_images[:, (rows - ny) // 2 : (rows + ny) // 2]
     # An alternating sign before the transform and one after it center it; the noise is as random with the sign as without.
-    middle += receiver.maps((ny, nx), height) * torch.polar(image * receiver.scale, phase).mul_(_signs(ny, nx))
+    middle += receiver.maps((ny, nx), height) * torch.polar(image * receiver.scale, receiver.phases((ny, nx))).mul_(
+        _signs(ny, nx)
+    )
     target = _root_sum_of_squares(middle)
     kspace = torch.fft.fft2(coil_images, norm="ortho")
     kspace *= _signs(rows, nx)
