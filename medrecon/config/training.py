@@ -14,7 +14,7 @@ from medrecon.config.networks import (
     PrimalDualSettings,
 )
 from medrecon.config.settings import Settings
-from medrecon.config.training_data import DataSettings, DenoisingData, MRIData
+from medrecon.config.training_data import DataSettings, DenoisingData, DrawnMRIData, MRIData
 
 __all__ = [
     "AdamSettings",
@@ -131,7 +131,7 @@ class TrainingSettings(Settings):
     def _require_fitting(self) -> Self:
         data, network = self.data, self.network
         initial = getattr(network, "initial", "")
-        is_mri = isinstance(data, MRIData)
+        is_mri = isinstance(data, MRIData | DrawnMRIData)
         if isinstance(data, DenoisingData) != isinstance(network, DenoiserSettings):
             raise ValueError("network: denoiser goes with data of the kind denoising, and with no others")
         coils = isinstance(data, MRIData) and data.operator == "coils"

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from medrecon.config.ct import Photons
 from medrecon.config.mri import MaskSettings
+from medrecon.config.protocols import CTProtocols, MRIProtocols
 from medrecon.config.settings import Settings, Size, at_least
 from medrecon.findings import KSpaceFinding
 
@@ -22,6 +23,8 @@ __all__ = [
     "DataSettings",
     "DenoisingData",
     "DoseStage",
+    "DrawnCTData",
+    "DrawnMRIData",
     "FastMRIData",
     "ImageSetSettings",
     "LoDoPaBData",
@@ -232,7 +235,41 @@ class DenoisingData(Settings):
     normalization: ConstantSettings = ConstantSettings(kind="constant")
 
 
+class _DrawnData(Settings):
+    sets: tuple[ImageSetSettings, ...] = Field(min_length=1)
+    validation: _Count = 32
+    augmentation: AugmentationSettings = AugmentationSettings()
+
+
+class DrawnMRIData(_DrawnData):
+    """Heads of `sets`, scanned in each epoch by a protocol that is drawn, and at most `validation` of each set once.
+
+    `contrast` is the share of images whose intensities pass a random curve.
+    """
+
+    kind: Literal["drawn-mri"]
+    operator: Literal["sense"] = "sense"
+    protocols: MRIProtocols = MRIProtocols()
+    contrast: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    normalization: NormalizationSettings = AdjointMaximumSettings(kind="adjoint-maximum")
+
+
+class DrawnCTData(_DrawnData):
+    """Slices of `sets`, projected in each epoch by a protocol that is drawn, and at most `validation` of each set once."""
+
+    kind: Literal["drawn-ct"]
+    protocols: CTProtocols = CTProtocols()
+    normalization: NormalizationSettings = LoDoPaBUnitSettings(kind="lodopab-unit")
+
+
 DataSettings = Annotated[
-    FastMRIData | BrainSmallData | PhantomMRIData | LoDoPaBData | PhantomCTData | DenoisingData,
+    FastMRIData
+    | BrainSmallData
+    | PhantomMRIData
+    | LoDoPaBData
+    | PhantomCTData
+    | DenoisingData
+    | DrawnMRIData
+    | DrawnCTData,
     Field(discriminator="kind"),
 ]

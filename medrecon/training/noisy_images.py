@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from medrecon.data.batches import derived_seed
+from medrecon.data.ct.attenuation import attenuation_from_hounsfield
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.receivers import draw_receiver
 from medrecon.data.sets.ct_open import CTImages
@@ -79,7 +80,7 @@ class HeadTargets:
 
 @dataclass(frozen=True, eq=False)
 class CTSlices:
-    """The slices of a set of CT, air being zero and water 1000."""
+    """The slices of a set of CT, in 1/mm."""
 
     images: CTImages
     is_complex: bool = False
@@ -88,7 +89,7 @@ class CTSlices:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
-        return (self.images[index].hounsfield + 1000).clamp(min=0)
+        return attenuation_from_hounsfield(self.images[index].hounsfield).clamp_min(0)
 
 
 @dataclass(frozen=True, eq=False)

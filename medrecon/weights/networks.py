@@ -26,6 +26,7 @@ from medrecon.config.training_data import (
     ConstantSettings,
     DataSettings,
     DenoisingData,
+    DrawnMRIData,
     LoDoPaBUnitSettings,
     MRIData,
     NormalizationSettings,
@@ -89,7 +90,7 @@ def operator_family(data: DataSettings) -> str:
     """The operators that the data pose: `sense`, `coils` (`Mask @ Fourier` of coil images), `radon` or `denoising`."""
     if isinstance(data, DenoisingData):
         return "denoising"
-    return data.operator if isinstance(data, MRIData) else "radon"
+    return data.operator if isinstance(data, MRIData | DrawnMRIData) else "radon"
 
 
 def modalities_of(family: str) -> tuple[Modality, ...]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medrecon.config.training_data import DenoisingData, FastMRIData, LoDoPaBData, PhantomCTData, PhantomMRIData
+from medrecon.config.training_data import (
+    DenoisingData,
+    DrawnCTData,
+    DrawnMRIData,
+    FastMRIData,
+    LoDoPaBData,
+    PhantomCTData,
+    PhantomMRIData,
+)
 from medrecon.device import DeviceName
 from medrecon.errors import InputError
 from medrecon.training.validation import validate
@@ -51,7 +59,7 @@ def score_weights(
             "score it by `medrecon benchmark`, or by `medrecon reconstruct` of full scans"
         )
     data = settings.data
-    if isinstance(data, DenoisingData):
+    if isinstance(data, DenoisingData | DrawnMRIData | DrawnCTData):
         if folder is not None:
             raise InputError("--folder: the weights were trained on images of several sets; leave it out")
     elif not isinstance(data, PhantomMRIData | PhantomCTData):

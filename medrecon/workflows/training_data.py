@@ -13,6 +13,8 @@ from medrecon.config.training_data import (
     BrainSmallData,
     DataSettings,
     DenoisingData,
+    DrawnCTData,
+    DrawnMRIData,
     FastMRIData,
     ImageSetSettings,
     LoDoPaBData,
@@ -37,6 +39,7 @@ from medrecon.scans.masks import build_mask
 from medrecon.training.augmentation import Augmentation, Blur, ContrastAugmentation
 from medrecon.training.ct import Dose, PhantomSinograms, Remeasurement, Sinograms, SinogramTrainingSet
 from medrecon.training.curriculum import Curriculum
+from medrecon.training.drawn import DrawnScans
 from medrecon.training.mri import CoilSimulation, FastMRISlices, ImageSlices, KSpaceTrainingSet, PhantomImages, Slices
 from medrecon.training.noisy_images import (
     CTSlices,
@@ -58,6 +61,7 @@ __all__ = ["build_held_set", "build_training_sets", "describe_data", "was_traine
 _PHANTOM_PARTS = ("train", "validation", "test")
 _SAMPLE_BYTES = 1000  # of each sample, in lists of what is read when
 _COIL_PIXEL_BYTES = 100  # of k-space, maps, images of coils, and what a network keeps of them
+_BY_SUBJECT = "by subject: trained on images of train, chosen on validation"
 _GENERATED = DataDescription("random phantoms", "none: the images are generated", "")
 
 
@@ -87,8 +91,9 @@ def build_training_sets(data: DataSettings, seed: int) -> tuple[TrainingSet, Tra
             made = _phantom_sinograms(data, seed, "train")
             return _sinograms(data, made, seed), build_held_set(data, "validation", seed)
         case DenoisingData():
-            sources = [source for one in data.sets for source in [_image_source(one, "train")] * one.repeats]
-            return _noisy(data, sources, seed), build_held_set(data, "validation", seed)
+            return _noisy(data, _image_sources(data.sets, "train"), seed), build_held_set(data, "validation", seed)
+        case DrawnMRIData() | DrawnCTData():
+            return _drawn(data, _image_sources(data.sets, "train"), seed), build_held_set(data, "validation", seed)
 
 
 def build_held_set(data: DataSettings, part: str, seed: int) -> TrainingSet:
@@ -121,8 +126,9 @@ def build_held_set(data: DataSettings, part: str, seed: int) -> TrainingSet:
         case PhantomCTData():
             return _sinograms(data, _phantom_sinograms(data, seed, part), None)
         case DenoisingData():
-            sources = [_image_source(one, part) for one in data.sets]
-            return _noisy(data, [Some(source, data.validation) for source in sources], None)
+            return _noisy(data, _image_sources(data.sets, part, data.validation), None)
+        case DrawnMRIData() | DrawnCTData():
+            return _drawn(data, _image_sources(data.sets, part, data.validation), None)
 
 
 def was_trained_on(data: DataSettings, part: str) -> bool:
@@ -146,11 +152,9 @@ def describe_data(data: DataSettings) -> tuple[DataDescription, str]:
         case FastMRIData() | LoDoPaBData():
             return describe_manifest(data.dataset), f"trained on {data.train}, chosen on {data.validation}"
         case BrainSmallData():
-            return describe_manifest("brain-small"), "by subject: trained on images of train, chosen on validation"
-        case DenoisingData():
-            return describe_manifests(
-                [one.name for one in data.sets]
-            ), "by subject: trained on images of train, chosen on validation"
+            return describe_manifest("brain-small"), _BY_SUBJECT
+        case DenoisingData() | DrawnMRIData() | DrawnCTData():
+            return describe_manifests([one.name for one in data.sets]), _BY_SUBJECT
         case PhantomMRIData() | PhantomCTData():
             return (
                 _GENERATED,
@@ -212,6 +216,23 @@ def _image_source(settings: ImageSetSettings, part: str) -> ImageSource:
             return CTSlices(CTImages(folder, part))
         case "lodopab-small":
             return SinogramTargets(LoDoPaB(folder, part))
+
+
+def _image_sources(sets: Sequence[ImageSetSettings], part: str, count: int | None = None) -> list[ImageSource]:
+    """The images of a part: in training as often as they are repeated, else at most so many of each set."""
+    found = [_image_source(one, part) for one in sets]
+    if count is not None:
+        return [Some(source, count) for source in found]
+    return [source for one, source in zip(sets, found, strict=True) for _ in range(one.repeats)]
+
+
+def _drawn(data: DrawnMRIData | DrawnCTData, sources: Sequence[ImageSource], seed: int | None) -> DrawnScans:
+    is_mri = isinstance(data, DrawnMRIData)
+    if any(source.is_complex != is_mri for source in sources):
+        raise InputError(f"data.sets: {data.kind} takes sets of {'heads' if is_mri else 'CT'}; take those alone")
+    contrast = ContrastAugmentation(data.contrast if isinstance(data, DrawnMRIData) else 0.0)
+    normalization = build_normalization(data.normalization)
+    return DrawnScans(sources, data.protocols, normalization, _augmentation(data.augmentation), contrast, seed)
 
 
 def _noisy(data: DenoisingData, sources: Sequence[ImageSource], seed: int | None) -> NoisyImages:
