@@ -19,7 +19,7 @@ from medrecon.data.sets.ct_open import CTImages
 from medrecon.data.sets.head_images import HeadImages
 from medrecon.errors import InputError
 from medrecon.operators import Diagonal
-from medrecon.problem import Problem
+from medrecon.problem import Problem, full_reconstruction
 from medrecon.reconstructors.scaling import intensity
 from medrecon.spaces import Space, image_space, root_sum_of_squares
 from medrecon.training.augmentation import Augmentation, ContrastAugmentation
@@ -63,7 +63,7 @@ class _Slices(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class HeadTargets:
-    """The targets of fully sampled scans."""
+    """The targets of fully sampled scans, or their full reconstructions."""
 
     slices: _Slices
     is_complex: bool = True
@@ -73,9 +73,7 @@ class HeadTargets:
 
     def __getitem__(self, index: int) -> Tensor:
         sample = self.slices.sample(index, None)
-        if sample.target is None:
-            raise InputError(f"{sample.name}: has no target; take a set with images")
-        return sample.target
+        return full_reconstruction(sample) if sample.target is None else sample.target
 
 
 @dataclass(frozen=True, eq=False)

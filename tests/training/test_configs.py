@@ -1,5 +1,6 @@
 """Every file of `configs/` that trains says what the program takes, has its size, and runs on data of the right format."""
 
+import json
 import math
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 
 from medrecon.config.files import load_settings
 from medrecon.config.training import TrainingSettings
-from medrecon.config.training_data import BrainSmallData
+from medrecon.config.training_data import BrainSmallData, DenoisingData, DrawnCTData, DrawnMRIData
 from medrecon.data.ct.attenuation import MU_MAX
 from medrecon.data.ct.lodopab import write_lodopab
 from medrecon.device import DeviceName
@@ -22,6 +23,7 @@ from medrecon.weights.networks import build_network, load_network, operator_fami
 from medrecon.weights.shipped import SHIPPED as SHIPPED_WEIGHTS
 from medrecon.workflows.training import train_network
 from tests.program import simulate
+from tests.training.image_sets import write_ct, write_heads
 from tests.training.runs import losses
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -41,6 +43,7 @@ PROMISED = PARAMETERS.keys() | {
     "fbp_unet_lodopab_small",
 }
 SHIPPED = 3_000_000  # parameters of 6 MB in half precision
+_SMALL_SCANS = "{matrix: [64, 80], coils: [2, 4], acceleration: [2, 3]}"
 #: What a processor would take too long for: fewer cascades and features, which the test of sizes has at their number.
 SMALLER = {
     "unet_fastmri_knee": ("network.features=4",),
@@ -53,6 +56,9 @@ SMALLER = {
     "lpd_lodopab_small": ("network.iterations=2", "network.features=8"),
     "fbp_unet_lodopab": ("network.features=8", "training.batch_size=2"),
     "fbp_unet_lodopab_small": ("network.features=8", "training.batch_size=2"),
+    "denoiser": ("network.features=[4, 8]", "data.size=64", "training.precision=fp32"),
+    "varnet_heads": ("network.features=4", f"data.protocols={_SMALL_SCANS}", "training.precision=fp32"),
+    "lpd_ct_open": ("network.iterations=1", "data.protocols={matrix: [48, 64], views: [30, 60], spacing: [2, 4]}"),
 }
 
 
@@ -114,14 +120,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     _fastmri(root / "fastmri-brain", (64, 48))
     _brain_small(root / "brain-small")
     _lodopab(root / "lodopab")
+    write_heads(root / "heads-open", (64, 64))
+    write_ct(root / "ct-open", 64)
     return {**{path.name: path for path in root.iterdir()}, "lodopab-small": root / "lodopab"}
+
+
+def _in_folders(settings: TrainingSettings, data: dict[str, Path]) -> str:
+    """The change that takes the data from these folders."""
+    if isinstance(settings.data, DenoisingData | DrawnMRIData | DrawnCTData):
+        sets = [{"name": one.name, "folder": str(data[one.name])} for one in settings.data.sets]
+        return f"data.sets={json.dumps(sets)}"
+    return f"data.folder={data[getattr(settings.data, 'dataset', settings.data.kind)]}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_configuration_trains_on_files_of_its_data_set(path: Path, data: dict[str, Path], tmp_path: Path) -> None:
     plain = load_settings(TrainingSettings, path)
-    folder = data[getattr(plain.data, "dataset", plain.data.kind)]
-    small = (f"data.folder={folder}", "training.max_steps=2", "training.workers=0", *SMALLER.get(path.stem, ()))
+    small = (_in_folders(plain, data), "training.max_steps=2", "training.workers=0", *SMALLER.get(path.stem, ()))
     run = RunFolder(tmp_path / "run")
     told: list[str] = []
     position = train_network(

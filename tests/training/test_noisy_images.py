@@ -16,8 +16,7 @@ from medrecon.config.files import settings_of
 from medrecon.config.methods import DiffusionSettings, PlugAndPlaySettings
 from medrecon.config.training import TrainingSettings
 from medrecon.data.sets.ct_open import CTImages
-from medrecon.data.sets.head_images import HeadImages, HeadSlice, write_head_images
-from medrecon.data.sets.image_stack import write_stack
+from medrecon.data.sets.head_images import HeadImages
 from medrecon.errors import InputError
 from medrecon.modality import Modality
 from medrecon.operators import Diagonal
@@ -30,23 +29,14 @@ from medrecon.weights.denoiser import ErrorCurve, load_denoiser
 from medrecon.weights.learned import weights_behind, weights_of
 from medrecon.workflows.methods import build_reconstructor
 from medrecon.workflows.training import train_network
-
-
-def _write_sets(folder: Path) -> None:
-    heads, ct = folder / "heads", folder / "ct"
-    for one in (heads, ct):
-        one.mkdir(parents=True)
-    for number, part in enumerate(("train", "validation")):
-        images = [PhantomImages(3, (40, 36), seed=number)[k] for k in range(3)]
-        write_head_images(heads, part, [HeadSlice(x, f"person{k}", "T1", 0.1 * k) for k, x in enumerate(images)])
-        slices = ((1500 * x - 1000, (f"person{k}", "0.7")) for k, x in enumerate(images[:2]))
-        write_stack(ct, part, "slices_000.h5", "hounsfield", ("subject", "pixel"), slices)
+from tests.training.image_sets import write_ct, write_heads
 
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sets")
-    _write_sets(folder)
+    write_heads(folder / "heads")
+    write_ct(folder / "ct")
     return folder
 
 
