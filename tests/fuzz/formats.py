@@ -107,7 +107,10 @@ def _set_values(file: h5py.File, name: str, random: Random) -> None:
     held = file[name]
     with np.errstate(all="ignore"):
         value = np.float64(random.choice([n for n in ODD_NUMBERS if abs(n) < 1e300 or n != n]))
-        held[random.choice((Ellipsis, 0, -1))] = value.astype(held.dtype if held.dtype.kind != "O" else "f8")
+        part = random.choice((Ellipsis, 0, -1))
+        if held.size > 10**6:  # which `_set_shape` stated, and which no disk would hold
+            part = (part if part is not Ellipsis else 0,) * held.ndim
+        held[part] = value.astype(held.dtype if held.dtype.kind != "O" else "f8")
 
 
 def _link(file: h5py.File, name: str, random: Random) -> None:
