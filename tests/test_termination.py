@@ -16,7 +16,6 @@ from medrecon.commands import termination
 from medrecon.commands.termination import Terminated, end_on_signals
 from tests.program import medrecon, simulate
 
-
 TOLD = "medrecon: error: told to end; what was being written is left out, files finished before are kept\n"
 SAID = {129: TOLD, 130: TOLD.replace("told to end", "interrupted"), 143: TOLD}
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrecon.data.foreign import reading, require_few_slices, require_held
+from medrecon.data.hdf5_filters import require_filters
 from medrecon.data.hdf5_heap import SoundHeaps
 from medrecon.data.hdf5_links import Links
 from medrecon.data.identity import SameFiles
@@ -115,7 +116,7 @@ class HDF5Content:
         ------
         InputError
             If it is something else, or empty; a link that leads nowhere, or to another file that may not be read; or of a size of
-            which the file holds nothing.
+            which the file holds nothing, or packed by a filter that is not there.
         """
         if name in self._source.sound:
             return self._file[name]
@@ -128,6 +129,7 @@ class HDF5Content:
                 raise InputError(f"{self.path}: `{name}` is {kind}, and a data set is wanted; remove or mend it")
             if found.shape is None:
                 raise InputError(f"{self.path}: `{name}` is empty, it has no shape; export it again")
+            require_filters(self.path, name, found)
             lies_outside = self._links.require_sources(name, found)
             if not lies_outside:
                 stated = math.prod(found.shape) * found.dtype.itemsize
