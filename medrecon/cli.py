@@ -8,19 +8,19 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from medrecon.commands.statuses import INTERRUPTED, TERMINATED, UNEXPECTED
-from medrecon.commands.termination import Terminated, Termination, exit_on_sigterm
+from medrecon.commands.statuses import HUNG_UP, INTERRUPTED, TERMINATED, UNEXPECTED
+from medrecon.commands.termination import Terminated, Termination, end_on_signals
 
 __all__ = ["main"]
 
-_ENDED = {INTERRUPTED: "interrupted", TERMINATED: "told to end"}
+_ENDED = {INTERRUPTED: "interrupted", TERMINATED: "told to end", HUNG_UP: "told to end"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and leave it.
 
-    The status is 0 where all was done, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM, and 1 for a fault of
-    medrecon's own.
+    The status is 0 where all was done, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, and 1
+    for a fault of medrecon's own.
     """
     # Threads that spin while they wait make a busy machine ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -31,10 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with exit_on_sigterm(_abandon) as termination:
+        with end_on_signals(_abandon) as termination:
             status = _status(given or ["--help"], termination)
-    except Terminated:  # before or after all that
-        status = TERMINATED
+    except (Terminated, KeyboardInterrupt) as ended:  # before or after all that
+        status = _status_of(ended)
         _clean_up(status)
     raise SystemExit(status)
 
@@ -43,18 +43,19 @@ def _status(arguments: list[str], termination: Termination) -> int:
     try:
         status = _run(arguments, termination)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except Terminated:
-        status = TERMINATED
+    except (Terminated, KeyboardInterrupt) as ended:
+        status = _status_of(ended)
     except BrokenPipeError:
         status = UNEXPECTED
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of the pipe when it ends
-    if termination.obeyed():
-        status = TERMINATED
+    status = termination.obeyed() or status
     if status in _ENDED:
         _clean_up(status)
     return status
+
+
+def _status_of(ended: Terminated | KeyboardInterrupt) -> int:
+    return ended.status if isinstance(ended, Terminated) else INTERRUPTED
 
 
 def _run(arguments: list[str], termination: Termination) -> int:
@@ -79,7 +80,7 @@ def _clean_up(status: int) -> None:
         complain(f"{_ENDED[status]}; what was being written is left out, files finished before are kept")
 
 
-def _abandon() -> None:
+def _abandon(status: int) -> None:
     """Leave from wherever the program is."""
-    _clean_up(TERMINATED)
+    _clean_up(status)
     sys.stdout.flush()

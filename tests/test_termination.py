@@ -13,29 +13,40 @@ from pathlib import Path
 import pytest
 
 from medrecon.commands import termination
-from medrecon.commands.termination import Terminated, exit_on_sigterm
+from medrecon.commands.termination import Terminated, end_on_signals
 from tests.program import medrecon, simulate
+
+TOLD = "medrecon: error: told to end; what was being written is left out, files finished before are kept\n"
+SAID = {129: TOLD, 130: TOLD.replace("told to end", "interrupted"), 143: TOLD}
 
 
 def hidden(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def ended_when(ready: Callable[[], object], *arguments: object) -> tuple[int, str]:
-    """Run the program, send SIGTERM as soon as it is ready, and give its status and what it said on standard error."""
+def ended_when(ready: Callable[[], object], number: signal.Signals, *arguments: object) -> tuple[int, str]:
+    """Run the program, send a signal as soon as it is ready, and give its status and what it said on standard error."""
     command = [sys.executable, "-m", "medrecon", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not ready() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     _, err = child.communicate(timeout=60)
     return child.returncode, err
 
 
-@pytest.mark.parametrize("command", ["simulate", "reconstruct"])
-def test_what_is_half_written_is_removed(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "name", "status"),
+    [
+        ("simulate", "SIGTERM", 143),
+        ("reconstruct", "SIGTERM", 143),
+        ("simulate", "SIGHUP", 129),
+        ("reconstruct", "SIGINT", 130),
+    ],
+)
+def test_what_is_half_written_is_removed(tmp_path: Path, command: str, name: str, status: int) -> None:
     out = tmp_path / "out"
     out.mkdir()
     if command == "simulate":
@@ -43,47 +54,48 @@ def test_what_is_half_written_is_removed(tmp_path: Path, command: str) -> None:
     else:
         scan = simulate(tmp_path / "scan.h5", slices=64)
         arguments = [scan, "-o", out / "o.h5", "--method", "tv", "--mask", "random", "--iterations", 999]
-    status, err = ended_when(lambda: hidden(out), command, *arguments)
-    assert (status, err.splitlines()) == (
-        143,
-        ["medrecon: error: told to end; what was being written is left out, files finished before are kept"],
-    )
+    assert ended_when(lambda: hidden(out), signal.Signals[name], command, *arguments) == (status, SAID[status])
     assert list(out.iterdir()) == []
 
 
-def test_a_second_signal_does_not_disturb_and_the_handler_before_is_set_again() -> None:
-    before, cleaned = signal.getsignal(signal.SIGTERM), []
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_second_signal_does_not_disturb_and_the_handler_before_is_set_again(
+    first: signal.Signals, second: signal.Signals
+) -> None:
+    before, cleaned = [signal.getsignal(number) for number in (first, second)], []
 
     def work() -> None:
-        with exit_on_sigterm():
+        with end_on_signals():
             try:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), first)
             finally:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), second)
                 cleaned.append(True)
 
-    with pytest.raises(Terminated) as ended:
+    with pytest.raises((Terminated, KeyboardInterrupt)) as ended:
         work()
     assert cleaned
-    assert ended.value.code == 128 + signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert getattr(ended.value, "code", 128 + signal.SIGINT) == 128 + first
+    assert [signal.getsignal(number) for number in (first, second)] == before
 
 
-def test_a_program_that_is_to_ignore_the_signal_goes_on() -> None:
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_program_that_is_to_ignore_the_signal_goes_on(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
     try:
-        with exit_on_sigterm():
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        with end_on_signals():
+            os.kill(os.getpid(), number)
+            assert signal.getsignal(number) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
 
 
 def test_other_threads_leave_signals_alone() -> None:
     before, found = signal.getsignal(signal.SIGTERM), []
 
     def work() -> None:
-        with exit_on_sigterm():
+        with end_on_signals():
             found.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
@@ -94,8 +106,8 @@ def test_other_threads_leave_signals_alone() -> None:
 
 def test_a_forked_child_ends_by_the_signal_itself() -> None:
     code = (
-        "import os, signal; from medrecon.commands.termination import exit_on_sigterm\n"
-        "with exit_on_sigterm():\n"
+        "import os, signal; from medrecon.commands.termination import end_on_signals\n"
+        "with end_on_signals():\n"
         "    child = os.fork()\n"
         "    if child == 0: os.kill(os.getpid(), signal.SIGTERM); os._exit(0)\n"
         "    print(os.WTERMSIG(os.waitpid(child, 0)[1]))"
@@ -111,9 +123,6 @@ def begun(code: str, *arguments: object) -> subprocess.Popen[str]:
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     return child
-
-
-TOLD = "medrecon: error: told to end; what was being written is left out, files finished before are kept\n"
 
 
 @pytest.mark.parametrize("library", ["libpython|ld-linux", "pydantic_core", "libtorch_cpu"])
@@ -147,12 +156,13 @@ main(["reconstruct"])
 """
 
 
-def test_a_long_computation_of_a_library_is_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_long_computation_of_a_library_is_ended(tmp_path: Path, number: signal.Signals) -> None:
     child = begun(LONG, tmp_path / "o.h5")
     assert len(hidden(tmp_path)) == 1
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     _, err = child.communicate(timeout=30)
-    assert (child.returncode, err) == (143, TOLD)
+    assert (child.returncode, err) == (128 + number, SAID[128 + number])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,11 +188,12 @@ main(["reconstruct"])
 
 
 @pytest.mark.parametrize("kind", ["caught", "unraisable"])
-def test_a_library_that_catches_the_end_is_told_again(kind: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_library_that_catches_the_end_is_told_again(kind: str, number: signal.Signals) -> None:
     child = begun(f"KIND = {kind!r}\n{CAUGHT}")
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     _, err = child.communicate(timeout=20)
-    assert (child.returncode, err) == (143, TOLD)
+    assert (child.returncode, err) == (128 + number, SAID[128 + number])
 
 
 def test_what_a_library_makes_of_the_end_is_not_complained_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,8 +210,8 @@ def test_what_a_library_makes_of_the_end_is_not_complained_of(monkeypatch: pytes
 
 PARENT = """
 import subprocess, sys, time
-child = "import os, time; from medrecon.commands.termination import end_with, exit_on_sigterm\\n"
-child += "with exit_on_sigterm():\\n"
+child = "import os, time; from medrecon.commands.termination import end_with, end_on_signals\\n"
+child += "with end_on_signals():\\n"
 child += "    end_with(os.getppid()); print('ready', flush=True)\\n"
 child += "    try: time.sleep(60)\\n"
 child += "    finally: open(__import__('sys').argv[1], 'w').close()\\n"
@@ -218,7 +229,7 @@ def test_a_process_of_several_ends_when_the_one_that_began_it_is_killed(tmp_path
 
 def test_a_forked_child_that_is_ended_does_not_end_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(termination, "_PATIENCE", 0.4)
-    with exit_on_sigterm() as told:
+    with end_on_signals() as told:
         child = os.fork()
         if child == 0:
             time.sleep(60)
@@ -226,7 +237,7 @@ def test_a_forked_child_that_is_ended_does_not_end_its_parent(monkeypatch: pytes
         os.kill(child, signal.SIGTERM)
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
         time.sleep(1)  # or this process would be ended
-        assert not told.told
+        assert told.told is None
 
 
 @pytest.mark.parametrize("ear", ["closed", "gone"])
@@ -252,8 +263,8 @@ def test_a_long_computation_is_ended_where_nobody_hears_why(tmp_path: Path, ear:
 def test_the_watching_thread_ends_the_process_whatever_leaving_raises() -> None:
     code = (
         "import hashlib; from medrecon.commands import termination; termination._PATIENCE = 0.4\n"
-        "def leave(): raise OSError('no room')\n"
-        "with termination.exit_on_sigterm(leave):\n"
+        "def leave(_): raise OSError('no room')\n"
+        "with termination.end_on_signals(leave):\n"
         "    print('ready', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 2**27)"
     )
     child = begun(code)

@@ -17,7 +17,7 @@ from pathlib import Path
 from medrecon.commands.console import COMPLAIN_TO, complain
 from medrecon.commands.processors import processors
 from medrecon.commands.statuses import USER_ERROR
-from medrecon.commands.termination import Terminated, exit_on_sigterm
+from medrecon.commands.termination import Terminated, end_on_signals
 from medrecon.data.writers import sweep, temporary_name, unfinished
 
 __all__ = ["LAUNCHED_BY", "launch"]
@@ -30,7 +30,7 @@ _GRACE_SECONDS = 10.0
 def launch(arguments: Sequence[str], count: int) -> int:
     """Run `medrecon ARGUMENTS` in so many processes, and return 0, or the exit status of the one that said what failed.
 
-    When one fails the others are ended, and so are all when this process is told to end (SIGTERM). The notes shown are those
+    When one fails the others are ended, and so are all when this process is told to end. The notes shown are those
     of the first process, and the complaint that of the one that knows what was wrong.
     """
     with socket.socket() as probe:
@@ -51,7 +51,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
         complaints = [folder / str(rank) for rank in range(count)]
         children: list[subprocess.Popen[bytes]] = []
         stack.callback(_end, children)
-        stack.enter_context(_pass_sigterm_on(children))
+        stack.enter_context(_pass_the_end_on(children))
         for rank, complaint in enumerate(complaints):
             own = {**environment, COMPLAIN_TO: str(complaint), "RANK": str(rank), "LOCAL_RANK": str(rank)}
             stderr = None if rank == 0 else stack.enter_context(complaint.open("ab"))
@@ -86,9 +86,9 @@ def _folder_of_complaints() -> Iterator[Path]:
 
 
 @contextmanager
-def _pass_sigterm_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Pass SIGTERM on to the children, who say that they were told to end, and leave as it asks."""
-    with exit_on_sigterm():
+def _pass_the_end_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Pass SIGTERM and SIGHUP on to the children, who say that they were told to end, and leave as it asks."""
+    with end_on_signals():
         try:
             yield
         except Terminated:

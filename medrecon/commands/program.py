@@ -12,7 +12,7 @@ import typer.main
 from medrecon._version import __version__
 from medrecon.commands import about, benchmark, configs, data, demo, reconstruct, scans, train, tune, weights
 from medrecon.commands.console import complain, expected, say
-from medrecon.commands.statuses import INTERRUPTED, OK, TERMINATED, UNEXPECTED, USER_ERROR
+from medrecon.commands.statuses import INTERRUPTED, OK, UNEXPECTED, USER_ERROR
 from medrecon.commands.termination import Termination
 from medrecon.config import METHODS
 
@@ -72,7 +72,7 @@ _import.command("fastmri")(weights.import_fastmri)
 
 
 def run(arguments: list[str], termination: Termination) -> int:
-    """Run a command, say what goes wrong, and return the status; Ctrl-C, SIGTERM and a closed pipe are passed on."""
+    """Run a command, say what goes wrong, and return the status; signals and a closed pipe are passed on."""
     try:
         status = typer.main.get_command(app)(args=arguments, prog_name="medrecon", standalone_mode=False)
         return int(status or OK)
@@ -81,8 +81,8 @@ def run(arguments: list[str], termination: Termination) -> int:
     except typer.Abort:
         return INTERRUPTED
     except Exception as error:
-        if termination.told:  # what a library made of it
-            return TERMINATED
+        if (told := termination.status) is not None:  # what a library made of it
+            return told
         if callable(words := getattr(error, "format_message", None)):  # a wrong option or argument
             complain(f"{words()}{_of_a_method(error)} (see `medrecon --help`)")
             return USER_ERROR

@@ -1,4 +1,4 @@
-"""A program that is told to end (SIGTERM) cleans up as after Ctrl-C: what was half written is removed."""
+"""A program that is told to end (Ctrl-C, SIGTERM, a terminal that is closed) cleans up: what was half written is removed."""
 
 from __future__ import annotations
 
@@ -13,61 +13,78 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-__all__ = ["Terminated", "Termination", "end_with", "exit_on_sigterm"]
+__all__ = ["Interrupted", "Terminated", "Termination", "end_on_signals", "end_with"]
 
 _PATIENCE = 5.0  # seconds that the main thread may take until it hears of the signal, such as in a long loop of numba
 _GLANCE = 0.2
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Terminated(SystemExit):
-    """The program was told to end, by SIGTERM; its code is 143."""
+    """The program was told to end, by SIGTERM or SIGHUP; its status is 143 or 129."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Interrupted(KeyboardInterrupt):
+    """The program was told to end by Ctrl-C, SIGINT."""
 
 
 class Termination:
-    """Whether this process was told to end, and what happens then: `leave` is called in its place if it cannot be reached."""
+    """Whether this process was told to end, and what happens then.
 
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self.told = False
+    `leave` is called, with the exit status, in its place if it cannot be reached. `told` is the first signal that told it, or None.
+    """
+
+    def __init__(self, leave: Callable[[int], None]) -> None:
+        self.told: int | None = None
         self._obeyed = False
         self._process = os.getpid()
         self._leave = leave
-        self._raised: weakref.ref[Terminated] | None = None
+        self._raised: weakref.ref[BaseException] | None = None
         self._pipe = os.pipe()
         self._ended = threading.Event()
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Raise `Terminated`, unless that is on its way: cleaning up is not to be disturbed."""
+        """Raise `Terminated` or `Interrupted`, unless one is on its way: cleaning up is not to be disturbed."""
         if os.getpid() != self._process:  # a forked child, which has no files of its own to remove
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self.told = True
+        self.told = self.told or number
         if self._obeyed or (self._raised is not None and self._raised() is not None):
             return
-        error = Terminated(128 + number)
+        error = Interrupted() if self.told == signal.SIGINT else Terminated(128 + self.told)
         self._raised = weakref.ref(error)
         try:
             raise error
         finally:
             del error  # or its traceback would keep it alive
 
-    def obeyed(self) -> bool:
-        """Say whether the process was told to end; if so it does from now on, and is not told again."""
-        self._obeyed = self.told
-        return self.told
+    @property
+    def status(self) -> int | None:
+        """The exit status of a process that was told to end; None for another."""
+        return None if self.told is None else 128 + self.told
+
+    def obeyed(self) -> int | None:
+        """Return `status`; a process that was told to end does from now on, and is not told again."""
+        self._obeyed = self.told is not None
+        return self.status
 
     def watch(self) -> None:
-        """Wait for the signal in a thread of its own, and see to it that the main thread hears of it and ends."""
-        while not self._is_told():
+        """Wait for a signal in a thread of its own, and see to it that the main thread hears of it and ends."""
+        while (number := self._sent()) is None:
             if self._ended.is_set():
                 return
         if not self._heard():
             try:
-                self._leave()
+                self._leave(128 + number)
             finally:
-                os._exit(128 + signal.SIGTERM)
+                os._exit(128 + number)
         while not self._ended.wait(_GLANCE):
             if self._raised is not None and self._raised() is None:  # a library has caught it, and goes on
-                os.kill(self._process, signal.SIGTERM)
+                os.kill(self._process, number)
 
     @contextmanager
     def listen(self) -> Iterator[None]:
@@ -88,50 +105,53 @@ class Termination:
             os.close(tell)
             os.close(told)
 
-    def _is_told(self) -> bool:
-        return signal.SIGTERM in os.read(self._pipe[0], 64)
+    def _sent(self) -> int | None:
+        return next((number for number in os.read(self._pipe[0], 64) if number in _SIGNALS), None)
 
     def _heard(self) -> bool:
         for _ in range(round(_PATIENCE / _GLANCE)):
             if self.told or self._ended.wait(_GLANCE):
                 return True
-        return self.told
+        return self.told is not None
 
 
-def _do_nothing() -> None:
+def _do_nothing(_status: int) -> None:
     """Leave as it is."""
 
 
 @contextmanager
-def exit_on_sigterm(leave: Callable[[], None] = _do_nothing) -> Iterator[Termination]:
-    """Raise `Terminated` in the main thread at the first SIGTERM; the next ones do not disturb its cleaning up.
+def end_on_signals(leave: Callable[[int], None] = _do_nothing) -> Iterator[Termination]:
+    """Raise `Terminated` in the main thread at the first SIGTERM or SIGHUP, `Interrupted` at a SIGINT; the next do not disturb.
 
     It is raised again where a library has caught it. A main thread that does not come back from a library within seconds is
-    ended with the whole process, after `leave`, which is called in another thread. Forked children, which have no files of
-    their own to remove, end by the signal itself. Whoever ignores SIGTERM goes on doing so, and in other threads than the main
-    one, where Python takes no signals, nothing is changed.
+    ended with the whole process, after `leave`, which is called in another thread with the exit status. Forked children, which
+    have no files of their own to remove, end by the signal itself. Whoever ignores a signal, as `nohup` does SIGHUP, goes on doing
+    so, and in other threads than the main one, where Python takes no signals, nothing is changed.
     """
-    before = signal.getsignal(signal.SIGTERM)
     termination = Termination(leave)
-    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN or os.name != "posix":
+    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
         yield termination
         return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    heard = [number for number in _SIGNALS if before[number] not in (signal.SIG_IGN, None)]
     complaints = sys.unraisablehook
-    signal.signal(signal.SIGTERM, termination.handle)
+    for number in heard:
+        signal.signal(number, termination.handle)
     sys.unraisablehook = _quietly(complaints)
     try:
         with termination.listen():
             yield termination
     finally:
         sys.unraisablehook = complaints
-        signal.signal(signal.SIGTERM, before)
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 def _quietly(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A hook that leaves out an end that was asked for in a place that cannot pass it on: it is raised again."""
 
     def shown(unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, Terminated):
+        if not isinstance(unraisable.exc_value, Terminated | Interrupted):
             hook(unraisable)
 
     return shown
@@ -153,8 +173,8 @@ _masks = threading.local()
 
 
 def _block() -> None:
-    """Hold the signal off while a process forks: the child would tell the ear of its parent."""
-    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    """Hold the signals off while a process forks: the child would tell the ear of its parent."""
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
 def _unblock() -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrecon.data.foreign import reading, require_few_slices, require_held
-from medrecon.data.hdf5_heap import require_sound_heap
+from medrecon.data.hdf5_filters import require_filters
+from medrecon.data.hdf5_heap import SoundHeaps
 from medrecon.data.hdf5_links import Links
 from medrecon.data.identity import SameFiles
 from medrecon.errors import InputError
@@ -74,7 +75,8 @@ class HDF5Content:
         self.path, self._source, self._file, self._stack = source.path, source, file, stack
         self._others: dict[Path, h5py.File] = {}
         open_other = self._open_other if source.allow_external else None
-        self._links = Links(self.path, file, open_other, source.same.require)
+        self._heaps = SoundHeaps(stack)
+        self._links = Links(self.path, file, open_other, source.same.require, self._heaps)
 
     def __contains__(self, name: str) -> bool:
         """Whether there is something of the name at the root, whatever it is."""
@@ -96,7 +98,8 @@ class HDF5Content:
             with reading(self.path, f"`{shortened(name)}`"):
                 if self._file.id.links.get_info(name.encode("utf-8", "surrogateescape")).type != h5py.h5l.TYPE_HARD:
                     continue
-                held = self._file[name]
+                with self._heaps.opened(self._file, name, f"{self.path}: `{shortened(name)}`"):
+                    held = self._file[name]
                 is_array = isinstance(held, h5py.Dataset) and held.shape is not None and held.dtype is not None
             if is_array:
                 yield name, held
@@ -113,7 +116,7 @@ class HDF5Content:
         ------
         InputError
             If it is something else, or empty; a link that leads nowhere, or to another file that may not be read; or of a size of
-            which the file holds nothing.
+            which the file holds nothing, or packed by a filter that is not there.
         """
         if name in self._source.sound:
             return self._file[name]
@@ -126,6 +129,7 @@ class HDF5Content:
                 raise InputError(f"{self.path}: `{name}` is {kind}, and a data set is wanted; remove or mend it")
             if found.shape is None:
                 raise InputError(f"{self.path}: `{name}` is empty, it has no shape; export it again")
+            require_filters(self.path, name, found)
             lies_outside = self._links.require_sources(name, found)
             if not lies_outside:
                 stated = math.prod(found.shape) * found.dtype.itemsize
@@ -168,9 +172,11 @@ class HDF5Content:
             data = self.dataset(name)
             if data is None:
                 raise InputError(f"{self.path}: holds no `{name}`; copy it again")
+            part = () if index is None else index
             if data.dtype.kind == "O":
-                require_sound_heap(Path(data.file.filename), name, data)
-            return np.asarray(data[() if index is None else index])
+                with self._heaps.opened(data.file, data.name, f"{self.path}: `{name}`") as same:
+                    return np.asarray(same[part])
+            return np.asarray(data[part])
 
     def attribute(self, name: str) -> Any:
         """Read an attribute of the file, as `attributes`; None where there is none."""
@@ -185,7 +191,8 @@ class HDF5Content:
             If one cannot be read, or is longer than attributes are.
         """
         found = {}
-        attributes = (self._file if owner is None else owner).attrs
+        owner = self._file if owner is None else owner
+        attributes = owner.attrs
         for name in names:
             with reading(self.path, f"attribute `{name}`", "mend or remove it"):
                 if name not in attributes:
@@ -195,7 +202,13 @@ class HDF5Content:
                     raise InputError(
                         f"{self.path}: attribute `{name}` is {stored.shape}, too long for one; mend or remove it"
                     )
-                if (value := _plain(attributes[name])) is not None:
+                if stored.dtype.kind == "O":
+                    who = f"{self.path}: attribute `{shortened(name)}`"
+                    with self._heaps.opened(owner.file, owner.name, who) as same:
+                        value = _plain(same.attrs[name])
+                else:
+                    value = _plain(attributes[name])
+                if value is not None:
                     found[name] = value
         return found
 

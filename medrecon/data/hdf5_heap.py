@@ -1,59 +1,107 @@
-"""The heap in which an HDF5 file keeps texts of variable length: HDF5 walks a damaged one for ever.
+"""The heap in which an HDF5 file keeps texts of variable length and the sources of virtual sets: HDF5 walks a damaged one for ever.
 
 HDF5 File Format Specification 3.0, III.E: Level 1E, Global Heap.
 """
 
+import io
+import re
 import struct
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import h5py
 
 from medrecon.errors import InputError
 
-__all__ = ["require_sound_heap"]
+__all__ = ["SoundHeaps"]
 
 _COLLECTION = struct.Struct("<4sB3xQ")  # signature, version, size with this
 _OBJECT = struct.Struct("<HHIQ")  # index, count of references, reserved, size
-_PLACE = struct.Struct("<IQI")  # length, address of the collection, index in it
+_SIGNED, _SIGNATURE = 5, re.compile(rb"GCOL\x01")  # with the version; HDF5 refuses others
 _LARGEST = 2**26  # bytes
 
 
-def require_sound_heap(path: Path, name: str, data: h5py.Dataset) -> None:
-    """Refuse a single text of variable length, stored as usual, whose heap leads nowhere.
+class SoundHeaps:
+    """Opens objects of files a second time, through a reader that sees to it that HDF5 comes to its end; `stack` closes them."""
 
-    Raises
-    ------
-    InputError
-        If an object of its collection is empty space of no size, or reaches beyond the end.
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._files: dict[str, tuple[_Reader, h5py.File]] = {}
+
+    @contextmanager
+    def opened(self, file: h5py.File, name: str, who: str) -> Iterator[Any]:
+        """Open the object at a path of hard links, to read of it what lies in a heap; `who` begins the sentence of what is wrong.
+
+        Raises
+        ------
+        InputError
+            If it, or what is read of it, cannot be read as its heap is damaged.
+        """
+        reader, same = self._again(file)
+        try:
+            yield same[name]
+        except (OSError, RuntimeError, KeyError) as error:
+            if reader.found_damage or "heap" in str(error):
+                raise InputError(f"{who} cannot be read, its heap is damaged; copy or export it again") from error
+            raise
+
+    def _again(self, file: h5py.File) -> tuple["_Reader", h5py.File]:
+        path = file.filename
+        if path not in self._files:
+            reader = self._stack.enter_context(_Reader(path))
+            self._files[path] = reader, self._stack.enter_context(h5py.File(reader, "r"))
+        return self._files[path]
+
+
+class _Reader(io.FileIO):
+    """A file whose damaged heaps are without their signature, so that HDF5 refuses them.
+
+    An object of a damaged collection is empty space of no size, or reaches beyond the end.
     """
-    offset = data.id.get_offset()
-    if offset is None or h5py.check_string_dtype(data.dtype) is None or data.dtype.kind != "O" or data.size != 1:
-        return
-    with path.open("rb") as file:
-        file.seek(offset)
-        stored = file.read(_PLACE.size)
-        base = data.file.userblock_size
-        if len(stored) < _PLACE.size or not _is_sound(file, base + _PLACE.unpack(stored)[1]):
-            raise InputError(f"{path}: `{name}` cannot be read, its heap is damaged; copy or export it again")
 
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._known: dict[int, bool] = {}
 
-def _is_sound(file: BinaryIO, address: int) -> bool:
-    file.seek(address)
-    head = file.read(_COLLECTION.size)
-    if len(head) < _COLLECTION.size:
-        return False
-    signature, version, size = _COLLECTION.unpack(head)
-    if signature != b"GCOL" or version != 1 or not _COLLECTION.size < size <= _LARGEST:
-        return False
-    objects = file.read(size - _COLLECTION.size)
-    if len(objects) < size - _COLLECTION.size:
-        return False
-    place = 0
-    while place + _OBJECT.size <= len(objects):
-        index, _, _, length = _OBJECT.unpack_from(objects, place)
-        step = length if index == 0 else _OBJECT.size + -(-length // 8) * 8
-        if not 0 < step <= len(objects) - place:
+    @property
+    def found_damage(self) -> bool:
+        """Whether there was such a heap in what was read."""
+        return not all(self._known.values())
+
+    def readinto(self, buffer: Any, /) -> int:
+        wanted, start = memoryview(buffer).cast("B"), self.tell()
+        before = min(_SIGNED - 1, start)  # a signature may lie across the ends
+        self.seek(start - before)
+        held = self.read(before + len(wanted) + _SIGNED - 1)
+        changed = bytearray(held)
+        for found in _SIGNATURE.finditer(held):
+            address = start - before + found.start()
+            if address not in self._known:
+                self._known[address] = self._is_sound(address)
+            if not self._known[address]:
+                changed[found.start() : found.end()] = bytes(_SIGNED)
+        taken = changed[before : before + len(wanted)]
+        wanted[: len(taken)] = taken
+        self.seek(start + len(taken))
+        return len(taken)
+
+    def _is_sound(self, address: int) -> bool:
+        self.seek(address)
+        head = self.read(_COLLECTION.size)
+        if len(head) < _COLLECTION.size:
             return False
-        place += step
-    return True
+        size = _COLLECTION.unpack(head)[2]
+        if not _COLLECTION.size < size <= _LARGEST:
+            return False
+        objects = self.read(size - _COLLECTION.size)
+        if len(objects) < size - _COLLECTION.size:
+            return False
+        place = 0
+        while place + _OBJECT.size <= len(objects):
+            index, _, _, length = _OBJECT.unpack_from(objects, place)
+            step = length if index == 0 else _OBJECT.size + -(-length // 8) * 8
+            if not 0 < step <= len(objects) - place:
+                return False
+            place += step
+        return True

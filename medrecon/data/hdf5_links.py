@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 
+from medrecon.data.hdf5_heap import SoundHeaps
 from medrecon.errors import InputError
 from medrecon.words import counted, shortened
 
@@ -36,12 +37,15 @@ class Links:
         Opens another file that it names; None where no other may be read.
     see : callable
         Is told of each other file that is read, and returns its size in bytes.
+    heaps : SoundHeaps
+        Looks at what HDF5 reads when it opens an object.
     """
 
     path: Path
     file: h5py.File
     open_other: Callable[[Path], h5py.File] | None
     see: Callable[[Path], int]
+    heaps: SoundHeaps
 
     def find(self, name: str) -> Any:
         """Find a group, data set or type by its name; None where there is none.
@@ -98,7 +102,8 @@ class Links:
         """The object that a link of a group leads to."""
         kind = group.id.links.get_info(key).type
         if kind == h5py.h5l.TYPE_HARD:
-            return group[part]
+            with self.heaps.opened(group.file, f"{group.name}/{part}", f"{self.path}: `{shortened(part)}`"):
+                return group[part]
         here = f"{os.path.realpath(group.file.filename)}:{group.name}/{part}"
         who = f"{self.path}: `{shortened(part)}` is a link"
         if here in trail or len(trail) >= _LONGEST:

@@ -49,9 +49,14 @@ def read_nrrd(path: str | os.PathLike[str]) -> CTVolume:
     with reading(path, "its NRRD volume", "convert it to NIfTI"), path.open("rb") as file:
         n_bytes = same.require(path, file.fileno())
         head, separator, _ = file.read(_LONGEST_HEADER).partition(b"\n\n")
+        fields = dict(re.findall(r"^([^#:\r\n]+): (.*?)\r?$", head.decode("ascii", "replace"), re.MULTILINE))
+        if head.startswith(b"NRRD") and (apart := fields.get("data file", fields.get("datafile"))) is not None:
+            where = "other files" if apart.startswith("LIST") or "%" in apart else shortened(apart)
+            raise InputError(
+                f"{path}: is the header alone, its values lie in {where}; save both as one .nrrd, or convert it to NIfTI"
+            )
         if not head.startswith(b"NRRD") or not separator:
             raise InputError(f"{path}: is not an NRRD file with header and values in one; convert it to NIfTI")
-        fields = dict(re.findall(r"^([^#:\r\n]+): (.*?)\r?$", head.decode("ascii", "replace"), re.MULTILINE))
         file.seek(len(head) + len(separator))
         values, steps = _values(path, fields, file, n_bytes), _steps(fields)
         same.require(path)

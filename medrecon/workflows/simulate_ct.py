@@ -88,7 +88,7 @@ def read_volume(path: Path) -> CTVolume:
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):
         return read_nifti(path)
-    return read_nrrd(path) if name.endswith(".nrrd") else read_dicom(path)
+    return read_nrrd(path) if name.endswith((".nrrd", ".nhdr")) else read_dicom(path)
 
 
 def _phantom(settings: CTSimulationSettings) -> tuple[CTScan, int, Iterator[Pair]]:

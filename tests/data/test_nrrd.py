@@ -65,6 +65,27 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: bytes, fields: dict[str,
         read_nrrd(path)
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("data file: a.raw", "a.raw"),
+        ("datafile: b.raw.gz", "b.raw.gz"),
+        ("data file: LIST", "other files"),
+        ("data file: a%02d.raw 1 9 1", "other files"),
+    ],
+)
+def test_a_header_without_its_values_is_told(tmp_path: Path, line: str, where: str, end: str) -> None:
+    stated = {"type": "short", "space": "left-posterior-superior", "encoding": "raw", "x": 0.5, "y": 0.75}
+    path = tmp_path / "a.nrrd"
+    path.write_text(f"{HEADER.format(**stated)}{line}\n{end}")
+    (tmp_path / "a.raw").write_bytes(VALUES.tobytes())
+    with pytest.raises(InputError) as refused:
+        read_nrrd(path)
+    remedy = "save both as one .nrrd, or convert it to NIfTI"
+    assert str(refused.value) == f"{path}: is the header alone, its values lie in {where}; {remedy}"
+
+
 def test_what_is_not_nrrd_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.nrrd").write_text("words")
     with pytest.raises(InputError, match=r"a\.nrrd: is not an NRRD file"):

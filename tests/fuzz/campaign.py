@@ -1,10 +1,12 @@
 """Many damaged files through a worker that is watched, and a count of how each ended."""
 
 import json
+import os
 import select
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +24,7 @@ __all__ = ["ENDS", "Campaign", "Ended", "shrink", "table"]
 
 #: How a run may end, and, from the third on, how none may.
 ENDS = ("0", "2", "1", "hang", "memory", "outside", "loud", "died")
-_PATIENCE = 90.0  # seconds until a worker that says nothing is taken for one that hangs
+_PATIENCE, _WAITING = 90.0, 900.0  # seconds, of the processor and of the clock, until a worker that says nothing hangs
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,7 @@ class Campaign:
         assert worker.stdout is not None
         worker.stdin.write(json.dumps({"kind": kind, "path": str(path), "seed": number}) + "\n")
         worker.stdin.flush()
-        ready, _, _ = select.select([worker.stdout], [], [], _PATIENCE)
-        if not ready:
+        if not _answers(worker):
             self._stop()
             return "hang", ""
         if answer := worker.stdout.readline():
@@ -126,6 +127,24 @@ class Campaign:
             return self.end_of(ended.kind, trial, ended.number)[0] == ended.end
 
         return shrink(sound, ended.path.read_bytes(), fails)
+
+
+def _answers(worker: "subprocess.Popen[str]") -> bool:
+    """Wait until a worker has something to say; false where it has used up its time, however busy the machine is."""
+    before, end = _used(worker.pid), time.monotonic() + _WAITING
+    while time.monotonic() < end and _used(worker.pid) - before < _PATIENCE:
+        if select.select([worker.stdout], [], [], 1.0)[0]:
+            return True
+    return False
+
+
+def _used(pid: int) -> float:
+    """Seconds of the processor that a process has taken; none where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def shrink(sound: bytes, damaged: bytes, fails: Callable[[bytes], bool], trials: int = 60) -> bytes:

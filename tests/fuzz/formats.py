@@ -43,7 +43,19 @@ def _hdf5(path: Path, random: Random) -> str:
             if names:
                 way(file, random.choice(names), random)
         done.append(way.__name__)
+    if random.random() < 0.1:
+        _damage_heap(path, random)
+        done.append("heap")
     return " ".join(done)
+
+
+def _damage_heap(path: Path, random: Random) -> None:
+    """Change the size of an object in the heap of texts, or any of its bytes."""
+    content = bytearray(path.read_bytes())
+    if (heap := content.find(b"GCOL")) >= 0:
+        place = heap + random.choice((8, 16, 24, 32, random.randrange(4096)))
+        content[place : place + 8] = random.choice((0, 1, 2**16, 2**40, 2**64 - 1)).to_bytes(8, "little")
+        path.write_bytes(content)
 
 
 def _set_attribute(file: h5py.File, name: str, random: Random) -> None:
@@ -107,7 +119,10 @@ def _set_values(file: h5py.File, name: str, random: Random) -> None:
     held = file[name]
     with np.errstate(all="ignore"):
         value = np.float64(random.choice([n for n in ODD_NUMBERS if abs(n) < 1e300 or n != n]))
-        held[random.choice((Ellipsis, 0, -1))] = value.astype(held.dtype if held.dtype.kind != "O" else "f8")
+        part = random.choice((Ellipsis, 0, -1))
+        if held.size > 10**6:  # which `_set_shape` stated, and which no disk would hold
+            part = (part if part is not Ellipsis else 0,) * held.ndim
+        held[part] = value.astype(held.dtype if held.dtype.kind != "O" else "f8")
 
 
 def _link(file: h5py.File, name: str, random: Random) -> None:

@@ -30,6 +30,7 @@ from tests.fuzz.seeds import SEEDS
 
 SECONDS = 10.0  # of the processor
 MEMORY = 2 * 2**30  # bytes beyond those of a process that has done nothing
+COMPILING = "medrecon: compiling"
 
 Action = tuple[str, ...] | Callable[[], object]
 
@@ -129,7 +130,7 @@ def outcome(status: int, spoken: str, outside: Path) -> str:
     """The kind of an end: `0`, `2`, or what may not be."""
     if outside.exists() and outside.stat().st_atime_ns > 0:
         return "outside"
-    lines = [line for line in spoken.splitlines() if not line.startswith(("medrecon: note: ", "medrecon: compiling"))]
+    lines = [line for line in spoken.splitlines() if not line.startswith(("medrecon: note: ", COMPILING))]
     if (status == 2 and len(lines) != 1) or (status == 0 and lines):
         return "loud"
     return {0: "0", 2: "2"}.get(status, "1")
@@ -141,24 +142,33 @@ def _run(kind: str, path: Path, seeds: Path, seed: int) -> tuple[str, str]:
     for action in actions(kind, path, seeds, Random(seed)):
         if outside.exists():
             os.utime(outside, ns=(0, outside.stat().st_mtime_ns))
-        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
-            os.dup2(words.fileno(), 2)
-            _clear_peak()
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)
-            try:
-                status = _status(action)
-                signal.setitimer(signal.ITIMER_PROF, 0)
-            except _TooLong:
-                return "hang", str(action)
-            sys.stderr.flush()
-            words.seek(0)
-            spoken = words.read(10_000)
+        status, spoken = _try(action)
+        if status is None and COMPILING in spoken:  # once in a process, and not the time of the file
+            status, spoken = _try(action)
+        if status is None:
+            return "hang", str(action)
         found = outcome(status, spoken, outside)
         if _peak() > _BASE + MEMORY:
             found = "memory"
         if found not in ("0", "2"):
             return found, f"{action if isinstance(action, tuple) else kind}: {spoken}"
-    return found, spoken
+    return found, "".join(line for line in spoken.splitlines(keepends=True) if not line.startswith(COMPILING))
+
+
+def _try(action: Action) -> tuple[int | None, str]:
+    """The status, None where it takes too long, and what was said on standard error."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
+        os.dup2(words.fileno(), 2)
+        _clear_peak()
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        try:
+            status: int | None = _status(action)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        except _TooLong:
+            status = None
+        sys.stderr.flush()
+        words.seek(0)
+        return status, words.read(10_000)
 
 
 def _clear_peak() -> None:

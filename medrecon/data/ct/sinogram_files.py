@@ -20,6 +20,7 @@ from medrecon.data.ct.attenuation import AttenuationUnit
 from medrecon.data.ct.geometry_files import KEYS, CTScan, geometry_text, parse_geometry, read_geometry
 from medrecon.data.ct.sinograms import SinogramSample, describe_scan
 from medrecon.data.hdf5 import HDF5Content, HDF5Source
+from medrecon.data.identity import SameFiles
 from medrecon.data.npy import ArraySource
 from medrecon.data.writing import atomic_file, hdf5_file
 from medrecon.errors import InputError
@@ -89,6 +90,7 @@ class SinogramFile:
         allow_external: bool = False,
     ) -> None:
         self.path = Path(path)
+        self._same = SameFiles()  # the file of the geometry; the source sees to its own
         attributes: Mapping[str, Any] = {}
         target: tuple[int, ...] | None = None
         self._source: ArraySource | HDF5Source
@@ -155,6 +157,7 @@ class SinogramFile:
 
     def _read(self, name: str, index: int) -> Tensor:
         place = f"slice {index} (of {len(self)}, counted from 0)"
+        self._same.require_all()
         if isinstance(self._source, ArraySource):
             return _float32(self._source.read(None if self._flat else index, place))
         with self._source.open() as file:
@@ -183,7 +186,7 @@ class SinogramFile:
 
     def _find_scan(self, attributes: Mapping[str, Any], geometry: str | os.PathLike[str] | None) -> CTScan:
         if geometry is not None:
-            return read_geometry(geometry)
+            return self._read_geometry(Path(geometry))
         if "geometry" in attributes:
             return parse_geometry(attributes["geometry"], f"{self.path}: attribute `geometry`")
         if "beam" in attributes:
@@ -191,11 +194,18 @@ class SinogramFile:
             return parse_geometry({"n_bins": self.shape[2], **said}, f"{self.path}: attributes")
         for suffix in (".yaml", ".yml"):
             if (beside := self.path.with_suffix(suffix)).is_file():
-                return read_geometry(beside)
+                return self._read_geometry(beside)
         raise InputError(
             f"{self.path}: nothing says how the sinogram was measured; give --geometry FILE, a YAML file with the keys beam, "
             "angles, n_bins, spacing"
         )
+
+    def _read_geometry(self, path: Path) -> CTScan:
+        if path.is_file():  # and no pipe, which is another one each time
+            self._same.require(path)
+        scan = read_geometry(path)
+        self._same.require_all()
+        return scan
 
     def _require_fit(self, geometry: str | os.PathLike[str] | None) -> None:
         if self.shape[1:] == self.scan.geometry.shape:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from numba import config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 __all__ = ["keep_compiled"]
@@ -18,6 +19,7 @@ _DAMAGED = "the compiled code in {} is damaged, and is made anew"
 _UNKEPT = (
     "compiled code cannot be kept, and is made anew each time: {}; set NUMBA_CACHE_DIR to a folder that can be written"
 )
+_ELSEWHERE = "NUMBA_CACHE_DIR, {}, cannot be written, and compiled code is kept elsewhere; make it a folder that can be"
 
 _DIGEST = hashlib.sha256().digest_size
 _told: set[str] = set()
@@ -26,7 +28,9 @@ _told: set[str] = set()
 def keep_compiled(dispatcher: Any) -> Callable[..., Any]:
     """Let what a dispatcher of numba compiles be kept beside its module, or in the user's cache, where either can be written."""
     try:
-        dispatcher._cache = _CheckedCache(dispatcher.py_func)
+        dispatcher._cache = cache = _CheckedCache(dispatcher.py_func)
+        if config.CACHE_DIR and not Path(cache.cache_path).is_relative_to(config.CACHE_DIR):
+            _tell_once(_ELSEWHERE, config.CACHE_DIR)
     except (RuntimeError, OSError) as error:  # numba finds no folder
         _tell_once(_UNKEPT, str(error))
     return dispatcher  # type: ignore[no-any-return]

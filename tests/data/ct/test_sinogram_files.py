@@ -36,6 +36,33 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         file[3]
 
 
+@pytest.mark.parametrize("kind", ["beside", "given"])
+@pytest.mark.parametrize("change", ["replaced", "written to", "gone", None])
+def test_a_geometry_that_changes_while_slices_are_read_ends_that(tmp_path: Path, kind: str, change: str | None) -> None:
+    np.save(tmp_path / "s.npy", np.stack([sinogram.numpy() for sinogram in sinograms(slices=2)]))
+    text = tmp_path / "s.yaml"
+    text.write_text(geometry_text(SCAN))
+    file = SinogramFile(tmp_path / "s.npy", text if kind == "given" else None)
+    file.raw(0)
+    if change == "replaced":
+        (tmp_path / "other").write_text(geometry_text(SCAN))
+        (tmp_path / "other").replace(text)
+    elif change == "written to":
+        text.write_text(geometry_text(SCAN) + "photons: 5000\n")
+    elif change == "gone":
+        text.unlink()
+    if change is None:
+        assert file.raw(1).shape == file.shape[1:]
+        return
+    words = {
+        "replaced": "was replaced by another while",
+        "written to": "was written to while",
+        "gone": "does not exist",
+    }
+    with pytest.raises(InputError, match=rf"s\.yaml: {words[change]}"):
+        file.raw(1)
+
+
 @pytest.mark.parametrize("beside", ["yaml", "yml", "given", "attributes", "data set"])
 def test_the_geometry_is_found(tmp_path: Path, beside: str) -> None:
     path, given = tmp_path / "s.h5", None

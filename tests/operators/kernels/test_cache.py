@@ -93,6 +93,20 @@ def test_no_folder_for_a_cache_is_done_without(
     assert "no locator available" in caplog.messages[0]
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_folder_that_was_named_and_cannot_be_written_is_told(
+    source: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    (source.parent / "file").touch()
+    named = source.parent / ("folder" if writable else "file") / "below"
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(named))
+    assert (made(source)(4), made(source, "thrice")(4)) == (8, 12)
+    assert len(caplog.messages) == (0 if writable else 1)
+    if not writable:
+        assert f"NUMBA_CACHE_DIR, {named}, cannot be written, and compiled code is kept elsewhere" in caplog.messages[0]
+    assert bool(list(named.parent.rglob("*.nbc"))) is writable
+
+
 def test_files_of_another_version_of_numba_are_no_damage(source: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = made(source)
     first._cache._cache_file._version = "0.1"
