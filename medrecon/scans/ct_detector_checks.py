@@ -23,7 +23,7 @@ _BEYOND_NOISE = 4.0  # standard deviations
 _VARIES = 0.01  # of them, by which what ends see of an object differs between views
 _ADDED = 0.03  # of what the object adds: less beside it is scatter, or a blank scan of another day
 _ALIKE = 0.02  # of what the object adds, or is read beside it: how much air differs between views and ends
-_LEVEL, _NOISY_LEVEL = 0.05, 0.15  # of it: how much air changes along the whole detector at most, and if it is noisy
+_LEVEL, _NOISY_LEVEL = 0.05, 0.12  # of it: how much air changes along the whole detector at most, and if it is noisy
 _SURE = 3.0  # standard deviations
 _FEWEST = 4  # bins of air at an end
 
