@@ -94,6 +94,46 @@ def rolled(kspace: Tensor, draw: np.random.Generator) -> Tensor:
     return kspace.roll(round(share * kspace.shape[axis]), axis)
 
 
+def real_part(kspace: Tensor, _: np.random.Generator) -> Tensor:
+    return kspace.real.to(kspace.dtype)
+
+
+def magnitudes(kspace: Tensor, _: np.random.Generator) -> Tensor:
+    return kspace.abs().to(kspace.dtype)
+
+
+def clipped(kspace: Tensor, draw: np.random.Generator) -> Tensor:
+    parts = torch.view_as_real(kspace).clone()
+    highest = parts.abs().amax((-3, -2, -1), keepdim=True) * draw.uniform(0.3, 0.7)
+    return torch.view_as_complex(torch.minimum(torch.maximum(parts, -highest), highest))
+
+
+def second_half_stronger(axis: int) -> Fault:
+    def fault(kspace: Tensor, draw: np.random.Generator) -> Tensor:
+        n = kspace.shape[axis]
+        gain = torch.where(torch.arange(n) < n // 2, 1.0, float(draw.uniform(2, 4)))
+        return kspace * (gain[:, None] if axis == -2 else gain)
+
+    return fault
+
+
+def interleaved(kspace: Tensor, draw: np.random.Generator) -> Tensor:
+    m = int(draw.integers(2, 5))
+    return torch.cat([kspace[..., first::m] for first in range(m)], dim=-1)
+
+
+def one_coil(change: Callable[[Tensor], Tensor]) -> Fault:
+    def fault(kspace: Tensor, draw: np.random.Generator) -> Tensor | None:
+        n = kspace.shape[1]
+        if n < 4:
+            return None
+        other, coil = kspace.clone(), int(draw.integers(n))
+        other[:, coil] = change(kspace[:, coil])
+        return other
+
+    return fault
+
+
 #: What is done to k-space, and the names and words that tell of it.
 FAULTS: dict[str, tuple[Fault, tuple[str, ...]]] = {
     "sound: named all the same": (sound, ("",)),
@@ -116,6 +156,14 @@ FAULTS: dict[str, tuple[Fault, tuple[str, ...]]] = {
     "6 of 8 parts, no header": (side_left_out(6), ("was not acquired",)),
     "7 of 8 parts, no header": (side_left_out(7), ("was not acquired",)),
     "rolled by a tenth to three": (rolled, ("k-space is rolled",)),
+    "no imaginary part": (real_part, ("phase-lost",)),
+    "magnitudes": (magnitudes, ("phase-lost",)),
+    "clipped at .3 to .7": (clipped, ("clipped",)),
+    "second half of lines 2 to 4 times": (second_half_stronger(-1), ("gain-step",)),
+    "second half of readouts 2 to 4 times": (second_half_stronger(-2), ("gain-step",)),
+    "lines by twos, threes or fours": (interleaved, ("line-order",)),
+    "one coil conjugated": (one_coil(torch.conj), ("coils-apart",)),
+    "one coil rolled by 10 lines": (one_coil(lambda coil: coil.roll(10, -1)), ("coils-apart",)),
 }
 
 

@@ -115,11 +115,9 @@ class CoilNoise:
     def of(cls, kspace: Tensor, sampled: Tensor) -> Self:
         """Take them from `(coil, ky, kx)`; `sampled` is bool `(kx,)` or `(ky, kx)`."""
         ky, kx = kspace.shape[-2:]
-        parts = torch.view_as_real(kspace)
-        largest = torch.maximum(parts.amax(0), -parts.amin(0)).amax(-1)
-        peak = largest.max()
-        acquired = sampled.to(kspace.device) & (largest > _ROUNDING * peak)
-        places = acquired.flatten().nonzero()[:, 0]
+        low, high = torch.view_as_real(kspace).aminmax()
+        peak = torch.maximum(-low, high)
+        places = _places_of_signal(kspace, sampled, _ROUNDING * peak)
         y, x = (places // kx - ky // 2) / ky, (places % kx - kx // 2) / kx
         count = max(int(_OUTERMOST * len(places)), min(_FEW, len(places) // 4))
         outer = (y.square() + x.square()).topk(count).indices
@@ -154,9 +152,22 @@ class CoilNoise:
         return levels.clamp_min(_LEAST * float(alive.median())) if len(alive) else levels
 
 
+def _places_of_signal(kspace: Tensor, sampled: Tensor, least: Tensor) -> Tensor:
+    """Where any coil of k-space `(coil, ky, kx)` holds more than `least` in its real or imaginary part, counted over `(ky, kx)`."""
+    acquired = sampled.to(kspace.device).expand(kspace.shape[-2:]).flatten()
+    left = places = acquired.nonzero()[:, 0]
+    for coil in kspace.flatten(-2):  # the first one mostly holds a signal wherever any does
+        left = left[torch.view_as_real(coil[left]).abs().amax(-1) <= least]
+        if not len(left):
+            return places
+    there = acquired.clone()
+    there[left] = False
+    return there.nonzero()[:, 0]
+
+
 def _levels(samples: Tensor) -> Tensor:
     """`sqrt(E|n|^2)` of each coil, by the median of the squared magnitude, which is `sigma^2 log 2`; 0 for silent ones."""
-    energy = samples.abs().square()
+    energy = samples.real.square() + samples.imag.square()
     if samples.shape[1] == 0:
         return energy.new_zeros(len(energy))
     return (energy.median(1).values / math.log(2)).sqrt()

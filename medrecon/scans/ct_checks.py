@@ -13,11 +13,15 @@ from medrecon.data.ct.words import few_words, truncation_words
 from medrecon.findings import Finding, Severity, SinogramFinding
 from medrecon.geometry import Geometry
 from medrecon.scans.ct_bin_checks import bin_findings
+from medrecon.scans.ct_detector_checks import added_constant, rolled_detector
 from medrecon.scans.ct_geometry_checks import contradictions
 from medrecon.scans.ct_value_checks import no_line_integrals, saturation
-from medrecon.words import listed
+from medrecon.scans.ct_view_checks import view_findings
 
 __all__ = ["geometry_findings", "sinogram_findings"]
+
+_NARROWEST, _WIDEST = 1.0, 3000.0  # mm: fields of view that are no field of a microscope, and less than a room
+_DENSE = 2.0  # 1/mm: more than nearly all that X-rays pass through a millimeter of
 
 _NOTHING = 0.02  # of a sinogram's typical largest values
 _SEEN = 0.2  # of them: what every view sees of an object
@@ -40,18 +44,15 @@ def sinogram_findings(sample: SinogramSample, *, repaired: bool = False) -> Iter
     `repaired` says whether this is what `--repair` left.
     """
     y = sample.sinogram.double().numpy()
-    if found := no_line_integrals(y) or _swapped_axes(y):
+    rolled = rolled_detector(y, sample.geometry)
+    if found := rolled or no_line_integrals(y) or _swapped_axes(y) or added_constant(y, sample.geometry):
         yield found
         return
     if saturated := saturation(y):
         yield saturated
-    if dead := _dead_views(y):
-        text = (
-            f"views that hold nothing: {listed(dead)}, counted from 0; the image would be too low: leave "
-            "them out, and their angles"
-        )
-        yield Finding(SinogramFinding.DEAD_VIEWS, Severity.PROBLEM, text)
+    yield from view_findings(y, sample.geometry)
     yield from bin_findings(y, sample.geometry, repaired=repaired)
+    yield from _strange_lengths(y, sample.geometry)
     cut = truncation(sample.sinogram, sample.geometry)
     against = tuple(contradictions(sample, cut))
     yield from against
@@ -64,16 +65,17 @@ def sinogram_findings(sample: SinogramSample, *, repaired: bool = False) -> Iter
         )
 
 
-def _dead_views(y: NDArray[np.float64]) -> list[int]:
-    """Views of one value throughout, between views that see the object: one that leaves the field does so by and by."""
-    still = np.ptp(y, axis=1) == 0
-    alive = np.flatnonzero(~still)
-    if not still.any() or not alive.size:
-        return []
-    sums = y[alive].sum(1)
-    sees = sums > _SEEN * np.median(sums)
-    after = np.searchsorted(alive, np.flatnonzero(still)) % len(alive)
-    return [int(view) for view in np.flatnonzero(still)[sees[after] & sees[after - 1]]]
+def _strange_lengths(y: NDArray[np.float64], geometry: Geometry) -> Iterator[Finding]:
+    """Lengths that seem to be meters, centimeters or micrometers."""
+    width = 2 * coverage(geometry).radius
+    attenuation = float(np.quantile(y, 0.95)) / width if width > 0 else 0.0
+    if width > _WIDEST or (width < _NARROWEST and attenuation > _DENSE):
+        yield Finding(
+            SinogramFinding.LENGTHS,
+            Severity.NOTE,
+            f"the scan sees a field of {width:.3g} mm, and an attenuation of about {attenuation:.3g} per mm: are lengths of the "
+            "geometry millimeters? with others the image is the same, and its values, and pixels, are of another unit",
+        )
 
 
 def _swapped_axes(y: NDArray[np.float64]) -> Finding | None:

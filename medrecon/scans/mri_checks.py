@@ -17,12 +17,15 @@ from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import ChangedError, InputError
 from medrecon.findings import Finding, KSpaceFinding
 from medrecon.scans.mri_center_checks import NEAR, cut_axes, shift_of, told_cut, told_shift
+from medrecon.scans.mri_coil_checks import coils_apart
 from medrecon.scans.mri_energy import Energy
-from medrecon.scans.mri_layout_checks import exchanged_axes, layout_findings
+from medrecon.scans.mri_gain_checks import gain_steps
+from medrecon.scans.mri_layout_checks import exchanged_axes, layout_findings, strange_lengths
 from medrecon.scans.mri_line_checks import limits_contradicted, missing
 from medrecon.scans.mri_noise_checks import check_noise
 from medrecon.scans.mri_readout_checks import odd_lines
 from medrecon.scans.mri_slice_checks import coils_as_slices, few_of
+from medrecon.scans.mri_value_checks import values_of_no_receiver
 
 __all__ = ["NOTHING", "Checked", "MendedFile", "Mending", "check_kspace", "check_scan"]
 
@@ -106,7 +109,12 @@ def check_scan(file: KSpaceFile, indices: range, accepted: Collection[KSpaceFind
         except InputError:
             continue
         checked = check_kspace(sample, accepted)
-        more = (*exchanged_axes(file), *limits_contradicted(sample, file.padding), *_of_slices(file))
+        more = (
+            *exchanged_axes(file),
+            *strange_lengths(file),
+            *limits_contradicted(sample, file.padding),
+            *_of_slices(file),
+        )
         return replace(checked, findings=(*checked.findings, *more), sample=sample if len(indices) == 1 else None)
     return Checked()
 
@@ -145,7 +153,10 @@ def check_kspace(sample: KSpaceSample, accepted: Collection[KSpaceFinding] = ())
         findings.append(told_cut(cut, sure, accepted))
         is_left = not sure or KSpaceFinding.OBJECT_IN_CORNERS in accepted
         mending = replace(mending, alternate=() if is_left else cut)
-    mended = mending(sample)
+    mended, total = mending(sample), energy.total.roll(mending.shift, (-2, -1))
+    findings += (*values_of_no_receiver(mended), *gain_steps(mended, total))
     noisy, covariance = check_noise(mended, accepted)
     weighed = mended if covariance is None else replace(mended, kspace=Whitening.of(covariance)(mended.kspace))
-    return Checked((*findings, *odd_lines(weighed), *missing(mended), *noisy), mending, covariance)
+    apart = coils_apart(mended)
+    findings += (*(() if apart is None else (apart,)), *odd_lines(weighed), *missing(mended), *noisy)
+    return Checked(tuple(findings), mending, covariance)

@@ -11,21 +11,23 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.findings import Finding, KSpaceFinding, Severity
 from medrecon.scans.mri_energy import LEAST_SIZE, Energy, spread
+from medrecon.scans.mri_order_checks import interleaved_lines
 
-__all__ = ["exchanged_axes", "layout_findings", "may_be_slab", "partition_findings"]
+__all__ = ["exchanged_axes", "layout_findings", "may_be_slab", "partition_findings", "strange_lengths"]
 
 SPREAD = 0.2  # of the lines of an axis that hold the energy: more is an image's profile, not k-space's
 SPREAD_LINES = 8.0  # and so many at least
 CLEARER = 3.0  # times as many lines hold the energy as after a further transform
 FLAT = 0.35  # of the entries of an axis that hold the energy: more is an axis of coils
 FEWEST_SLICES = 4
+LENGTHS = 1.0, 3000.0  # mm: fields of view of a microscope, and of a room
 KZ_ALONE = 1.5  # slices that hold the energy, where no header says that they are partitions
 KZ_PEAK = 0.25  # of the slices that hold the energy: less is an axis of k-space
 
 
 def layout_findings(sample: KSpaceSample, energy: Energy) -> tuple[Finding, ...]:
     """Tell that a slice is not k-space `(coil, ky, kx)`, which leaves nothing else to be said."""
-    return tuple(_swapped(energy)) or tuple(_transformed(sample, energy))
+    return tuple(_swapped(energy)) or tuple(_transformed(sample, energy)) or tuple(interleaved_lines(sample, energy))
 
 
 def exchanged_axes(file: KSpaceFile) -> Iterator[Finding]:
@@ -37,6 +39,19 @@ def exchanged_axes(file: KSpaceFile) -> Iterator[Finding]:
             Severity.PROBLEM,
             f"k-space is (ky, kx) = ({ky}, {kx}), and the header's encoded matrix, readout first, {kx} x {ky}: the wrong axis "
             "would be cropped; the readout runs along ky: write numpy.swapaxes(kspace, -1, -2), or mend the header",
+        )
+
+
+def strange_lengths(file: KSpaceFile) -> Iterator[Finding]:
+    """Tell of a header whose fields of view seem to be meters, or micrometers."""
+    fields = (file.header.encoded_fov, file.header.recon_fov)
+    sizes = [size for field in fields if field for size in field[:2] if not LENGTHS[0] <= size <= LENGTHS[1]]
+    if sizes:
+        yield Finding(
+            KSpaceFinding.LENGTHS,
+            Severity.NOTE,
+            f"the header says a field of view of {sizes[0]:.3g} mm: are its lengths millimeters? the image is the same, and its "
+            "pixels are of another size",
         )
 
 

@@ -57,7 +57,7 @@ def odd_lines(sample: KSpaceSample) -> Iterator[Finding]:
     block = center_block(sample, -1)
     if block is None or sample.sampled.ndim > 1 or block.shape[-2] < LEAST_SIZE:
         return
-    block = _middle_of(_brightest(block), -1)
+    block = _brightest(_middle_of(block, -1))
     odd = torch.arange(block.shape[-1]) % 2 == 1
     full = FULL * _of_noise(len(block))
     found = _sparsest(_middle_of(block, -2), MOST_SHIFTED[0])
@@ -164,10 +164,12 @@ def _least(S: Tensor, P: Tensor, phases: Tensor, shifts: Tensor) -> tuple[float,
     n = len(S)
     y = torch.fft.fftfreq(n, dtype=torch.float64) * n
     sums = torch.empty(len(phases), len(shifts), dtype=torch.float64)
+    energy = torch.empty_like(S)
     for place, shift in enumerate(shifts):
         turned = P * torch.polar(torch.ones_like(y), -2 * math.pi * shift * y / n).to(P.dtype)[:, None]
+        real, imag = turned.real.contiguous(), turned.imag.contiguous()
         for row, phase in enumerate(phases.tolist()):
-            energy = S + 2 * (math.cos(phase) * turned.real + math.sin(phase) * turned.imag)
+            torch.add(S, real, alpha=2 * math.cos(phase), out=energy).add_(imag, alpha=2 * math.sin(phase))
             sums[row, place] = energy.clamp_min_(0).sqrt_().sqrt_().sum(dtype=torch.float64)
     row, place = divmod(int(sums.argmin()), len(shifts))
     return float(phases[row]), float(shifts[place]), float(sums[row, place]) / S.numel() / _even(S)
