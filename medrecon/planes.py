@@ -124,7 +124,7 @@ class Prescription:
         return ImagePlanes(tuple(affines), self.thickness, self.patient_position, notes)
 
     def slab(self, count: int, distance: float) -> Prescription:
-        """The prescription of `count` partitions of a slab, `distance` mm apart, whose middle, at count // 2, is the only slice here.
+        """The prescription of `count` partitions of a slab, `distance` mm apart; the only slice here is that at count // 2.
 
         A transform along the slab runs as those in the plane do.
         """
