@@ -25,6 +25,7 @@ __all__ = [
     "require_one_stack",
     "steps_of",
     "tilt_of",
+    "volumes_of",
 ]
 
 _SAME = 1e-3  # mm, and of direction cosines
@@ -152,6 +153,22 @@ def _require_one_person(path: Path, slices: Sequence[DicomFile]) -> None:
             raise InputError(
                 f"{path}: the series is of {len(values)} patients, by its {name}; put each into a folder of its own"
             )
+
+
+def volumes_of(slices: Sequence[DicomFile]) -> dict[str, list[DicomFile]]:
+    """The slices of each volume that a series holds: of one kind, echo and time; names say what tells them apart."""
+    groups: dict[tuple[str, ...], list[DicomFile]] = {}
+    for one in slices:
+        kind = (one.text("FrameType") or one.text("ImageType")).strip("[]'").replace("', '", "\\")
+        echo = one.text("EffectiveEchoTime") or one.text("EchoTime")
+        time = one.text("TemporalPositionIndex") or one.text("TemporalPositionIdentifier")
+        groups.setdefault((kind, echo, time), []).append(one)
+    differ = [len({key[k] for key in groups}) > 1 for k in range(3)]
+    words = ("", "echo time ", "time ")
+    return {
+        ", ".join(words[k] + key[k] for k in range(3) if differ[k] and key[k]) or "all": group
+        for key, group in groups.items()
+    }
 
 
 def require_one_stack(path: Path, slices: Sequence[DicomFile]) -> tuple[list[DicomFile], tuple[str, ...]]:
