@@ -1,5 +1,6 @@
 """The door to DICOM: a file whose header is read value by value, and whose pixels are read once their size is known."""
 
+from importlib import util
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -178,9 +179,10 @@ class DicomFile:
     def _undecoded(self, error: Exception) -> InputError:
         syntax = getattr(getattr(self._header, "file_meta", None), "TransferSyntaxUID", None)
         if syntax is not None and syntax.is_compressed:
+            install = "" if util.find_spec("libjpeg") else "install medrecon[dicom], or "
             return InputError(
-                f"{self.path}: its pixels are compressed ({shortened(syntax.name)}) and cannot be decoded here; install "
-                "medrecon[dicom], or decompress the series (gdcmconv --raw)"
+                f"{self.path}: its pixels are compressed ({shortened(syntax.name)}) and cannot be decoded here; {install}"
+                "decompress the series (gdcmconv --raw)"
             )
         return InputError(
             f"{self.path}: its pixels cannot be read, it may be cut short ({shortened(error, 160)}); copy it again"

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import torch
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import EnhancedMRImageStorage
+from pydicom.uid import EnhancedMRImageStorage, JPEGLSLossless
 
 from medrecon.data.mri.mr_series import read_mr_series
 from medrecon.data.outputs.image_format import ImageFormat
@@ -71,6 +73,31 @@ def test_what_we_write_is_read_where_it_lay(tmp_path: Path, seed: int) -> None:
     factor = float(volume().max()) / 32767
     assert read.planes.patient_position == POSITIONS[seed]
     assert farthest(read.values.numpy() * factor, places(read.planes), where) < WITHIN
+
+
+@pytest.mark.parametrize("name", ["RLE", "jpeg_ls_lossless", "jp2klossless"])
+def test_packed_pixels_are_those_of_the_file_as_it_was(name: str) -> None:
+    """Of files that come with pydicom."""
+    paths = [Path(get_testdata_file(f"MR_small{end}.dcm", download=False)) for end in ("", f"_{name}")]
+    (plain,), (packed,) = map(read_mr_series, paths)
+    assert torch.equal(plain.values, packed.values)
+    assert float(plain.values.max()) > 1000
+
+
+def test_what_nothing_unpacks_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for installed, words in (
+        (True, "cannot be decoded here; decompress"),
+        (False, r"install medrecon\[dicom\], or dec"),
+    ):
+        _write(tmp_path / "a.dcm", np.ones((4, 4)), 0)
+        file = pydicom.dcmread(tmp_path / "a.dcm")
+        file.file_meta.TransferSyntaxUID = JPEGLSLossless
+        file.PixelData = pydicom.encaps.encapsulate([b"nonsense"])
+        file["PixelData"].is_undefined_length = True
+        file.save_as(tmp_path / "a.dcm")
+        monkeypatch.setattr("medrecon.data.dicom_file.util.find_spec", lambda _, found=installed: found or None)
+        with pytest.raises(InputError, match=rf"compressed \(JPEG-LS Lossless Image Compression\) and .*{words}"):
+            read_mr_series(tmp_path)
 
 
 def test_what_has_no_place_is_refused(tmp_path: Path) -> None:
