@@ -15,6 +15,7 @@ REQUIRED = (
 )
 _OPTIONAL = (
     ("triton", "needed for CT on a GPU; comes with PyTorch for CUDA"),
+    ("pylibjpeg", "compressed DICOM; pip install medrecon[dicom]"),
     ("lpips", "`lpips` in benchmarks"),
     ("sigpy", "compared with in tests and benchmarks"),
     ("fastmri", "compared with in tests and benchmarks"),

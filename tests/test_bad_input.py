@@ -189,7 +189,7 @@ def test_no_input_is_written_over(scan: Path, tmp_path: Path) -> None:
         (("--mask", "spiral"), "Invalid value for '--mask'"),
         (("--method", "magic"), "--method magic: there is no such method; there are zero-filled, rss,"),
         (("--preview", "p.jpg"), "p.jpg: the picture is a PNG file; name it *.png"),
-        (("--output", "o.png"), "o.png: the output is an HDF5 file; name it *.h5"),
+        (("--output", "o.png"), "o.png: its ending names no format of images; name it *.h5"),
         (("--output", "nowhere/o.h5"), "nowhere does not exist; create it first"),
     ],
 )

@@ -236,6 +236,7 @@ def test_demo_compares_all_methods(tmp_path: Path) -> None:
     picture = tmp_path / "demo" / "comparison.png"
     assert str(picture) in done.out.replace("\n", "")
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "demo" / "brain_dicom" / "0001.dcm").is_file()
 
 
 def test_methods_and_doctor() -> None:

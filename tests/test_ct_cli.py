@@ -321,3 +321,4 @@ def test_demo_compares_ct_methods_too(tmp_path: Path) -> None:
     picture = tmp_path / "demo" / "ct_comparison.png"
     assert str(picture) in done.out.replace("\n", "")
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "demo" / "abdomen.nii.gz").is_file()

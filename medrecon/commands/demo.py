@@ -24,7 +24,10 @@ _COLUMNS = ("PSNR", "SSIM", "NMSE", "seconds")
 
 @dataclass(frozen=True)
 class _Part:
-    """The simulated scan of a modality: what it is, and how it is taken, the options of its methods, and its picture."""
+    """The simulated scan of a modality: what it is, and how it is taken, the options of its methods, and its picture.
+
+    Images of the method `for_viewers` are written once more as `clinical`, as viewers take them.
+    """
 
     modality: Modality
     scan: str
@@ -34,6 +37,8 @@ class _Part:
     simulation: Mapping[str, Any]
     acquisition: Mapping[str, Any]
     options: Mapping[str, Mapping[str, Any]]
+    for_viewers: str
+    clinical: str
 
 
 _PARTS = (
@@ -46,6 +51,8 @@ _PARTS = (
         simulation={"coils": 12, "snr": 80.0},
         acquisition={"mask": {"kind": "equispaced-fraction", "acceleration": 4.0}},
         options={},
+        for_viewers="sense",
+        clinical="brain_dicom",
     ),
     _Part(
         modality=Modality.CT,
@@ -56,6 +63,8 @@ _PARTS = (
         simulation={"views": 60, "photons": 50_000.0},
         acquisition={},
         options={"fbp": {"window": "hann"}},
+        for_viewers="fbp",
+        clinical="abdomen.nii.gz",
     ),
 )
 
@@ -66,7 +75,8 @@ def demo(
 ) -> int:
     """Simulate an MRI scan of a brain phantom and a CT scan of an abdomen, reconstruct them by all methods, and compare.
 
-    The MRI scan is undersampled four times; the CT scan has 60 views of a low dose.
+    The MRI scan is undersampled four times; the CT scan has 60 views of a low dose. One image of each is written for viewers, as
+    DICOM and NIfTI.
 
     Example: medrecon demo --folder demo
     """
@@ -81,10 +91,13 @@ def demo(
         columns = tuple(name for name in _COLUMNS if name != "NMSE" or report.metrics[0].nmse is not None)
         print_table(("method", *columns), [[name, *_cells(done)] for name, done in results.items()], right=columns)
         say(f"images and error maps: {folder / part.picture}")
+        say(f"for viewers: {folder / part.clinical}")
     return 0
 
 
 def _run(part: _Part, folder: Path, size: int, bar: Progress) -> dict[str, Reconstruction]:
+    from medrecon.data.outputs.image_format import ImageFormat
+    from medrecon.data.outputs.output import OutputForm
     from medrecon.workflows import reconstruct_file, simulate_file
 
     scan = folder / part.scan
@@ -103,6 +116,10 @@ def _run(part: _Part, folder: Path, size: int, bar: Progress) -> dict[str, Recon
         )
         output = folder / f"{part.prefix}{name}.h5"
         results[name] = reconstruct_file(scan, output, settings, overwrite=True, progress=bar)
+        if name == part.for_viewers:
+            clinical = folder / part.clinical
+            form = OutputForm(None if clinical.suffix else ImageFormat.DICOM)
+            reconstruct_file(scan, clinical, settings, form=form, overwrite=True, progress=bar)
     _draw(folder / part.picture, part, results)
     return results
 

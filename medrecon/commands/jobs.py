@@ -6,17 +6,22 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medrecon.commands.command_options import CommandOptions, known_method
 from medrecon.commands.console import expected, one_line
 from medrecon.config import METHODS, LearnedSettings, ReconstructionSettings
 from medrecon.data.identity import SameFiles
+from medrecon.data.outputs.image_format import ImageFormat, format_of
 from medrecon.errors import InputError
 from medrecon.modality import Modality
 
+if TYPE_CHECKING:
+    from medrecon.data.outputs.output import OutputForm
+
 __all__ = ["Compared", "FileJob", "batch_jobs", "fault_of", "require_distinct", "single_job", "with_settings"]
 
-_SUFFIXES = (".h5", ".hdf5")
+_ENDINGS = (*(ending for one in ImageFormat for ending in one.endings), ".png")
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,10 @@ class FileJob:
         settings of methods to show beside, by name.
     same
         knows the file as it was first seen: all methods get this one.
+    form
+        how images are written; None for the format of the ending.
+    is_piped
+        whether the output goes on to standard output.
     """
 
     source: Path
@@ -44,6 +53,8 @@ class FileJob:
     settings: ReconstructionSettings | None = None
     others: Mapping[str, ReconstructionSettings] = field(default_factory=dict)
     same: SameFiles = field(default_factory=SameFiles)
+    form: OutputForm | None = None
+    is_piped: bool = False
 
     @property
     def method(self) -> str:
@@ -75,18 +86,19 @@ class Compared:
             raise InputError(f"--compare {text}: takes METHOD or METHOD=WEIGHTS, of {', '.join(METHODS)}") from None
 
 
-def single_job(source: Path, output: Path, preview: Path | None) -> FileJob:
-    """Make the job of one file; folders that exist take its name.
+def single_job(source: Path, output: Path, preview: Path | None, asked: ImageFormat | None = None) -> FileJob:
+    """Make the job of one file; folders that exist take its name, but for DICOM, which is a folder itself.
 
     Raises
     ------
     InputError
         If an output has the wrong ending.
     """
-    if output.is_dir():
-        output = output / f"{source.stem}.h5"
-    elif output.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"{output}: the output is an HDF5 file; name it *.h5, or give a folder that exists")
+    kind = asked or ImageFormat.HDF5
+    if output.is_dir() and kind is not ImageFormat.DICOM:
+        output = output / f"{source.stem}{kind.ending}"
+    else:
+        format_of(output, asked)
     if preview is not None and preview.is_dir():
         preview = preview / f"{source.stem}.png"
     elif preview is not None and preview.suffix.lower() != ".png":
@@ -94,7 +106,14 @@ def single_job(source: Path, output: Path, preview: Path | None) -> FileJob:
     return FileJob(source, output, preview)
 
 
-def batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None, *, arrays: bool) -> list[FileJob]:
+def batch_jobs(
+    inputs: Sequence[Path],
+    output: Path,
+    preview: Path | None,
+    asked: ImageFormat | None = None,
+    *,
+    arrays: bool,
+) -> list[FileJob]:
     """Make the jobs of files and folders, for outputs in folders; with `arrays` the `.npy` files of folders count.
 
     Raises
@@ -113,10 +132,11 @@ def batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None, *, ar
     for folder in (output, preview):
         if folder is not None and (folder.exists() and not folder.is_dir()):
             raise InputError(f"{folder}: is a file; several inputs take a folder")
-        if folder is not None and folder.suffix.lower() in (*_SUFFIXES, ".png") and not folder.exists():
+        if folder is not None and folder.name.lower().endswith(_ENDINGS) and not folder.exists():
             raise InputError(f"{folder}: several inputs take a folder; leave out {folder.suffix}")
+    ending = (asked or ImageFormat.HDF5).ending
     return [
-        FileJob(path, output / f"{path.stem}.h5", None if preview is None else preview / f"{path.stem}.png", fault)
+        FileJob(path, output / f"{path.stem}{ending}", None if preview is None else preview / f"{path.stem}.png", fault)
         for path, fault in found.items()
     ]
 

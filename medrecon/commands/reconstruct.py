@@ -16,7 +16,9 @@ from medrecon.commands.console import complain, expected, print_table, progress,
 from medrecon.commands.jobs import Compared, FileJob, batch_jobs, fault_of, require_distinct, single_job, with_settings
 from medrecon.commands.options import takes_options
 from medrecon.commands.pages import Page, open_page
+from medrecon.commands.pipes import Pipe, piped
 from medrecon.commands.reports import COLUMNS, case_words, cells, words
+from medrecon.data.outputs.image_format import ImageFormat
 from medrecon.errors import InputError
 from medrecon.words import counted
 
@@ -35,7 +37,11 @@ class OutputOptions:
         Path | None, typer.Option(help="Write a PNG of the middle slice; a folder for several inputs.")
     ] = None
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write what was done, and the scores; a list for several inputs.")
+        Path | None,
+        typer.Option(
+            "--json",
+            help="Write what was done, and the scores; a list for several inputs; - for standard output.",
+        ),
     ] = None
     report: Annotated[
         Path | None,
@@ -49,6 +55,19 @@ class OutputOptions:
             metavar="METHOD[=WEIGHTS]", help="Show another method beside it in the report, by its defaults; repeatable."
         ),
     ] = None
+    image_format: Annotated[
+        ImageFormat | None,
+        typer.Option(
+            "--format", help="Of the images, where the ending of the output does not say it: dicom writes a folder."
+        ),
+    ] = None
+    keep_identity: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identity",
+            help="Copy what the raw data say of the person, and their name, into DICOM, NIfTI and the like.",
+        ),
+    ] = False
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False
 
 
@@ -60,18 +79,31 @@ def reconstruct(
             metavar="INPUT", help="Files of k-space in the format of fastMRI, or of CT sinograms; or folders of them."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .h5 file to write; a folder for several inputs.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file to write: .h5, .nii.gz, .nii, .mha, .nrrd or .npy; a folder for DICOM, and for several inputs; - for "
+            "standard output, as .npy.",
+        ),
+    ],
     options: CommandOptions,
     beside: OutputOptions,
 ) -> int:
     """Reconstruct images from raw k-space of MRI, or from sinograms of CT.
 
-    What a file holds is told by its content. Images are written as `reconstruction` (slice, y, x); of CT in 1/mm, of LoDoPaB's
-    files in LoDoPaB's unit and orientation.
+    What a file holds is told by its content. Images are written as `reconstruction` (slice, y, x) of HDF5; of CT in 1/mm, of
+    LoDoPaB's files in LoDoPaB's unit and orientation. NIfTI, MetaImage, NRRD and DICOM say where images lie, CT in
+    Hounsfield units there.
 
     Example: medrecon reconstruct scan.h5 --output image.h5 --method tv --mask equispaced-fraction --acceleration 4
 
     Example: medrecon reconstruct scan.h5 --output image.h5 --method varnet
+
+    Example: medrecon reconstruct scan.h5 --output images --format dicom
+
+    Example: medrecon reconstruct scan.h5 --output image.nii.gz --json - | python -m json.tool
 
     Example: medrecon reconstruct scan.h5 --output image.h5 --method tv --report images.html --compare zero-filled
 
@@ -79,14 +111,27 @@ def reconstruct(
     """
     if beside.compare and beside.report is None:
         raise InputError("--compare shows methods in the report; give --report R.html, too")
+    with piped(output, beside.json_path, beside.image_format) as pipe:
+        beside = replace(beside, json_path=pipe.json_path, image_format=pipe.image_format)
+        return _reconstruct(inputs, pipe, options, beside)
+
+
+def _reconstruct(inputs: Sequence[Path], pipe: Pipe, options: CommandOptions, beside: OutputOptions) -> int:
+    output = pipe.output
+    from medrecon.data.outputs.output import OutputForm
+
     compared = [Compared.parse(text) for text in beside.compare or ()]
     several = len(inputs) > 1 or inputs[0].is_dir()
+    if several and pipe.takes_images:
+        raise InputError("--output - takes one input; name a folder for several")
     if several:
-        jobs = batch_jobs(inputs, output, beside.preview, arrays=options.geometry is not None)
+        jobs = batch_jobs(inputs, output, beside.preview, beside.image_format, arrays=options.geometry is not None)
     else:
-        jobs = [single_job(inputs[0], output, beside.preview)]
+        job = single_job(inputs[0], output, beside.preview, beside.image_format)
+        jobs = [replace(job, is_piped=pipe.takes_images)]
     require_distinct(jobs, beside.json_path, beside.report)
-    jobs = [with_settings(job, options, compared) for job in jobs]
+    form = OutputForm(beside.image_format, beside.keep_identity)
+    jobs = [with_settings(replace(job, form=form), options, compared) for job in jobs]
     if not several and jobs[0].fault:
         raise InputError(jobs[0].fault)
     page = None if beside.report is None else open_page(beside.report, jobs, overwrite=beside.overwrite)
@@ -136,10 +181,13 @@ def _run(job: FileJob, overwrite: bool, bar: Progress, page: Page | None) -> Rec
             job.source,
             job.output,
             job.settings,
+            form=job.form,
             overwrite=overwrite,
             progress=bar,
             watch=None if stacks is None else stacks.add,
         )
+        if job.is_piped:
+            done = replace(done, report=replace(done.report, output="-"))
         written.append(job.output)
         if picture is not None:
             from medrecon.report.figures import preview

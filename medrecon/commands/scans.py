@@ -22,14 +22,16 @@ _FIELDS = {"from": "volume"}  # of options with names of their own
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A file in the format of fastMRI, or of CT sinograms.")],
+    file: Annotated[
+        Path, typer.Argument(help="A file in the format of fastMRI, or of CT sinograms; or a folder of DICOM.")
+    ],
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
     ] = None,
     allow_external: AllowExternalOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print values for programs, not words.")] = False,
 ) -> int:
-    """Say what is in a file of raw k-space or of sinograms, and what is wrong with it.
+    """Say what is in a file of raw k-space or of sinograms, or in a folder of DICOM, and what is wrong with it.
 
     The exit status is 0 for a file that can be read, problems or not.
 
@@ -64,6 +66,12 @@ class SimulationOptions:
     source: Annotated[
         Path | None,
         typer.Option("--from", help="CT: in place of a phantom a folder of DICOM slices, a NIfTI or NRRD volume."),
+    ] = None
+    series: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UID", help="CT: the series to take of a folder of DICOM with several; inspect lists them."
+        ),
     ] = None
     pixel: Annotated[
         float | None, typer.Option(help="CT: width of a pixel in mm; so that the phantom fits, unless given.")
@@ -101,6 +109,8 @@ def simulate(
     other = next(name for name in Modality if name is not modality)
     foreign = {name: value for name, value in chosen.items() if _FIELDS.get(name, name) not in kind.model_fields}
     reject_options(foreign, f"an option of --modality {other}")
+    if options.source is None:
+        reject_options({"series": options.series}, "one of the folder of --from")
     if options.source is not None:
         reject_options({"phantom": options.phantom}, "another object than that of --from")
     values = {_FIELDS.get(name, name): value for name, value in chosen.items()}

@@ -70,13 +70,14 @@ class CTAcquisition(Settings):
 class CTSimulationSettings(Settings):
     """A scan of a phantom, or of images where `volume` names them; `size` is (y, x) pixels of `pixel` millimeters.
 
-    `geometry` names a file; without one the rays are parallel, `views` over half a turn, and `bins` cover the image. Without
-    `photons` there is no noise.
+    `series` is the SeriesInstanceUID in a folder of DICOM that holds several. `geometry` names a file; without one the rays are
+    parallel, `views` over half a turn, and `bins` cover the image. Without `photons` there is no noise.
     """
 
     modality: Literal[Modality.CT] = Modality.CT
     phantom: CTPhantomName = CTPhantomName.ABDOMEN
     volume: Path | None = None
+    series: str | None = None
     size: tuple[Size, Size] | None = None
     pixel: Length | None = None
     views: int | None = Field(default=None, ge=1, le=100_000)

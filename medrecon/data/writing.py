@@ -14,6 +14,8 @@ import torch
 
 from medrecon.data.writers import sweep, temporary_name, unfinished
 from medrecon.errors import InputError
+from medrecon.modality import Modality
+from medrecon.planes import ImagePlanes
 from medrecon.words import writable
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "as_image",
     "atomic_file",
     "hdf5_file",
+    "reason_unwritten",
     "require_writable",
     "tensor_words",
     "write_reconstruction",
@@ -59,7 +62,7 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
             temporary.replace(final)
     except OSError as error:
         ours = error.filename is None or Path(error.filename) in (final, temporary)
-        if ours and (reason := _reason(error)):
+        if ours and (reason := reason_unwritten(error)):
             raise InputError(f"{path}: {reason}; it was not written") from error
         raise
 
@@ -94,10 +97,14 @@ class ReconstructionOutput:
         """Let the images, once there are any, be found by another name, too; they are stored once."""
         self._output.file[name] = self._output.file["reconstruction"]
 
-    def describe(self, attributes: Mapping[str, str | int | float]) -> None:
-        """Set attributes of the file, such as the method and its weight."""
+    def place(self, modality: Modality, planes: ImagePlanes, identity: Mapping[str, str]) -> None:
+        """The file says nothing of where images lie."""
+
+    def describe(self, attributes: Mapping[str, str | int | float]) -> tuple[str, ...]:
+        """Set attributes of the file, such as the method and its weight; there is nothing to be said of it."""
         for name, value in attributes.items():
             self._output.file.attrs[name] = writable(value) if isinstance(value, str) else value
+        return ()
 
 
 @contextmanager
@@ -199,7 +206,7 @@ def _require_writable(path: Path, final: Path, overwrite: bool) -> None:
         raise InputError(f"{path}: its folder {final.parent} does not exist; create it first")
 
 
-def _reason(error: OSError) -> str:
+def reason_unwritten(error: OSError) -> str:
     """Say why a file could not be written, or nothing for an error that is not about writing."""
     if error.errno in DISK_FULL:
         return "the disk or the quota is full; free some space, or write to another disk"

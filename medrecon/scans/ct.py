@@ -31,6 +31,7 @@ from medrecon.geometry import Geometry, Grid, require_outside
 from medrecon.held_out import HeldOut, hold_out
 from medrecon.modality import Modality
 from medrecon.operators import Radon
+from medrecon.planes import ImagePlanes, assumed_planes
 from medrecon.problem import add_dose_noise, ct_problem, subsample_views
 from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
@@ -148,8 +149,18 @@ class SinogramScan:
     def has_target(self) -> bool:
         return self.file.has_target and self.grid == self.file.scan.grid
 
+    @property
+    def identity(self) -> dict[str, str]:
+        return {}
+
     def __len__(self) -> int:
         return len(self.file)
+
+    def planes(self, indices: range) -> ImagePlanes:
+        y, x = (
+            float(places[0]) / step for places, step in zip(self.grid.coordinates(), self.grid.spacing, strict=True)
+        )
+        return assumed_planes(indices, len(self), first=(y, x), pixel=self.pixel, distance=None)
 
     def checked(self, indices: range, progress: Progress) -> SinogramScan:
         repairs = Repairs()

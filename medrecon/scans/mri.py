@@ -19,6 +19,7 @@ from medrecon.evaluation import LEAST_SCORED, PROTOCOL, VolumeScore
 from medrecon.findings import require_accepted
 from medrecon.held_out import HeldOut, hold_out
 from medrecon.modality import Modality
+from medrecon.planes import ImagePlanes, assumed_planes
 from medrecon.problem import (
     Problem,
     coil_problem,
@@ -111,8 +112,25 @@ class KSpaceScan:
     def has_target(self) -> bool:
         return self.acquisition.mask is not None or self._takes_target
 
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"PatientID": self.file.header.patient_id} if self.file.header.patient_id else {}
+
     def __len__(self) -> int:
         return len(self.file)
+
+    def planes(self, indices: range) -> ImagePlanes:
+        stated, header, shape = self.file.prescription, self.file.header, self.grid.shape
+        if stated is not None and self.pixel is not None:
+            return stated.planes(indices, shape=shape, pixel=self.pixel)
+        slab = header.recon_fov[2] if header.recon_fov else 0.0
+        return assumed_planes(
+            indices,
+            len(self),
+            first=(-(shape[0] // 2), -(shape[1] // 2)),
+            pixel=self.pixel,
+            distance=slab / max(1, header.recon_matrix[2]) if slab > 0 else None,
+        )
 
     def checked(self, indices: range, progress: Progress) -> KSpaceScan:
         found = check_scan(self.file, indices, self.acquisition.accept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from medrecon.errors import ChangedError, InputError
 from medrecon.evaluation import Score
 from medrecon.held_out import HeldOut
 from medrecon.modality import Modality
+from medrecon.planes import ImagePlanes
 from medrecon.problem import Problem
 from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
@@ -106,7 +107,16 @@ class Scan(Protocol):
         """Whether images will have a target, as far as that is known before anything is read."""
         ...
 
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What the file says of the person, by DICOM's keywords; it is written where that is asked for alone."""
+        ...
+
     def __len__(self) -> int: ...
+
+    def planes(self, indices: range) -> ImagePlanes:
+        """Where the images of slices lie in the patient, as far as anything states it."""
+        ...
 
     def checked(self, indices: range, progress: Progress) -> Self:
         """Look through the slices at `indices` once; `problems` gives these.

@@ -11,6 +11,7 @@ from medrecon.errors import InputError
 from medrecon.modality import Modality
 from medrecon.scans.ct_inspection import inspect_sinograms, sinogram_lines
 from medrecon.scans.mri_inspection import inspect_kspace, kspace_lines
+from medrecon.scans.series_inspection import holds_dicom, inspect_series, series_lines
 
 __all__ = ["Inspection", "inspect_file"]
 
@@ -24,7 +25,7 @@ class Inspection:
 
 
 def inspect_file(path: Path, geometry: Path | None = None, *, allow_external: bool = False) -> Inspection:
-    """Look through a file; `geometry` names the file that says how sinograms were measured, if they do not say so.
+    """Look through a file, or a folder of DICOM; `geometry` names the file that says how sinograms were measured, if needed.
 
     With `allow_external` its data sets may lie in other files.
 
@@ -33,6 +34,11 @@ def inspect_file(path: Path, geometry: Path | None = None, *, allow_external: bo
     InputError
         If the file as a whole cannot be read, or a geometry is given for k-space.
     """
+    if geometry is None and holds_dicom(path):
+        series = inspect_series(path)
+        return Inspection(
+            {"series": [asdict(one) for one in series.series], "notes": series.notes}, series_lines(series)
+        )
     modality = find_format(path, allow_external=allow_external).modality
     if modality is Modality.CT:
         sinograms = inspect_sinograms(open_sinograms(path, geometry, allow_external=allow_external))

@@ -11,8 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from medrecon.config.ct import CTAcquisition
 from medrecon.config.reconstruction import ReconstructionSettings
-from medrecon.data.writing import ReconstructionOutput, write_reconstruction
+from medrecon.data.outputs.image_format import format_of
+from medrecon.data.outputs.output import ImageOutput, OutputForm, write_images
 from medrecon.device import require_device
 from medrecon.errors import InputError
 from medrecon.evaluation import Score
@@ -34,11 +36,15 @@ def reconstruct_file(
     output: Path | None,
     settings: ReconstructionSettings,
     *,
+    form: OutputForm | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
     watch: Watch | None = None,
 ) -> Reconstruction:
     """Reconstruct slices of a file into `output`, which appears whole or not at all; without an output nothing is written.
+
+    The format is that of `form`, else that of the ending of `output`. Where it says where images lie in the patient, as NIfTI and
+    DICOM do, those of CT are in Hounsfield units.
 
     All slices are read once before the first is reconstructed, so that a fault in any of them is found early. `watch` sees each
     image with a map of its residuals. The `seconds` of the report are the method's own, coil maps included: what is read and
@@ -50,10 +56,13 @@ def reconstruct_file(
         If the file, one of its slices, a setting or the output cannot be used.
     """
     device = require_device(settings.device)
+    settings = settings if output is None else _as_written(output, form or OutputForm(), settings)
     opened = open_scan(source, settings.acquisition)
     indices = settings.slices.of(len(opened), str(source))
-    file = nullcontext() if output is None else write_reconstruction(output, overwrite=overwrite)
+    file = nullcontext() if output is None else write_images(output, form, overwrite=overwrite)
     with torch.no_grad(), file as written:
+        if written is not None:
+            written.place(opened.modality, opened.planes(indices), opened.identity)
         scan = opened.checked(indices, progress)
         middle = indices[len(indices) // 2]
         settled = settle(settings, opened, middle, device, scan.photons)
@@ -66,8 +75,17 @@ def reconstruct_file(
         if written is not None:
             for name in scan.links():
                 written.link(name)
-            written.describe(report.attributes())
+            told = written.describe(report.attributes())
+            report = replace(report, notes=tuple(dict.fromkeys((*report.notes, *told))))
     return Reconstruction(report, loop.shown, scan.display)
+
+
+def _as_written(output: Path, form: OutputForm, settings: ReconstructionSettings) -> ReconstructionSettings:
+    """The settings, by which CT is in Hounsfield units where the format is one of viewers."""
+    acquisition = settings.acquisition
+    if not (isinstance(acquisition, CTAcquisition) and format_of(output, form.format).is_placed):
+        return settings
+    return settings.model_copy(update={"acquisition": acquisition.model_copy(update={"hu": True})})
 
 
 @dataclass(frozen=True)
@@ -85,7 +103,7 @@ class _Loop:
 
     scan: Scan
     settled: Settled
-    output: ReconstructionOutput | None
+    output: ImageOutput | None
     watch: Watch | None
     middle: int
     score: Score | None

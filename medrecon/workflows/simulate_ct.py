@@ -56,7 +56,7 @@ def simulate_sinograms(
         origin = f"simulated {settings.phantom}"
         notes: tuple[str, ...] = ()
     else:
-        volume = read_volume(settings.volume)
+        volume = read_volume(settings.volume, settings.series)
         scan, count, pairs = _volume(settings, volume)
         origin, notes = f"projected {settings.volume.name}", volume.notes
     sinograms, targets = tee(_told(pairs, progress, output.name, count))
@@ -77,18 +77,20 @@ def simulate_sinograms(
     return [f"{output}: {held}", geometry_words(scan.geometry), *(f"note: {note}" for note in notes)]
 
 
-def read_volume(path: Path) -> CTVolume:
-    """Read a CT volume: a folder of DICOM files, or one of them, NIfTI or NRRD.
+def read_volume(path: Path, series: str | None = None) -> CTVolume:
+    """Read a CT volume: a folder of DICOM files, or one of them, of which `series` is read, NIfTI or NRRD.
 
     Raises
     ------
     InputError
-        If it cannot be read.
+        If it cannot be read, or has no series.
     """
     name = path.name.lower()
+    if series is not None and name.endswith((".nii", ".nii.gz", ".nrrd", ".nhdr")):
+        raise InputError(f"{path}: has no series, which DICOM has; leave --series out")
     if name.endswith((".nii", ".nii.gz")):
         return read_nifti(path)
-    return read_nrrd(path) if name.endswith((".nrrd", ".nhdr")) else read_dicom(path)
+    return read_nrrd(path) if name.endswith((".nrrd", ".nhdr")) else read_dicom(path, series)
 
 
 def _phantom(settings: CTSimulationSettings) -> tuple[CTScan, int, Iterator[Pair]]:

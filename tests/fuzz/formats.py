@@ -234,6 +234,19 @@ def _dicom(path: Path, random: Random) -> str:
     return f"element {element.tag}"
 
 
+def _frames(path: Path, random: Random) -> str:
+    """Damage a value at any depth, or leave a functional group out."""
+    file = pydicom.dcmread(path)
+    element = random.choice([*file.iterall()])
+    with suppress(Exception):
+        if element.VR == "SQ" and random.random() < 0.5:
+            element.value.pop(random.randrange(len(element.value)))
+        else:
+            element._value = random.choice((*ODD_VALUES, ["1", "2"], [], -1, "-", 2**31))
+        file.save_as(path, enforce_file_format=False)
+    return f"element {element.tag}"
+
+
 def _nifti(path: Path, random: Random) -> str:
     data = bytearray(path.read_bytes())
     place, form = random.choice(
@@ -362,6 +375,7 @@ _SPECIAL: dict[str, Callable[[Path, Random], str]] = {
     "header": _header,
     "npy": _npy,
     "dicom": _dicom,
+    "frames": _frames,
     "nifti": _nifti,
     "packed-nifti": _packed_nifti,
     **dict.fromkeys(("nrrd", "packed-nrrd"), _nrrd),

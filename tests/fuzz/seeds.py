@@ -8,8 +8,9 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
 from medrecon.config.files import settings_of
 from medrecon.config.training import TrainingSettings
@@ -112,6 +113,29 @@ def _dicom(path: Path) -> None:
     file.save_as(path, enforce_file_format=True)
 
 
+def _frames(path: Path) -> None:
+    """Enhanced CT: the three slices as frames of one file, described in functional groups."""
+    _dicom(path)
+    file = dcmread(path)
+    file.SOPClassUID = file.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    for name in ("PixelSpacing", "RescaleSlope", "RescaleIntercept", "ImagePositionPatient", "ImageOrientationPatient"):
+        delattr(file, name)
+    shared, frames = Dataset(), [Dataset() for _ in HOUNSFIELD]
+    for frame, macro, values in (
+        (shared, "PixelMeasures", {"PixelSpacing": [0.5, 0.75]}),
+        (shared, "PlaneOrientation", {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}),
+        (shared, "PixelValueTransformation", {"RescaleSlope": 1, "RescaleIntercept": -1024}),
+        *((one, "PlanePosition", {"ImagePositionPatient": [0, 0, 2.5 * k]}) for k, one in enumerate(frames)),
+    ):
+        group = Dataset()
+        for name, value in values.items():
+            setattr(group, name, value)
+        setattr(frame, f"{macro}Sequence", [group])
+    file.SharedFunctionalGroupsSequence, file.PerFrameFunctionalGroupsSequence = [shared], frames
+    file.NumberOfFrames, file.PixelData = len(frames), (HOUNSFIELD + 1024).astype("<i2").tobytes()
+    file.save_as(path)
+
+
 def _nifti(path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(HOUNSFIELD, np.diag([0.5, 0.75, 2.5, 1.0])), path)
 
@@ -162,6 +186,7 @@ SEEDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "lodopab": ("observation_test_000.hdf5", _lodopab),
     "npy": ("array.npy", _npy),
     "dicom": ("slice.dcm", _dicom),
+    "frames": ("frames.dcm", _frames),
     "nifti": ("volume.nii", _nifti),
     "packed-nifti": ("volume.nii.gz", _nifti),
     "nrrd": ("volume.nrrd", _nrrd),

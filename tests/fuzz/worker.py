@@ -59,7 +59,9 @@ def actions(kind: str, path: Path, seeds: Path, random: Random) -> list[Action]:
             array = str(seeds / SEEDS["npy"][0])
             ways = ("inspect", array), ("reconstruct", array, *reconstruct[2:], "fbp")
             return [(*random.choice(ways), "--geometry", file)]
-        case "dicom" | "nifti" | "packed-nifti" | "nrrd" | "packed-nrrd":
+        case "frames" if random.random() < 0.4:
+            return [("inspect", file, "--json")]
+        case "dicom" | "frames" | "nifti" | "packed-nifti" | "nrrd" | "packed-nrrd":
             return [
                 ("simulate", output, "--overwrite", "--modality", "ct", "--from", file, "--views", "4", "--slices", "1")
             ]

@@ -23,6 +23,7 @@ from medrecon.data.mri.sampling_pattern import detect_sampling, lines_if_whole, 
 from medrecon.data.mri.scan_geometry import OVERSAMPLED_SHAPE, scan_geometry
 from medrecon.errors import InputError
 from medrecon.memory import require_memory
+from medrecon.planes import Prescription
 from medrecon.words import shortened
 
 __all__ = ["FastMRIFile", "KSpaceSample", "detect_sampling", "find_fastmri_files"]
@@ -131,6 +132,8 @@ class FastMRIFile:
     ChangedError
         When a slice is read, if the file is no longer what it was.
     """
+
+    prescription: Prescription | None = None  # the header has no directions
 
     def __init__(self, path: str | os.PathLike[str], *, allow_external: bool = False) -> None:
         self.path = Path(path)

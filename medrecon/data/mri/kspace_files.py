@@ -8,6 +8,7 @@ import numpy as np
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.fastmri_header import FastMRIHeader
+from medrecon.planes import Prescription
 
 __all__ = ["KSpaceFile"]
 
@@ -59,6 +60,11 @@ class KSpaceFile(Protocol):
     @property
     def target_name(self) -> str | None:
         """What the reconstruction is called that the file holds."""
+        ...
+
+    @property
+    def prescription(self) -> Prescription | None:
+        """Where the slices lie in the patient, one pose a slice of the file; None where nothing states it."""
         ...
 
     @property
