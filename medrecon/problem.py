@@ -281,8 +281,8 @@ def sense_problem(
     """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`, or for one a set of maps, `(set, y, x)`.
 
     Without `maps`, complex `(coil, y, x)` or `(set, coil, y, x)`, they are estimated from the calibration of the sample, or
-    from the calibration lines of its k-space where it has none; a second set where an object that is wider than its field asks for it and
-    `most_sets` allows it; a single coil sees every pixel alike.
+    from the calibration lines of its k-space where it has none; a second set where an object that is wider than its field asks for
+    it and `most_sets` allows it; a single coil sees every pixel alike.
     With the covariance of the coils' noise, `(coil, coil)`, `y` and maps are whitened by it, so that every method weighs
     measurements by their noise. `x` is then seen by whitened coils, unless maps are given, and `display_image` gives
     brightness back.

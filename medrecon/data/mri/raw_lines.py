@@ -184,7 +184,6 @@ def lines_on(grid: LineGrid, heads: Heads, places: Places, path: Path, centers: 
     lines = heads[places]
     length, center = _extent(lines, path)
     reverse = Flag.REVERSE.of(lines)
-    center = np.where(reverse, length - 1 - center, center)
     middle_line, middle_partition = centers or (grid.center_line, grid.center_partition)
     line = lines["kspace_encode_step_1"].astype(np.int64) - middle_line + ny // 2
     partition = lines["kspace_encode_step_2"].astype(np.int64) - middle_partition + nz // 2
@@ -204,7 +203,11 @@ def lines_on(grid: LineGrid, heads: Heads, places: Places, path: Path, centers: 
 
 
 def _extent(lines: Heads, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many samples of each readout are kept, and which of them is the center: the middle one where none states it."""
+    """How many samples of each readout are kept, and which of them, once reversed ones are flipped, is the center.
+
+    That is the middle one where none is stated. A readout that states the middle one is flipped in place: scanners write the same
+    number for both directions, and the center lies between two samples.
+    """
     length = lines["number_of_samples"].astype(np.int64) - lines["discard_pre"] - lines["discard_post"]
     if len(length) == 0 or int(length.min()) < 1:
         raise InputError(f"{path}: a readout has no samples left after those to be discarded; export it again")
@@ -212,4 +215,5 @@ def _extent(lines: Heads, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int
     center = lines["center_sample"].astype(np.int64) - lines["discard_pre"] if is_stated else length // 2
     if int(center.min()) < 0 or bool((center >= length).any()):
         raise InputError(f"{path}: the center of a readout lies outside of its samples; export it again")
-    return length, center
+    is_middle = center == length // 2
+    return length, np.where(Flag.REVERSE.of(lines) & ~is_middle, length - 1 - center, center)
