@@ -91,7 +91,12 @@ def acquisition(readout: Readout, number: int = 0) -> ismrmrd.Acquisition:
     made.center_sample = n // 2 if readout.center is None else readout.center
     made.scan_counter, made.encoding_space_ref, made.sample_time_us = number, readout.encoding, readout.dwell
     made.discard_pre, made.discard_post = readout.discard
-    for name, vector in (("position", readout.position), ("read_dir", READ), ("phase_dir", PHASE), ("slice_dir", SLICE)):
+    for name, vector in (
+        ("position", readout.position),
+        ("read_dir", READ),
+        ("phase_dir", PHASE),
+        ("slice_dir", SLICE),
+    ):
         getattr(made, name)[:] = vector
     made.idx.kspace_encode_step_1, made.idx.kspace_encode_step_2 = readout.line, readout.partition
     for name, value in readout.counters.items():

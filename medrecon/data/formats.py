@@ -19,7 +19,8 @@ from medrecon.data.mri.ismrmrd_file import acquisition_groups, read_ismrmrd
 from medrecon.data.mri.kspace_dataset import is_pair
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.raw_kspace import RawKSpaceFile
-from medrecon.data.mri.raw_lines import chosen
+from medrecon.data.mri.raw_lines import chosen, numbers_of
+from medrecon.data.mri.twix_file import is_twix, read_twix
 from medrecon.data.npy import ArraySource
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
@@ -31,6 +32,7 @@ __all__ = ["Format", "find_format", "find_scan_files", "open_kspace", "open_sino
 _WANTED = (
     "a file in the format of fastMRI or ISMRMRD (.h5), or a CT sinogram (.h5 with `sinogram`, LoDoPaB's .hdf5, .npy)"
 )
+_START = 2**14  # bytes that tell a format
 _AS_KSPACE = "write it as HDF5 data set `kspace` (slice, coil, ky, kx)"
 
 
@@ -41,6 +43,7 @@ class Format(StrEnum):
     SINOGRAM = "sinogram"
     LODOPAB = "LoDoPaB"
     ISMRMRD = "ISMRMRD"
+    TWIX = "Siemens twix"
 
     @property
     def modality(self) -> Modality:
@@ -56,6 +59,8 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
     InputError
         If it cannot be opened, or holds none of them; if they lie in other files, unless `allow_external` is set.
     """
+    if is_twix(_start_of(path)):
+        return Format.TWIX
     if Path(path).suffix.lower() == ".npy":
         array = ArraySource(path)
         if array.dtype.kind == "c":
@@ -79,6 +84,15 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
                 )
             return Format.LODOPAB
         raise InputError(f"{path}: no data set `kspace`, it holds {file.names}; give {_WANTED}")
+
+
+def _start_of(path: str | os.PathLike[str]) -> bytes:
+    """What a file begins with; nothing of one that cannot be opened, as its reader says so."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_START)
+    except OSError:
+        return b""
 
 
 def find_scan_files(path: str | os.PathLike[str], *, arrays: bool = False) -> list[Path]:
@@ -131,6 +145,8 @@ def open_kspace(
         case Format.ISMRMRD:
             group, numbers = chosen(select or {}, path)
             return RawKSpaceFile(read_ismrmrd(path, group, allow_external=allow_external), numbers)
+        case Format.TWIX:
+            return RawKSpaceFile(read_twix(path), numbers_of(select or {}, path))
         case Format.FASTMRI if select:
             raise InputError(f"{path}: of the format of fastMRI, which holds one scan; leave --select out")
         case Format.FASTMRI:

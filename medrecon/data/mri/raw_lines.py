@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from medrecon.data.mri.acquisitions import NOT_IMAGE, Flag, Heads
 from medrecon.data.mri.raw_header import Encoding
 from medrecon.errors import InputError
-from medrecon.words import counted, listed
+from medrecon.words import counted, listed, shortened
 
-__all__ = ["CHOICES", "Kinds", "LineGrid", "Lines", "choose", "chosen", "line_grid", "lines_on"]
+__all__ = ["CHOICES", "Kinds", "LineGrid", "Lines", "choose", "chosen", "line_grid", "lines_on", "numbers_of"]
 
 #: What a measurement may hold several of, of which one is reconstructed: the name of the choice, and the field of a head.
 CHOICES = {
@@ -73,6 +73,22 @@ def chosen(select: Mapping[str, str], path: str | PathLike[str]) -> tuple[str | 
             raise InputError(f"{path}: --select {name}={value}: a number is wanted, counted from 0")
         numbers[name] = int(value)
     return select.get("group"), numbers
+
+
+def numbers_of(select: Mapping[str, str], path: str | PathLike[str]) -> dict[str, int]:
+    """Read what a user chose of a file without groups, as `chosen`.
+
+    Raises
+    ------
+    InputError
+        If there is no such choice.
+    """
+    group, numbers = chosen(select, path)
+    if group is not None:
+        raise InputError(
+            f"{path}: --select group={shortened(group)}: holds no groups, as files of ISMRMRD do; leave it out"
+        )
+    return numbers
 
 
 def choose(

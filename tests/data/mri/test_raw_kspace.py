@@ -144,7 +144,9 @@ def test_partitions_are_transformed(tmp_path: Path) -> None:
     images = torch.stack([letter(SHAPE, k) * (k + 1) for k in range(8)]).to(torch.complex64)[:, None]
     volume = fourier(images, (0, 2, 3))
     readouts = [one for z in range(8) for one in lines(volume[z], partition=z)]
-    file = open_kspace(written(tmp_path, readouts, matrix=(*SHAPE, 8), recon=(*SHAPE, 6), recon_field=(32.0, 24.0, 6.0)))
+    file = open_kspace(
+        written(tmp_path, readouts, matrix=(*SHAPE, 8), recon=(*SHAPE, 6), recon_field=(32.0, 24.0, 6.0))
+    )
     assert file.shape == (6, 1, *SHAPE)
     for index in range(6):
         torch.testing.assert_close(inverse(file[index].kspace, (-2, -1)), images[index + 1], atol=2e-6, rtol=0)
@@ -255,7 +257,9 @@ def test_directions_of_lines_are_made_alike_by_reference_lines(tmp_path: Path) -
         drift = np.exp(0.2j * (echo - 1))
         values = (turned if reverse else kspace)[:, :, line].numpy() * drift
         flags = (PHASE_CORRECTION, NAVIGATION, FEEDBACK, *((REVERSE,) if reverse else ()))
-        readouts.append(Readout(values[:, ::-1] if reverse else values, line, flags=flags, center=15 if reverse else 16))
+        readouts.append(
+            Readout(values[:, ::-1] if reverse else values, line, flags=flags, center=15 if reverse else 16)
+        )
     for line in range(24):
         reverse = line % 2 == 1
         values = (turned if reverse else kspace)[:, :, line].numpy()
@@ -292,7 +296,10 @@ def test_directions_of_siemens_belong_to_a_forward_transform(tmp_path: Path) -> 
     ("change", "words"),
     [
         ({"trajectory": "spiral"}, "its trajectory is 'spiral', and Cartesian k-space alone is reconstructed"),
-        ({"limits": [(0, 23, 5), None]}, "counters of lines run from 0 to 23 with the center at 5, beyond the encoded matrix"),
+        (
+            {"limits": [(0, 23, 5), None]},
+            "counters of lines run from 0 to 23 with the center at 5, beyond the encoded matrix",
+        ),
         ({"matrix": (*SHAPE, 16384)}, "asks for k-space of"),
         ({"matrix": (0, 24, 1)}, "encodedSpace/matrixSize"),
     ],
