@@ -16,6 +16,7 @@ from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.data.mri.ismrmrd_file import acquisition_groups, read_ismrmrd
+from medrecon.data.mri.ismrmrd_stream import is_stream, is_stream_of_version_2, read_stream
 from medrecon.data.mri.kspace_dataset import is_pair
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.raw_kspace import RawKSpaceFile
@@ -43,6 +44,7 @@ class Format(StrEnum):
     SINOGRAM = "sinogram"
     LODOPAB = "LoDoPaB"
     ISMRMRD = "ISMRMRD"
+    MRD_STREAM = "MRD stream"
     TWIX = "Siemens twix"
 
     @property
@@ -59,7 +61,14 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
     InputError
         If it cannot be opened, or holds none of them; if they lie in other files, unless `allow_external` is set.
     """
-    if is_twix(_start_of(path)):
+    start = _start_of(path)
+    if is_stream_of_version_2(start):
+        raise InputError(
+            f"{path}: is a stream of MRD version 2, and version 1 is read; write it as ISMRMRD by the tools of MRD"
+        )
+    if is_stream(start):
+        return Format.MRD_STREAM
+    if is_twix(start):
         return Format.TWIX
     if Path(path).suffix.lower() == ".npy":
         array = ArraySource(path)
@@ -145,6 +154,8 @@ def open_kspace(
         case Format.ISMRMRD:
             group, numbers = chosen(select or {}, path)
             return RawKSpaceFile(read_ismrmrd(path, group, allow_external=allow_external), numbers)
+        case Format.MRD_STREAM:
+            return RawKSpaceFile(read_stream(path), numbers_of(select or {}, path))
         case Format.TWIX:
             return RawKSpaceFile(read_twix(path), numbers_of(select or {}, path))
         case Format.FASTMRI if select:

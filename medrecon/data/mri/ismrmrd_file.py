@@ -23,7 +23,7 @@ from medrecon.data.mri.raw_header import RawHeader, parse_raw_header
 from medrecon.errors import InputError
 from medrecon.words import counted, listed, shortened
 
-__all__ = ["acquisition_groups", "read_ismrmrd"]
+__all__ = ["acquisition_groups", "heads_of", "read_ismrmrd"]
 
 _WANTED = "a file of ISMRMRD (.h5)"
 _LONGEST_HEADER = 2**24  # bytes
@@ -79,11 +79,11 @@ def _acquisitions(source: HDF5Source, file: HDF5Content, group: str) -> Acquisit
     if table.ndim != 1 or not 0 < len(table) <= _MOST:
         raise InputError(f"{file.path}: `{name}` is {table.shape}, and readouts stand in a row; export it again")
     with reading(file.path, f"the heads of `{name}`"):
-        heads = _heads(table.fields("head")[:])
+        heads = heads_of(table.fields("head")[:])
     return Acquisitions(file.path, header, heads, _Table(source, name, heads))
 
 
-def _heads(stored: NDArray[Any]) -> Heads:
+def heads_of(stored: NDArray[Any]) -> Heads:
     """Heads under the names of ISMRMRD, whatever their layout."""
     heads = np.zeros(len(stored), HEAD)
     for name in HEAD.names or ():

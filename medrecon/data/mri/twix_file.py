@@ -1,7 +1,7 @@
 """Read raw data of Siemens scanners (twix, of VB, VD, VE and XA) by the tables and parsers of the package `twixtools`.
 
-A file of VB holds one measurement, of which each coil of a readout has a head of its own; later ones hold several, adjustments first,
-and one head a readout. The last measurement is the scan.
+A file of VB holds one measurement, of which each coil of a readout has a head of its own; later ones hold several, adjustments
+first, and one head a readout. The last measurement is the scan.
 """
 
 from __future__ import annotations
@@ -62,10 +62,12 @@ def is_twix(start: bytes) -> bool:
     if len(start) < 64:
         return False
     first, second = (int(number) for number in np.frombuffer(start, "<u4", 2))
-    if first < 10_000 and 1 <= second <= _MOST_SCANS:  # of VD and later; VB has no table
+    if start[8:].startswith(_NAMES):  # of VB, which begins with the protocol
+        return 32 <= first < _MOST_HEADER and 1 <= second <= 16
+    if first < 10_000 and 1 <= second <= _MOST_SCANS:
         offset = int(np.frombuffer(start, "<u8", 1, 16)[0])
         return 8 + second * _ENTRY <= offset and offset % 512 == 0 and len(start) >= 8 + _ENTRY
-    return 32 <= first < _MOST_HEADER and 1 <= second <= 16 and start[8:].startswith(_NAMES)
+    return False
 
 
 def read_twix(path: str | os.PathLike[str]) -> Acquisitions:
@@ -97,9 +99,11 @@ def read_twix(path: str | os.PathLike[str]) -> Acquisitions:
 
 def _measurements(file: BinaryIO, size: int, path: Path) -> tuple[list[tuple[int, int]], bool]:
     """Where measurements start and stop, and whether the file is of VB."""
-    first, count = (int(number) for number in np.frombuffer(file.read(8), "<u4", 2))
-    if first >= 10_000:
+    start = file.read(64)
+    if start[8:].startswith(_NAMES):
         return [(0, size)], True
+    count = int(np.frombuffer(start, "<u4", 2)[1])
+    file.seek(8)
     table = np.frombuffer(
         file.read(_ENTRY * count), np.dtype([("", "V8"), ("start", "<u8"), ("length", "<u8"), ("n", "V128")])
     )
@@ -135,8 +139,9 @@ def _walk(file: BinaryIO, start: int, stop: int, is_vb: bool, path: Path) -> tup
     from twixtools import mdh_def
 
     dtype = np.dtype(mdh_def.VB17_header if is_vb else mdh_def.Scan_header)
-    mask, samples, coils = (dtype.fields[name][1] for name in ("EvalInfoMask", "SamplesInScan", "UsedChannels"))  # type: ignore[index]
-    parts, places = [], []
+    mask, samples, coils = (dtype.fields[name][1] for name in ("EvalInfoMask", "SamplesInScan", "UsedChannels"))
+    parts: list[bytes] = []
+    places: list[int] = []
     while start + dtype.itemsize <= stop and len(parts) < _MOST:
         file.seek(start)
         head = file.read(dtype.itemsize)
