@@ -86,7 +86,10 @@ class RawKSpaceFile:
             raise IndexError(f"{self.path} has {len(self)} slices, got index {index}")
         index %= len(self)
         kspace, acquired, calibration = self._plane(index)
-        require_sound(kspace, f"{self.path}: slice {index} (of {len(self)}, counted from 0)")
+        place = f"{self.path}: slice {index} (of {len(self)}, counted from 0)"
+        require_sound(kspace, place)
+        if calibration is not None:
+            require_sound(calibration, f"{place}, its calibration")
         sampled = lines_if_whole(acquired)
         return KSpaceSample(
             kspace=kspace,

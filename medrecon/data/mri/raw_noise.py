@@ -16,6 +16,7 @@ from medrecon.words import counted
 __all__ = ["noise_of"]
 
 _USUAL_BANDWIDTH = 0.793  # of the noise over the sampling rate, where a header does not say it
+_LEAST = 1e-12  # of the largest variance: less is none
 _PER_COIL = 4  # samples a coil that a covariance takes at least
 
 
@@ -48,10 +49,17 @@ def noise_of(
         total += kept @ kept.conj().T
         count += kept.shape[1]
     covariance = total / max(1, count - 1)
-    if count < _PER_COIL * n_coils or not np.isfinite(covariance).all() or np.linalg.eigvalsh(covariance)[0] <= 0:
+    if count < _PER_COIL * n_coils or not _is_definite(covariance):
         return None, (f"{counted(len(places), 'noise scan')} of too few samples, or of silent coils, are not used",)
     bandwidth = acquisitions.header.bandwidth or _USUAL_BANDWIDTH
     times = float(heads["sample_time_us"][0]), float(image["sample_time_us"][0])
     scale = times[0] / (times[1] * bandwidth) if min(times) > 0 and np.isfinite(times).all() else 1.0
     told = f"coils are weighted by the noise of {counted(len(places), 'noise scan')}, {count} samples each"
     return torch.from_numpy(covariance * scale), (told,)
+
+
+def _is_definite(covariance: NDArray[np.complex128]) -> bool:
+    if not np.isfinite(covariance).all():
+        return False
+    values = np.linalg.eigvalsh(covariance)
+    return bool(values[0] > _LEAST * values[-1])
