@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medrecon.commands.options import AllowExternalOption
+from medrecon.commands.options import AllowExternalOption, SelectOption, parse_select
 from medrecon.config import (
     FilterName,
     LearnedSettings,
@@ -131,6 +131,7 @@ class CommandOptions:
             metavar="NAME", help="Take the data as they are in spite of what was found, of this name; repeatable."
         ),
     ] = None
+    select: SelectOption = None
     allow_external: AllowExternalOption = False
     # Options of methods from before there was --set, which still work.
     window: Annotated[FilterName | None, typer.Option(hidden=True)] = None
@@ -223,10 +224,12 @@ class CommandOptions:
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
             field = None if self.field_of_view is None else parse_field(self.field_of_view)
-            return {"mask": self._mask(of_mri), **given({**of_both, "field_of_view": field})}
+            select = parse_select(self.select) or None
+            return {"mask": self._mask(of_mri), **given({**of_both, "field_of_view": field, "select": select})}
         reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
         reason = f"an option of MRI, and {name} holds {modality.holds}; --size and --pixel make the grid of those"
         reject_options({"field_of_view": self.field_of_view}, reason)
+        reject_options({"select": self.select}, f"an option of MRI, and {name} holds {modality.holds}")
         return given({**of_ct, **of_both, "seed": self.seed})
 
     def _mask(self, options: Mapping[str, object]) -> dict[str, object] | None:

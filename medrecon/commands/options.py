@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+
+from medrecon.errors import InputError
+from medrecon.words import shortened
 
 __all__ = [
     "AllowCodeOption",
@@ -16,7 +19,9 @@ __all__ = [
     "ChangesOption",
     "ConfigArgument",
     "SchedulerOption",
+    "SelectOption",
     "WorkersOption",
+    "parse_select",
     "takes_options",
 ]
 
@@ -46,7 +51,33 @@ AllowExternalOption = Annotated[
     ),
 ]
 
+SelectOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=NUMBER",
+        help="MRI: of a raw file that holds several, take this repetition, contrast, phase, set or encoding, or group=NAME; "
+        "repeatable, the first unless given.",
+    ),
+]
+
 Status = TypeVar("Status")
+
+
+def parse_select(texts: Sequence[str] | None) -> dict[str, str]:
+    """Read `NAME=VALUE` of several choices.
+
+    Raises
+    ------
+    InputError
+        If a text is of another form, or one is made twice.
+    """
+    made: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value) or name in made:
+            raise InputError(f"--select takes NAME=NUMBER, such as repetition=1, each once; got '{shortened(text)}'")
+        made[name] = value
+    return made
 
 
 def takes_options(command: Callable[..., Status]) -> Callable[..., Status]:

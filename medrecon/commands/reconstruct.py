@@ -76,7 +76,8 @@ def reconstruct(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT", help="Files of k-space in the format of fastMRI, or of CT sinograms; or folders of them."
+            metavar="INPUT",
+            help="Files of raw MRI, in the format of fastMRI or of ISMRMRD, or of CT sinograms; or folders of them.",
         ),
     ],
     output: Annotated[

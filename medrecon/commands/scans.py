@@ -11,7 +11,7 @@ import typer
 
 from medrecon.commands.command_options import given, parse_size, reject_options
 from medrecon.commands.console import progress, say
-from medrecon.commands.options import AllowExternalOption, takes_options
+from medrecon.commands.options import AllowExternalOption, SelectOption, parse_select, takes_options
 from medrecon.config import settings_from
 from medrecon.config.reconstruction import SIMULATIONS
 from medrecon.modality import Modality
@@ -23,11 +23,15 @@ _FIELDS = {"from": "volume"}  # of options with names of their own
 
 def inspect(
     file: Annotated[
-        Path, typer.Argument(help="A file in the format of fastMRI, or of CT sinograms; or a folder of DICOM.")
+        Path,
+        typer.Argument(
+            help="A file of raw MRI, in the format of fastMRI or of ISMRMRD, or of CT sinograms; or a folder of DICOM."
+        ),
     ],
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
     ] = None,
+    select: SelectOption = None,
     allow_external: AllowExternalOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print values for programs, not words.")] = False,
 ) -> int:
@@ -39,7 +43,7 @@ def inspect(
     """
     from medrecon.workflows.inspect import inspect_file
 
-    found = inspect_file(file, geometry, allow_external=allow_external)
+    found = inspect_file(file, geometry, allow_external=allow_external, select=parse_select(select))
     say(json.dumps(found.values, indent=2) if as_json else "\n".join(found.lines))
     return 0
 

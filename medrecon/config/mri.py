@@ -111,7 +111,8 @@ class MRIAcquisition(Settings):
     `size` is the matrix `(y, x)` of the images that are written, over `field_of_view` `(y, x)` in millimeters; what is None is as
     the scanner's header, or a target in the file, says.
     `accept` names problems of the data that are not to stop it, and what is not to be mended.
-    `allow_external` lets the file lead to others.
+    `allow_external` lets the file lead to others. `select` names which of several repetitions, contrasts, phases, sets, encodings
+    or groups of a raw file is taken, such as `{repetition: "1"}`; else the first, and the last group.
     """
 
     modality: Literal[Modality.MRI] = Modality.MRI
@@ -120,6 +121,7 @@ class MRIAcquisition(Settings):
     field_of_view: tuple[Length, Length] | None = None
     accept: tuple[KSpaceFinding, ...] = ()
     allow_external: bool = False
+    select: dict[str, str] = Field(default_factory=dict)
 
 
 class MRISimulationSettings(Settings):

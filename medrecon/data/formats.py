@@ -1,7 +1,7 @@
 """What a file holds, told by its content: raw k-space of MRI, or sinograms of CT; both are opened here."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,8 +15,13 @@ from medrecon.data.ct.sinogram_files import SinogramFile, Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.mri.fastmri import FastMRIFile
+from medrecon.data.mri.ismrmrd_file import acquisition_groups, read_ismrmrd
+from medrecon.data.mri.ismrmrd_stream import is_stream, is_stream_of_version_2, read_stream
 from medrecon.data.mri.kspace_dataset import is_pair
 from medrecon.data.mri.kspace_files import KSpaceFile
+from medrecon.data.mri.raw_kspace import RawKSpaceFile
+from medrecon.data.mri.raw_lines import chosen, numbers_of
+from medrecon.data.mri.twix_file import is_twix, read_twix
 from medrecon.data.npy import ArraySource
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
@@ -25,7 +30,10 @@ from medrecon.words import shortened
 
 __all__ = ["Format", "find_format", "find_scan_files", "open_kspace", "open_sinograms"]
 
-_WANTED = "a file in the format of fastMRI (.h5), or a CT sinogram (.h5 with `sinogram`, LoDoPaB's .hdf5, .npy)"
+_WANTED = (
+    "a file in the format of fastMRI or ISMRMRD (.h5), or a CT sinogram (.h5 with `sinogram`, LoDoPaB's .hdf5, .npy)"
+)
+_START = 2**14  # bytes that tell a format
 _AS_KSPACE = "write it as HDF5 data set `kspace` (slice, coil, ky, kx)"
 
 
@@ -35,11 +43,14 @@ class Format(StrEnum):
     FASTMRI = "fastMRI"
     SINOGRAM = "sinogram"
     LODOPAB = "LoDoPaB"
+    ISMRMRD = "ISMRMRD"
+    MRD_STREAM = "MRD stream"
+    TWIX = "Siemens twix"
 
     @property
     def modality(self) -> Modality:
         """The scanner."""
-        return Modality.MRI if self in (Format.FASTMRI,) else Modality.CT
+        return Modality.CT if self in (Format.SINOGRAM, Format.LODOPAB) else Modality.MRI
 
 
 def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -> Format:
@@ -50,6 +61,15 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
     InputError
         If it cannot be opened, or holds none of them; if they lie in other files, unless `allow_external` is set.
     """
+    start = _start_of(path)
+    if is_stream_of_version_2(start):
+        raise InputError(
+            f"{path}: is a stream of MRD version 2, and version 1 is read; write it as ISMRMRD by the tools of MRD"
+        )
+    if is_stream(start):
+        return Format.MRD_STREAM
+    if is_twix(start):
+        return Format.TWIX
     if Path(path).suffix.lower() == ".npy":
         array = ArraySource(path)
         if array.dtype.kind == "c":
@@ -59,6 +79,8 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
         for name, found in (("kspace", Format.FASTMRI), ("sinogram", Format.SINOGRAM)):
             if file.dataset(name) is not None:
                 return found
+        if acquisition_groups(file):
+            return Format.ISMRMRD
         for name, held in file.own_datasets():
             if held.dtype.kind == "c" or is_pair(held.dtype):
                 raise InputError(
@@ -70,8 +92,16 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
                     f"{path}: holds images of LoDoPaB, not measurements; give the observation_*.hdf5 file beside it"
                 )
             return Format.LODOPAB
-        hint = "; raw ISMRMRD data are of another format, convert them first" if "dataset" in file else ""
-        raise InputError(f"{path}: no data set `kspace`, it holds {file.names}{hint or f'; give {_WANTED}'}")
+        raise InputError(f"{path}: no data set `kspace`, it holds {file.names}; give {_WANTED}")
+
+
+def _start_of(path: str | os.PathLike[str]) -> bytes:
+    """What a file begins with; nothing of one that cannot be opened, as its reader says so."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_START)
+    except OSError:
+        return b""
 
 
 def find_scan_files(path: str | os.PathLike[str], *, arrays: bool = False) -> list[Path]:
@@ -108,8 +138,12 @@ def _scans(paths: Iterable[Path], arrays: bool) -> list[Path]:
     return sorted(path for path in paths if wanted(path))
 
 
-def open_kspace(path: str | os.PathLike[str], *, allow_external: bool = False) -> KSpaceFile:
+def open_kspace(
+    path: str | os.PathLike[str], *, allow_external: bool = False, select: Mapping[str, str] | None = None
+) -> KSpaceFile:
     """Open a file of raw k-space; with `allow_external` its data sets may lie in other files.
+
+    `select` says which of several repetitions, contrasts, phases, sets, encodings or groups is taken, of a format that has such.
 
     Raises
     ------
@@ -117,6 +151,15 @@ def open_kspace(path: str | os.PathLike[str], *, allow_external: bool = False) -
         If the file cannot be read, or holds no k-space.
     """
     match find_format(path, allow_external=allow_external):
+        case Format.ISMRMRD:
+            group, numbers = chosen(select or {}, path)
+            return RawKSpaceFile(read_ismrmrd(path, group, allow_external=allow_external), numbers)
+        case Format.MRD_STREAM:
+            return RawKSpaceFile(read_stream(path), numbers_of(select or {}, path))
+        case Format.TWIX:
+            return RawKSpaceFile(read_twix(path), numbers_of(select or {}, path))
+        case Format.FASTMRI if select:
+            raise InputError(f"{path}: of the format of fastMRI, which holds one scan; leave --select out")
         case Format.FASTMRI:
             return FastMRIFile(path, allow_external=allow_external)
         case found:

@@ -104,6 +104,16 @@ class HDF5Content:
             if is_array:
                 yield name, held
 
+    def own_groups(self) -> Iterator[str]:
+        """Go through the names of groups that lie in the file itself, of a hundred names at most."""
+        with reading(self.path, "its list of names"):
+            for name in list(islice(self._file, 100)):
+                key = name.encode("utf-8", "surrogateescape")
+                if self._file.id.links.get_info(key).type == h5py.h5l.TYPE_HARD and isinstance(
+                    self._file[name], h5py.Group
+                ):
+                    yield name
+
     def holds(self, name: str) -> bool:
         """Whether there is an array of the name; the links to it are followed as by `dataset`."""
         with reading(self.path, f"`{name}`", "mend or remove it"):

@@ -24,7 +24,8 @@ def open_scan(source: Path, acquisition: MRIAcquisition | CTAcquisition) -> Scan
     """
     match acquisition:
         case MRIAcquisition():
-            return KSpaceScan.of(open_kspace(source, allow_external=acquisition.allow_external), acquisition)
+            file = open_kspace(source, allow_external=acquisition.allow_external, select=acquisition.select)
+            return KSpaceScan.of(file, acquisition)
         case CTAcquisition():
-            file = open_sinograms(source, acquisition.geometry, allow_external=acquisition.allow_external)
-            return SinogramScan.of(file, acquisition)
+            sinograms = open_sinograms(source, acquisition.geometry, allow_external=acquisition.allow_external)
+            return SinogramScan.of(sinograms, acquisition)

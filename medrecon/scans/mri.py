@@ -166,7 +166,9 @@ class KSpaceScan:
             peak=None if fault else peak,
             notes=(*self.file.notes, *self.grid.notes, *told, *fault),
             mending=found.mending,
-            noise_covariance=found.noise_covariance,
+            noise_covariance=found.noise_covariance
+            if self.file.noise_covariance is None
+            else self.file.noise_covariance,
         )
 
     def _not_scored(self, peak: float | None) -> tuple[str, ...]:

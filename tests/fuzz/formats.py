@@ -185,6 +185,103 @@ def _damaged_xml(text: str, random: Random) -> bytes:
     return "<".join(tags).encode()
 
 
+def _ismrmrd(path: Path, random: Random) -> str:
+    if random.random() < 0.3:
+        return _raw_header(path, random)
+    with suppress(*_NOT_DONE, OverflowError), h5py.File(path, "r+") as file:
+        table = file["dataset/data"]
+        rows = table[()]
+        place = slice(None) if random.random() < 0.4 else random.randrange(len(rows))
+        if random.random() < 0.2:
+            rows["data"][place] = np.zeros(random.choice((0, 1, 63, 65, 10**6)), "f4")
+            done = "samples"
+        else:
+            heads, names = rows["head"], list(_FIELDS)
+            name = random.choice(names)
+            holder = heads if name in heads.dtype.names else heads["idx"]
+            with np.errstate(all="ignore"):
+                holder[name][place] = np.float64(random.choice([n for n in ODD_NUMBERS if abs(n) < 1e300])).astype(
+                    holder.dtype[name].base
+                )
+            done = name
+        if random.random() < 0.2:
+            del file["dataset/data"]
+            file["dataset"].create_dataset("data", data=rows[: random.randrange(len(rows))])
+        else:
+            table[()] = rows
+        return done
+    return "rows"
+
+
+#: What of the head of a readout says where its samples go.
+_FIELDS = (
+    *(
+        "flags",
+        "number_of_samples",
+        "active_channels",
+        "discard_pre",
+        "discard_post",
+        "center_sample",
+        "encoding_space_ref",
+    ),
+    *("sample_time_us", "position", "slice_dir", "kspace_encode_step_1", "kspace_encode_step_2", "slice", "repetition"),
+)
+
+
+def _raw_header(path: Path, random: Random) -> str:
+    with h5py.File(path, "r+") as file:
+        text = file["dataset/xml"][()].reshape(-1)[0].decode()
+        file["dataset/xml"][0] = _damaged_xml(text, random).replace(b"\0", b" ")
+    return "header"
+
+
+def _stream(path: Path, random: Random) -> str:
+    """Odd numbers into the head of a readout of a stream: of what follows, the sizes."""
+    data = bytearray(path.read_bytes())
+    first = data.index(b"</ismrmrdHeader>") + len(b"</ismrmrdHeader>")
+    place = first + 2 + random.choice((2, 34, 36, 38, 168, 170, 172, 174, 176, 240, 242, 246))
+    _put(data, place, random.choice(("<H", "<H", "<I", "<Q")), random)
+    path.write_bytes(bytes(data))
+    return f"field at {place}"
+
+
+def _twix(path: Path, random: Random) -> str:
+    """Odd numbers into the table, the protocol, or the head of a readout of Siemens' raw data."""
+    data = bytearray(path.read_bytes())
+    header = int.from_bytes(data[10240:10244], "little")
+    if random.random() < 0.3:
+        return _twix_protocol(path, data, random)
+    offsets = (
+        0,
+        4,
+        16,
+        24,
+        10240,
+        10244,
+        *(10240 + header + at for at in (0, 40, 48, 50, 52, 54, 56, 58, 80, 84, 86, 96, 98)),
+    )
+    place = random.choice(offsets)
+    _put(data, place, random.choice(("<H", "<I", "<Q")), random)
+    path.write_bytes(bytes(data))
+    return f"field at {place}"
+
+
+def _twix_protocol(path: Path, data: bytearray, random: Random) -> str:
+    names = (
+        b"lBaseResolution = 8",
+        b"lPhaseEncodingLines = 12",
+        b"ucDimension = 2",
+        b"dPhaseFOV = 240.0",
+        b"alDwellTime[0] = 4000",
+    )
+    name = random.choice(names)
+    odd = str(random.choice((*ODD_NUMBERS, "x", "")))[: len(name.partition(b"= ")[2])]
+    path.write_bytes(
+        bytes(data).replace(name, name.partition(b"= ")[0] + b"= " + odd.encode().ljust(len(name.partition(b"= ")[2])))
+    )
+    return "protocol"
+
+
 def _npy(path: Path, random: Random) -> str:
     data = path.read_bytes()
     length = struct.unpack("<H", data[8:10])[0]
@@ -373,6 +470,9 @@ _TEXTS = (
 _SPECIAL: dict[str, Callable[[Path, Random], str]] = {
     **dict.fromkeys(("mri", "ct", "lodopab"), _hdf5),
     "header": _header,
+    "ismrmrd": _ismrmrd,
+    "stream": _stream,
+    "twix": _twix,
     "npy": _npy,
     "dicom": _dicom,
     "frames": _frames,

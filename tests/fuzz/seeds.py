@@ -9,6 +9,8 @@ import h5py
 import nibabel
 import numpy as np
 from pydicom import Dataset, dcmread
+from ismrmrd.serialization import ConfigFile, ProtocolSerializer
+from ismrmrd.xsd import CreateFromDocument
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
@@ -19,6 +21,8 @@ from medrecon.weights.card import write_weights
 from medrecon.weights.networks import build_network, operator_family
 from medrecon.workflows.training import build_card
 from tests.program import medrecon
+from tests.raw_files import CALIBRATION, NOISE, Readout, acquisition, header, lines, scan, write_raw
+from tests.twix_files import Block, protocol, write_later
 
 __all__ = ["SEEDS", "Seeds", "make_seeds"]
 
@@ -77,6 +81,44 @@ HOUNSFIELD = (np.arange(3 * 7 * 8).reshape(3, 7, 8) * 9 - 1000).astype("<i2")
 
 def _mri(path: Path) -> None:
     assert medrecon("simulate", path, "--size", "16x12", "--slices", 2, "--coils", 2).status == 0
+
+
+def _readouts() -> list[Readout]:
+    """Noise, calibration lines, and two slices of which every second line was measured."""
+    noise = np.random.default_rng(1).normal(size=(2, 64)) + 1j
+    found = [Readout(noise, flags=(NOISE,)) for _ in range(2)]
+    for number in range(2):
+        kspace, of_slice = scan((16, 12), 2, seed=number), {"slice": number}
+        found += lines(kspace, range(3, 9), flags=(CALIBRATION,), counters=of_slice)
+        found += lines(kspace, range(0, 12, 2), counters=of_slice)
+    return found
+
+
+def _ismrmrd(path: Path) -> None:
+    write_raw(path, header((16, 12, 1), vendor="SIEMENS"), _readouts())
+
+
+def _stream(path: Path) -> None:
+    with ProtocolSerializer(str(path)) as stream:
+        stream.serialize(ConfigFile("default.xml"))
+        stream.serialize(CreateFromDocument(header((16, 12, 1))))
+        for readout in _readouts():
+            stream.serialize(acquisition(readout))
+
+
+def _twix(path: Path) -> None:
+    flags = {NOISE: "NOISEADJSCAN", CALIBRATION: "PATREFSCAN"}
+    blocks = [
+        Block(
+            one.samples,
+            one.line,
+            tuple(flags[flag] for flag in one.flags),
+            (6, 0),
+            {"Sli": one.counters.get("slice", 0)},
+        )
+        for one in _readouts()
+    ]
+    write_later(path, [(protocol(8, 12), blocks[:2]), (protocol(8, 12), blocks[2:])])
 
 
 def _ct(path: Path) -> None:
@@ -182,6 +224,9 @@ def _text(content: str) -> Callable[[Path], None]:
 SEEDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "mri": ("mri.h5", _mri),
     "header": ("header.h5", _mri),
+    "ismrmrd": ("raw.h5", _ismrmrd),
+    "stream": ("raw.mrd", _stream),
+    "twix": ("raw.dat", _twix),
     "ct": ("ct.h5", _ct),
     "lodopab": ("observation_test_000.hdf5", _lodopab),
     "npy": ("array.npy", _npy),

@@ -44,7 +44,7 @@ def actions(kind: str, path: Path, seeds: Path, random: Random) -> list[Action]:
     file, output = str(path), str(path.with_suffix(".out.h5"))
     reconstruct = ("reconstruct", file, "--output", output, "--overwrite", "--method")
     match kind:
-        case "mri" | "header":
+        case "mri" | "header" | "ismrmrd" | "stream" | "twix":
             ways = (("rss",), ("sense", "--iterations", "2"), ("wavelet", "--iterations", "2"))
             return [random.choice((("inspect", file, "--json"), *((*reconstruct, *way) for way in ways)))]
         case "ct":

@@ -15,7 +15,10 @@ __all__ = [
     "FastMRIHeader",
     "make_header",
     "parse_header",
+    "text_of",
+    "triple_of",
     "write_header",
+    "xml_root",
 ]
 
 NAMESPACE = "http://www.ismrm.org/ISMRMRD"
@@ -97,15 +100,7 @@ def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> Fas
     ----------
     Inati et al., ISMRM Raw Data format, Magnetic Resonance in Medicine 77, 2017.
     """
-    text = xml.decode("utf-8", "replace") if isinstance(xml, bytes) else xml
-    if len(text) > _LONGEST_TEXT or text.count("<") > _MOST_TAGS:
-        raise ValueError(f"it has {len(text)} characters and {text.count('<')} tags, more than any ISMRMRD header")
-    if "<!DOCTYPE" in text:
-        raise ValueError("it declares a document type, which no ISMRMRD header does")
-    try:
-        root = ElementTree.fromstring(text.strip("\0 \r\n\t"))
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise ValueError(f"it is not XML ({shortened(error)})") from error
+    root = xml_root(xml)
     _keep_encoding(root, kspace)
     encoded, recon = _matrix(root, "encodedSpace"), _matrix(root, "reconSpace")
     if encoded is None or recon is None:
@@ -114,14 +109,33 @@ def parse_header(xml: str | bytes, kspace: tuple[int, int] | None = None) -> Fas
     return FastMRIHeader(
         encoded_matrix=encoded,
         recon_matrix=recon,
-        encoded_fov=_triple(root, "encodedSpace", "fieldOfView_mm"),
-        recon_fov=_triple(root, "reconSpace", "fieldOfView_mm"),
+        encoded_fov=triple_of(root, "encoding", "encodedSpace", "fieldOfView_mm"),
+        recon_fov=triple_of(root, "encoding", "reconSpace", "fieldOfView_mm"),
         limits=_limits(root, 1),
         readout_limits=_limits(root, 0),
-        acquisition=_text(root, "measurementInformation", "protocolName"),
-        patient_id=_text(root, "subjectInformation", "patientID"),
-        field_strength=_finite(_number(_text(root, "acquisitionSystemInformation", "systemFieldStrength_T"))),
+        acquisition=text_of(root, "measurementInformation", "protocolName"),
+        patient_id=text_of(root, "subjectInformation", "patientID"),
+        field_strength=_finite(_number(text_of(root, "acquisitionSystemInformation", "systemFieldStrength_T"))),
     )
+
+
+def xml_root(xml: str | bytes) -> ElementTree.Element:
+    """The root of an ISMRMRD header.
+
+    Raises
+    ------
+    ValueError
+        If the text is not XML, declares a document type, or is far longer than any header.
+    """
+    text = xml.decode("utf-8", "replace") if isinstance(xml, bytes) else xml
+    if len(text) > _LONGEST_TEXT or text.count("<") > _MOST_TAGS:
+        raise ValueError(f"it has {len(text)} characters and {text.count('<')} tags, more than any ISMRMRD header")
+    if "<!DOCTYPE" in text:
+        raise ValueError("it declares a document type, which no ISMRMRD header does")
+    try:
+        return ElementTree.fromstring(text.strip("\0 \r\n\t"))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise ValueError(f"it is not XML ({shortened(error)})") from error
 
 
 def write_header(header: FastMRIHeader) -> str:
@@ -165,7 +179,7 @@ def _keep_encoding(root: ElementTree.Element, kspace: tuple[int, int] | None) ->
         return
 
     def misfit(element: ElementTree.Element) -> tuple[float, float]:
-        sizes = (_number(_text(element, "encodedSpace", "matrixSize", axis)) or 0.0 for axis in "xy")
+        sizes = (_number(text_of(element, "encodedSpace", "matrixSize", axis)) or 0.0 for axis in "xy")
         off = [abs(size - n) if math.isfinite(size) else math.inf for size, n in zip(sizes, kspace, strict=True)]
         return off[0], off[1]
 
@@ -175,7 +189,7 @@ def _keep_encoding(root: ElementTree.Element, kspace: tuple[int, int] | None) ->
             root.remove(element)
 
 
-def _text(root: ElementTree.Element, *path: str) -> str:
+def text_of(root: ElementTree.Element, *path: str) -> str:
     """Return the text of the first element at a path of names, in any namespace; empty where there is none."""
     place: ElementTree.Element | None = root
     for name in path:
@@ -183,20 +197,26 @@ def _text(root: ElementTree.Element, *path: str) -> str:
     return "" if place is None or place.text is None else place.text.strip()
 
 
-def _triple(root: ElementTree.Element, space: str, size: str) -> tuple[float, float, float] | None:
-    texts = [_text(root, "encoding", space, size, axis) for axis in "xyz"]
+def triple_of(root: ElementTree.Element, *path: str) -> tuple[float, float, float] | None:
+    """Return the numbers x, y and z of the element at a path of names; None where they are not there.
+
+    Raises
+    ------
+    ValueError
+        If they are beyond any scanner's.
+    """
+    texts = [text_of(root, *path, axis) for axis in "xyz"]
     x, y, z = map(_number, texts)
     if x is None or y is None or z is None:
         return None
     if not all(abs(number) <= _LARGEST for number in (x, y, z)):
-        raise ValueError(
-            f"encoding/{space}/{size} is {' x '.join(shortened(text, 24) for text in texts)}, beyond any scanner's"
-        )
+        said = " x ".join(shortened(text, 24) for text in texts)
+        raise ValueError(f"{'/'.join(path)} is {said}, beyond any scanner's")
     return x, y, z
 
 
 def _matrix(root: ElementTree.Element, space: str) -> tuple[int, int, int] | None:
-    sizes = _triple(root, space, "matrixSize")
+    sizes = triple_of(root, "encoding", space, "matrixSize")
     if sizes is None or not all(size.is_integer() for size in sizes) or min(sizes[:2]) < 1:
         return None
     return int(sizes[0]), int(sizes[1]), int(sizes[2])
@@ -215,7 +235,7 @@ def _finite(number: float | None) -> float | None:
 
 def _limits(root: ElementTree.Element, step: int) -> EncodingLimits | None:
     place = "encoding", "encodingLimits", f"kspace_encoding_step_{step}"
-    minimum, maximum, center = (_text(root, *place, name) for name in ("minimum", "maximum", "center"))
+    minimum, maximum, center = (text_of(root, *place, name) for name in ("minimum", "maximum", "center"))
     try:
         limits = EncodingLimits(int(minimum or 0), int(maximum), int(center))
     except ValueError:

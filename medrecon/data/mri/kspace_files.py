@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.fastmri_header import FastMRIHeader
@@ -65,6 +66,11 @@ class KSpaceFile(Protocol):
     @property
     def prescription(self) -> Prescription | None:
         """Where the slices lie in the patient, one pose a slice of the file; None where nothing states it."""
+        ...
+
+    @property
+    def noise_covariance(self) -> Tensor | None:
+        """That of the coils, complex `(coil, coil)`, as readouts without excitation tell it; None where there are none."""
         ...
 
     @property
