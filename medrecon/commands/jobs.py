@@ -14,7 +14,16 @@ from medrecon.data.identity import SameFiles
 from medrecon.errors import InputError
 from medrecon.modality import Modality
 
-__all__ = ["Compared", "FileJob", "batch_jobs", "fault_of", "require_distinct", "single_job", "with_settings"]
+__all__ = [
+    "Compared",
+    "FileJob",
+    "batch_jobs",
+    "fault_of",
+    "is_folder_of_scans",
+    "require_distinct",
+    "single_job",
+    "with_settings",
+]
 
 _SUFFIXES = (".h5", ".hdf5")
 
@@ -121,6 +130,15 @@ def batch_jobs(inputs: Sequence[Path], output: Path, preview: Path | None, *, ar
     ]
 
 
+def is_folder_of_scans(path: Path) -> bool:
+    """Whether an input is a folder, and none of projections, which is one scan."""
+    if not path.is_dir():
+        return False
+    from medrecon.data.tiff import is_tiff_folder
+
+    return not is_tiff_folder(path)
+
+
 def require_distinct(jobs: Sequence[FileJob], *others: Path | None) -> None:
     """Refuse to write over an input, or twice to one file, the `others` of the call among them.
 
@@ -154,7 +172,8 @@ def with_settings(job: FileJob, options: CommandOptions, compared: Sequence[Comp
     if job.fault:
         return job
     try:
-        job.same.require(job.source)
+        if not job.source.is_dir():
+            job.same.require(job.source)
         modality = find_format(job.source, allow_external=options.allow_external).modality
     except InputError as error:
         return replace(job, fault=str(error))

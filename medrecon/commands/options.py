@@ -13,8 +13,11 @@ import typer
 __all__ = [
     "AllowCodeOption",
     "AllowExternalOption",
+    "AxesOption",
     "ChangesOption",
     "ConfigArgument",
+    "DarkOption",
+    "FlatOption",
     "SchedulerOption",
     "WorkersOption",
     "takes_options",
@@ -43,6 +46,26 @@ AllowExternalOption = Annotated[
     typer.Option(
         "--allow-external",
         help="Read other files that an HDF5 file leads to, too, by links or as a virtual data set; they are refused else.",
+    ),
+]
+
+FlatOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|COUNTS", help="CT: frames without the object, by which counts are normalized; or a number."
+    ),
+]
+DarkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|COUNTS", help="CT: frames without the beam, which are subtracted from counts; or a number."
+    ),
+]
+AxesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="What the axes of an array are: of CT as angle,slice,detector, where it says too little.",
     ),
 ]
 

@@ -13,7 +13,16 @@ import typer
 
 from medrecon.commands.command_options import CommandOptions
 from medrecon.commands.console import complain, expected, print_table, progress, say
-from medrecon.commands.jobs import Compared, FileJob, batch_jobs, fault_of, require_distinct, single_job, with_settings
+from medrecon.commands.jobs import (
+    Compared,
+    FileJob,
+    batch_jobs,
+    fault_of,
+    is_folder_of_scans,
+    require_distinct,
+    single_job,
+    with_settings,
+)
 from medrecon.commands.options import takes_options
 from medrecon.commands.pages import Page, open_page
 from medrecon.commands.reports import COLUMNS, case_words, cells, words
@@ -80,7 +89,7 @@ def reconstruct(
     if beside.compare and beside.report is None:
         raise InputError("--compare shows methods in the report; give --report R.html, too")
     compared = [Compared.parse(text) for text in beside.compare or ()]
-    several = len(inputs) > 1 or inputs[0].is_dir()
+    several = len(inputs) > 1 or is_folder_of_scans(inputs[0])
     if several:
         jobs = batch_jobs(inputs, output, beside.preview, arrays=options.geometry is not None)
     else:
@@ -128,7 +137,8 @@ def _run(job: FileJob, overwrite: bool, bar: Progress, page: Page | None) -> Rec
     if job.fault or job.settings is None:
         raise InputError(job.fault)
     stacks = None if page is None else page.stacks(targets=True)
-    job.same.require(job.source)
+    if not job.source.is_dir():
+        job.same.require(job.source)
     with ExitStack() as stack:
         written = stack.enter_context(_say_what_stands())
         picture = None if job.preview is None else stack.enter_context(_atomic(job.preview, overwrite))

@@ -11,7 +11,7 @@ import typer
 
 from medrecon.commands.command_options import given, parse_size, reject_options
 from medrecon.commands.console import progress, say
-from medrecon.commands.options import AllowExternalOption, takes_options
+from medrecon.commands.options import AllowExternalOption, AxesOption, DarkOption, FlatOption, takes_options
 from medrecon.config import settings_from
 from medrecon.config.reconstruction import SIMULATIONS
 from medrecon.modality import Modality
@@ -26,6 +26,9 @@ def inspect(
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
     ] = None,
+    flat: FlatOption = None,
+    dark: DarkOption = None,
+    axes: AxesOption = None,
     allow_external: AllowExternalOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print values for programs, not words.")] = False,
 ) -> int:
@@ -37,7 +40,10 @@ def inspect(
     """
     from medrecon.workflows.inspect import inspect_file
 
-    found = inspect_file(file, geometry, allow_external=allow_external)
+    said = given(
+        {"geometry": geometry, "flat": flat, "dark": dark, "axes": axes, "allow_external": allow_external or None}
+    )
+    found = inspect_file(file, said)
     say(json.dumps(found.values, indent=2) if as_json else "\n".join(found.lines))
     return 0
 

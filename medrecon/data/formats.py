@@ -2,22 +2,28 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
 from torch import Tensor
 
+from medrecon.axes import SinogramAxis
+from medrecon.data.arrays import holds_arrays, open_arrays
 from medrecon.data.ct.attenuation import AttenuationUnit
+from medrecon.data.ct.data_exchange import is_data_exchange, open_data_exchange
 from medrecon.data.ct.geometry_files import CTScan
 from medrecon.data.ct.lodopab import LoDoPaBFile
+from medrecon.data.ct.nexus import find_nexus, open_nexus
 from medrecon.data.ct.photons import LODOPAB_PHOTONS
+from medrecon.data.ct.projection_arrays import open_projection_arrays
+from medrecon.data.ct.projection_files import ProjectionOptions
 from medrecon.data.ct.sinogram_files import SinogramFile, Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import HDF5Source
 from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.data.mri.kspace_dataset import is_pair
 from medrecon.data.mri.kspace_files import KSpaceFile
-from medrecon.data.npy import ArraySource
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
 from medrecon.modality import Modality
@@ -35,6 +41,9 @@ class Format(StrEnum):
     FASTMRI = "fastMRI"
     SINOGRAM = "sinogram"
     LODOPAB = "LoDoPaB"
+    DATA_EXCHANGE = "Data Exchange"
+    NEXUS = "NeXus"
+    PROJECTION_ARRAY = "array of projections"
 
     @property
     def modality(self) -> Modality:
@@ -50,15 +59,16 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
     InputError
         If it cannot be opened, or holds none of them; if they lie in other files, unless `allow_external` is set.
     """
-    if Path(path).suffix.lower() == ".npy":
-        array = ArraySource(path)
-        if array.dtype.kind == "c":
-            raise InputError(f"{path}: is complex {array.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}")
-        return Format.SINOGRAM
+    if holds_arrays(Path(path)):
+        return _of_arrays(Path(path), allow_external=allow_external)
     with HDF5Source(path, _WANTED, allow_external=allow_external).open() as file:
         for name, found in (("kspace", Format.FASTMRI), ("sinogram", Format.SINOGRAM)):
             if file.dataset(name) is not None:
                 return found
+        if is_data_exchange(file):
+            return Format.DATA_EXCHANGE
+        if find_nexus(file) is not None:
+            return Format.NEXUS
         for name, held in file.own_datasets():
             if held.dtype.kind == "c" or is_pair(held.dtype):
                 raise InputError(
@@ -72,6 +82,15 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
             return Format.LODOPAB
         hint = "; raw ISMRMRD data are of another format, convert them first" if "dataset" in file else ""
         raise InputError(f"{path}: no data set `kspace`, it holds {file.names}{hint or f'; give {_WANTED}'}")
+
+
+def _of_arrays(path: Path, *, allow_external: bool) -> Format:
+    """K-space is complex, and projections are real."""
+    arrays = open_arrays(path, allow_external=allow_external)
+    if complex_one := next((one for one in arrays if one.dtype.kind == "c" or is_pair(one.dtype)), None):
+        raise InputError(f"{path}: is complex {complex_one.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}")
+    is_sinogram = path.suffix.lower() == ".npy" and arrays[0].dtype.kind not in "iu"
+    return Format.SINOGRAM if is_sinogram else Format.PROJECTION_ARRAY
 
 
 def find_scan_files(path: str | os.PathLike[str], *, arrays: bool = False) -> list[Path]:
@@ -124,26 +143,54 @@ def open_kspace(path: str | os.PathLike[str], *, allow_external: bool = False) -
 
 
 def open_sinograms(
-    path: str | os.PathLike[str], geometry: str | os.PathLike[str] | None = None, *, allow_external: bool = False
+    path: str | os.PathLike[str],
+    geometry: str | os.PathLike[str] | None = None,
+    *,
+    flat: str | os.PathLike[str] | float | None = None,
+    dark: str | os.PathLike[str] | float | None = None,
+    axes: tuple[SinogramAxis, ...] | None = None,
+    allow_external: bool = False,
 ) -> Sinograms:
-    """Open a file of sinograms; `geometry` names the file that says how they were measured, if they do not say so.
+    """Open a file of sinograms or projections; `geometry` names the file that says how they were measured, if they do not say so.
 
-    With `allow_external` its data sets may lie in other files.
+    Counts are normalized by the file of flats and darks, or by their counts, the same in all bins; `axes` says what those of an
+    array are. With `allow_external` data sets may lie in other files.
 
     Raises
     ------
     InputError
-        If the file or its geometry cannot be read, or it holds no sinograms.
+        If the file or its geometry cannot be read, it holds no sinograms, or counts without flats.
     """
+    fields = [one if one is None or isinstance(one, float | int) else Path(one) for one in (flat, dark)]
+    options = ProjectionOptions(
+        None if geometry is None else Path(geometry), fields[0], fields[1], axes, allow_external
+    )
     match find_format(path, allow_external=allow_external):
-        case Format.SINOGRAM:
+        case Format.SINOGRAM if (
+            Path(path).suffix.lower() != ".npy" or replace(options, geometry=None) == ProjectionOptions()
+        ):
+            _require_none(path, options)
             return SinogramFile(path, geometry, allow_external=allow_external)
         case Format.LODOPAB:
+            _require_none(path, options)
             if geometry is not None:
                 raise InputError(f"{path}: a LoDoPaB file has LoDoPaB's own geometry; leave --geometry out")
             return _LoDoPaB(LoDoPaBFile(path, allow_external=allow_external))
+        case Format.DATA_EXCHANGE:
+            return open_data_exchange(Path(path), options)
+        case Format.NEXUS:
+            return open_nexus(Path(path), options)
+        case Format.PROJECTION_ARRAY | Format.SINOGRAM:
+            return open_projection_arrays(Path(path), options)
         case found:
             raise InputError(f"{path}: holds {found.modality.holds}, not {Modality.CT.holds}")
+
+
+def _require_none(path: str | os.PathLike[str], options: ProjectionOptions) -> None:
+    """Refuse what is said of counts, or of axes, where neither is open."""
+    for name in ("flat", "dark", "axes"):
+        if getattr(options, name) is not None:
+            raise InputError(f"{path}: holds line integrals (slice, angle, detector); leave --{name} out")
 
 
 class _LoDoPaB:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medrecon.data.formats import find_format, open_kspace, open_sinograms
+from medrecon.config import settings_from
+from medrecon.config.ct import CTAcquisition
+from medrecon.config.mri import MRIAcquisition
+from medrecon.data.formats import find_format
 from medrecon.errors import InputError
 from medrecon.modality import Modality
+from medrecon.scans import open_asked_kspace, open_asked_sinograms
 from medrecon.scans.ct_inspection import inspect_sinograms, sinogram_lines
 from medrecon.scans.mri_inspection import inspect_kspace, kspace_lines
 
@@ -23,21 +28,25 @@ class Inspection:
     lines: list[str]
 
 
-def inspect_file(path: Path, geometry: Path | None = None, *, allow_external: bool = False) -> Inspection:
-    """Look through a file; `geometry` names the file that says how sinograms were measured, if they do not say so.
-
-    With `allow_external` its data sets may lie in other files.
+def inspect_file(path: Path, said: Mapping[str, object] | None = None) -> Inspection:
+    """Look through a file; `said` are settings of `CTAcquisition` or `MRIAcquisition` that say what the file does not.
 
     Raises
     ------
     InputError
-        If the file as a whole cannot be read, or a geometry is given for k-space.
+        If the file as a whole cannot be read, or what is said belongs to another scanner.
     """
-    modality = find_format(path, allow_external=allow_external).modality
-    if modality is Modality.CT:
-        sinograms = inspect_sinograms(open_sinograms(path, geometry, allow_external=allow_external))
+    given = dict(said or {})
+    modality = find_format(path, allow_external=bool(given.get("allow_external"))).modality
+    kind = CTAcquisition if modality is Modality.CT else MRIAcquisition
+    if foreign := next((name for name in given if name not in kind.model_fields), None):
+        other = next(one for one in Modality if one is not modality)
+        raise InputError(
+            f"--{foreign} is an option of {other.upper()}, and {path} holds {modality.holds}; leave it out"
+        )
+    asked = settings_from(kind, given)
+    if isinstance(asked, CTAcquisition):
+        sinograms = inspect_sinograms(open_asked_sinograms(path, asked))
         return Inspection({"modality": modality.value, **asdict(sinograms)}, sinogram_lines(sinograms))
-    if geometry is not None:
-        raise InputError(f"--geometry is an option of CT, and {path} holds {modality.holds}; leave it out")
-    kspace = inspect_kspace(open_kspace(path, allow_external=allow_external))
+    kspace = inspect_kspace(open_asked_kspace(path, asked))
     return Inspection({"modality": modality.value, **asdict(kspace)}, kspace_lines(kspace))
