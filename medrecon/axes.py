@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from medrecon.words import shortened
 
-__all__ = ["KSpaceAxis", "SinogramAxis", "parse_axes"]
+__all__ = ["KSpaceAxis", "SinogramAxis", "are_of_kspace", "parse_axes"]
 
 Axis = TypeVar("Axis", bound=StrEnum)
 
@@ -48,3 +48,9 @@ def parse_axes(text: str, names: type[Axis]) -> tuple[Axis, ...]:
     if twice := [word for word in words if words.count(word) > 1]:
         raise ValueError(f"--axes names {twice[0]} twice; an array has one such axis")
     return tuple(names(word) for word in words)
+
+
+def are_of_kspace(text: str | None) -> bool:
+    """Whether names of axes, as a user wrote them, are those of k-space."""
+    names = {name.value for name in KSpaceAxis} - {name.value for name in SinogramAxis}
+    return text is not None and any(word.strip().lower() in names for word in text.split(","))

@@ -16,6 +16,7 @@ from medrecon.data.ct.photons import count_photons
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.masks import SamplingMask
+from medrecon.data.mri.sampling_pattern import detect_sampling, is_ellipse
 from medrecon.errors import InputError
 from medrecon.geometry import Geometry, Grid
 from medrecon.operators import (
@@ -180,7 +181,9 @@ def undersample(sample: KSpaceSample, mask: SamplingMask) -> KSpaceSample:
     sampled = kept & sample.sampled
     if not bool(sampled.any()):
         raise InputError(f"{sample.name}: the mask leaves no sample of k-space; take a lower acceleration")
-    return replace(sample, kspace=sample.kspace * sampled, sampled=sampled)
+    was = sample.sampled
+    reachable = was if was.ndim == 2 and sample.reachable is None and is_ellipse(was) else sample.reachable
+    return replace(sample, kspace=sample.kspace * sampled, sampled=sampled, reachable=reachable)
 
 
 def remove_oversampling(sample: KSpaceSample) -> KSpaceSample:
@@ -193,8 +196,14 @@ def remove_oversampling(sample: KSpaceSample) -> KSpaceSample:
     if sample.sampled.ndim != 1 or n_rows <= rows:
         return sample
     image = replace(kspace_space(sample.kspace.shape[0], tuple(sample.kspace.shape[-2:])), axes=("coil", "y", "x"))
-    kept = Crop(image, (image.shape[0], rows, image.shape[2]))(_rows_of(sample.kspace))
-    return replace(sample, kspace=_lines_of(kept), oversampling=max(1.0, sample.oversampling * rows / n_rows))
+    crop = Crop(image, (image.shape[0], rows, image.shape[2]))
+    calibration = sample.calibration
+    return replace(
+        sample,
+        kspace=_lines_of(crop(_rows_of(sample.kspace))),
+        oversampling=max(1.0, sample.oversampling * rows / n_rows),
+        calibration=None if calibration is None else _lines_of(crop(_rows_of(calibration))),
+    )
 
 
 def crop_readout(sample: KSpaceSample, first: int, rows: int) -> KSpaceSample:
@@ -215,7 +224,14 @@ def crop_readout(sample: KSpaceSample, first: int, rows: int) -> KSpaceSample:
         raise ValueError(f"crop_readout takes rows within 0 to {n_rows}, got {first} to {first + rows}")
     kept = _rows_of(sample.kspace).narrow(-2, first, rows)
     target = None if sample.target is None else sample.target.narrow(-2, first, rows)
-    return replace(sample, kspace=_lines_of(kept), matrix=(rows, sample.matrix[1]), target=target)
+    calibration = None if sample.calibration is None else _rows_of(sample.calibration).narrow(-2, first, rows)
+    return replace(
+        sample,
+        kspace=_lines_of(kept),
+        matrix=(rows, sample.matrix[1]),
+        target=target,
+        calibration=None if calibration is None else _lines_of(calibration),
+    )
 
 
 def _rows_of(kspace: Tensor) -> Tensor:
@@ -266,8 +282,9 @@ def sense_problem(
 ) -> Problem:
     """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`, or for one a set of maps, `(set, y, x)`.
 
-    Without `maps`, complex `(coil, y, x)` or `(set, coil, y, x)`, they are estimated from the calibration lines, a second set where
-    an object that is wider than its field asks for it and `most_sets` allows it; a single coil sees every pixel alike.
+    Without `maps`, complex `(coil, y, x)` or `(set, coil, y, x)`, they are estimated from the calibration of the sample, or
+    from the calibration lines of its k-space where it has none; a second set where an object that is wider than its field asks for
+    it and `most_sets` allows it; a single coil sees every pixel alike.
     With the covariance of the coils' noise, `(coil, coil)`, `y` and maps are whitened by it, so that every method weighs
     measurements by their noise. `x` is then seen by whitened coils, unless maps are given, and `display_image` gives
     brightness back.
@@ -290,7 +307,8 @@ def sense_problem(
         maps, origin = torch.ones_like(kspace), "uniform"
     if maps is None:
         try:
-            estimate = estimate_maps(kspace, sample.sampled.to(device), most_sets=most_sets)
+            lines, acquired = _calibration(sample)
+            estimate = estimate_maps(lines.to(device), acquired.to(device), most_sets=most_sets)
         except InputError as error:
             raise InputError(f"{sample.name}, slice {sample.slice_index}: {error}") from None
         maps, origin = estimate.maps, estimate.method
@@ -305,8 +323,16 @@ def _whitened(sample: KSpaceSample, covariance: Tensor | None) -> tuple[KSpaceSa
     if covariance is None:
         return sample, None
     whitening = Whitening.of(covariance)
-    kspace = whitening(sample.kspace)
-    return replace(sample, kspace=kspace), whitening.gain(kspace, sample.sampled)
+    calibration = None if sample.calibration is None else whitening(sample.calibration)
+    sample = replace(sample, kspace=whitening(sample.kspace), calibration=calibration)
+    return sample, whitening.gain(*_calibration(sample))
+
+
+def _calibration(sample: KSpaceSample) -> tuple[Tensor, Tensor]:
+    """The k-space `(coil, ky, kx)` from which coil maps are estimated, and which of it was acquired."""
+    if sample.calibration is None:
+        return sample.kspace, sample.sampled
+    return sample.calibration, detect_sampling(sample.calibration.abs().amax(dim=0))
 
 
 def subsample_views(sample: SinogramSample, count: int) -> SinogramSample:

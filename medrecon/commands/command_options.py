@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medrecon.commands.options import AllowExternalOption, AxesOption, DarkOption, FlatOption
+from medrecon.commands.options import AllowExternalOption, AxesOption, CalibrationOption, DarkOption, FlatOption
 from medrecon.config import (
     FilterName,
     LearnedSettings,
@@ -102,6 +102,7 @@ class CommandOptions:
     flat: FlatOption = None
     dark: DarkOption = None
     axes: AxesOption = None
+    calibration: CalibrationOption = None
     views: Annotated[int | None, typer.Option(help="CT: keep so many evenly spaced views; else all.")] = None
     photons: Annotated[float | None, typer.Option(help="CT: add the noise of so many photons per ray.")] = None
     size: Annotated[
@@ -227,8 +228,12 @@ class CommandOptions:
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
             field = None if self.field_of_view is None else parse_field(self.field_of_view)
-            return {"mask": self._mask(of_mri), **given({**of_both, "field_of_view": field})}
+            return {
+                "mask": self._mask(of_mri),
+                **given({**of_both, "field_of_view": field, "axes": self.axes, "calibration": self.calibration}),
+            }
         reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
+        reject_options({"calibration": self.calibration}, f"an option of MRI, and {name} holds {modality.holds}")
         reason = f"an option of MRI, and {name} holds {modality.holds}; --size and --pixel make the grid of those"
         reject_options({"field_of_view": self.field_of_view}, reason)
         return given({**of_ct, **of_both, "axes": self.axes, "seed": self.seed})

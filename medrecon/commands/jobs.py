@@ -174,7 +174,7 @@ def with_settings(job: FileJob, options: CommandOptions, compared: Sequence[Comp
     try:
         if not job.source.is_dir():
             job.same.require(job.source)
-        modality = find_format(job.source, allow_external=options.allow_external).modality
+        modality = find_format(job.source, axes=options.axes, allow_external=options.allow_external).modality
     except InputError as error:
         return replace(job, fault=str(error))
     name, others = str(job.source), dict[str, ReconstructionSettings]()

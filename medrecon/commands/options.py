@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -14,6 +15,7 @@ __all__ = [
     "AllowCodeOption",
     "AllowExternalOption",
     "AxesOption",
+    "CalibrationOption",
     "ChangesOption",
     "ConfigArgument",
     "DarkOption",
@@ -61,11 +63,14 @@ DarkOption = Annotated[
         metavar="FILE|COUNTS", help="CT: frames without the beam, which are subtracted from counts; or a number."
     ),
 ]
+CalibrationOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="MRI: k-space from which coil maps are estimated, in another file.")
+]
 AxesOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="What the axes of an array are: of CT as angle,slice,detector, where it says too little.",
+        help="What the axes of an array are, where it says too little: coil,y,x of MRI, angle,slice,detector of CT.",
     ),
 ]
 

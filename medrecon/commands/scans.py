@@ -11,7 +11,14 @@ import typer
 
 from medrecon.commands.command_options import given, parse_size, reject_options
 from medrecon.commands.console import progress, say
-from medrecon.commands.options import AllowExternalOption, AxesOption, DarkOption, FlatOption, takes_options
+from medrecon.commands.options import (
+    AllowExternalOption,
+    AxesOption,
+    CalibrationOption,
+    DarkOption,
+    FlatOption,
+    takes_options,
+)
 from medrecon.config import settings_from
 from medrecon.config.reconstruction import SIMULATIONS
 from medrecon.modality import Modality
@@ -29,6 +36,7 @@ def inspect(
     flat: FlatOption = None,
     dark: DarkOption = None,
     axes: AxesOption = None,
+    calibration: CalibrationOption = None,
     allow_external: AllowExternalOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print values for programs, not words.")] = False,
 ) -> int:
@@ -41,7 +49,14 @@ def inspect(
     from medrecon.workflows.inspect import inspect_file
 
     said = given(
-        {"geometry": geometry, "flat": flat, "dark": dark, "axes": axes, "allow_external": allow_external or None}
+        {
+            "geometry": geometry,
+            "flat": flat,
+            "dark": dark,
+            "axes": axes,
+            "calibration": calibration,
+            "allow_external": allow_external or None,
+        }
     )
     found = inspect_file(file, said)
     say(json.dumps(found.values, indent=2) if as_json else "\n".join(found.lines))

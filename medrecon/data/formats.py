@@ -6,10 +6,12 @@ from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
+import h5py
 from torch import Tensor
 
-from medrecon.axes import SinogramAxis
+from medrecon.axes import KSpaceAxis, SinogramAxis, are_of_kspace
 from medrecon.data.arrays import holds_arrays, open_arrays
+from medrecon.data.cfl import is_cfl
 from medrecon.data.ct.attenuation import AttenuationUnit
 from medrecon.data.ct.data_exchange import is_data_exchange, open_data_exchange
 from medrecon.data.ct.geometry_files import CTScan
@@ -21,18 +23,18 @@ from medrecon.data.ct.projection_files import ProjectionOptions
 from medrecon.data.ct.sinogram_files import SinogramFile, Sinograms
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.hdf5 import HDF5Source
+from medrecon.data.mri.calibration_files import calibration_in, open_calibration
 from medrecon.data.mri.fastmri import FastMRIFile
 from medrecon.data.mri.kspace_dataset import is_pair
 from medrecon.data.mri.kspace_files import KSpaceFile
+from medrecon.data.mri.kspace_layouts import holds_kspace, open_kspace_array
 from medrecon.errors import InputError
 from medrecon.geometry import lodopab, lodopab_grid
 from medrecon.modality import Modality
-from medrecon.words import shortened
 
 __all__ = ["Format", "find_format", "find_scan_files", "open_kspace", "open_sinograms"]
 
 _WANTED = "a file in the format of fastMRI (.h5), or a CT sinogram (.h5 with `sinogram`, LoDoPaB's .hdf5, .npy)"
-_AS_KSPACE = "write it as HDF5 data set `kspace` (slice, coil, ky, kx)"
 
 
 class Format(StrEnum):
@@ -44,36 +46,43 @@ class Format(StrEnum):
     DATA_EXCHANGE = "Data Exchange"
     NEXUS = "NeXus"
     PROJECTION_ARRAY = "array of projections"
+    KSPACE_ARRAY = "array of k-space"
+    CFL = "BART"
 
     @property
     def modality(self) -> Modality:
         """The scanner."""
-        return Modality.MRI if self in (Format.FASTMRI,) else Modality.CT
+        return Modality.MRI if self in (Format.FASTMRI, Format.KSPACE_ARRAY, Format.CFL) else Modality.CT
 
 
-def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -> Format:
-    """Look into a file for `kspace`, `sinogram`, or the `data` of LoDoPaB's observations.
+def find_format(path: str | os.PathLike[str], *, axes: str | None = None, allow_external: bool = False) -> Format:
+    """Look into a file for `kspace`, `sinogram`, the `data` of LoDoPaB's observations, projections, or an array.
+
+    `axes` are those of an array as a user names them: of real numbers they tell k-space from projections.
 
     Raises
     ------
     InputError
         If it cannot be opened, or holds none of them; if they lie in other files, unless `allow_external` is set.
     """
+    if is_cfl(Path(path)):
+        return Format.CFL
     if holds_arrays(Path(path)):
-        return _of_arrays(Path(path), allow_external=allow_external)
+        return _of_arrays(Path(path), axes, allow_external=allow_external)
     with HDF5Source(path, _WANTED, allow_external=allow_external).open() as file:
         for name, found in (("kspace", Format.FASTMRI), ("sinogram", Format.SINOGRAM)):
-            if file.dataset(name) is not None:
-                return found
+            if (held := file.dataset(name)) is not None:
+                is_array = found is Format.FASTMRI and (
+                    axes is not None or len(held.shape) == 5 or _may_be_calgary(held)
+                )
+                return Format.KSPACE_ARRAY if is_array else found
         if is_data_exchange(file):
             return Format.DATA_EXCHANGE
         if find_nexus(file) is not None:
             return Format.NEXUS
-        for name, held in file.own_datasets():
-            if held.dtype.kind == "c" or is_pair(held.dtype):
-                raise InputError(
-                    f"{path}: `{shortened(name)}` is complex {held.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}"
-                )
+        for _, held in file.own_datasets():
+            if (held.dtype.kind == "c" or is_pair(held.dtype)) and held.ndim > 1:
+                return Format.KSPACE_ARRAY
         if file.holds("data") and (data := file.dataset("data")) is not None:
             if data.shape[1:] == (362, 362):
                 raise InputError(
@@ -84,11 +93,17 @@ def find_format(path: str | os.PathLike[str], *, allow_external: bool = False) -
         raise InputError(f"{path}: no data set `kspace`, it holds {file.names}{hint or f'; give {_WANTED}'}")
 
 
-def _of_arrays(path: Path, *, allow_external: bool) -> Format:
+def _may_be_calgary(held: h5py.Dataset) -> bool:
+    """Whether `kspace` is real, its last axis an even number of a few."""
+    shape = held.shape
+    return held.dtype.kind == "f" and len(shape) == 4 and shape[3] % 2 == 0 and 2 < shape[3] < min(shape[1:3])
+
+
+def _of_arrays(path: Path, axes: str | None, *, allow_external: bool) -> Format:
     """K-space is complex, and projections are real."""
     arrays = open_arrays(path, allow_external=allow_external)
-    if complex_one := next((one for one in arrays if one.dtype.kind == "c" or is_pair(one.dtype)), None):
-        raise InputError(f"{path}: is complex {complex_one.shape}, k-space of MRI and no sinogram; {_AS_KSPACE}")
+    if holds_kspace(arrays) or are_of_kspace(axes):
+        return Format.KSPACE_ARRAY
     is_sinogram = path.suffix.lower() == ".npy" and arrays[0].dtype.kind not in "iu"
     return Format.SINOGRAM if is_sinogram else Format.PROJECTION_ARRAY
 
@@ -127,19 +142,31 @@ def _scans(paths: Iterable[Path], arrays: bool) -> list[Path]:
     return sorted(path for path in paths if wanted(path))
 
 
-def open_kspace(path: str | os.PathLike[str], *, allow_external: bool = False) -> KSpaceFile:
+def open_kspace(
+    path: str | os.PathLike[str],
+    *,
+    axes: tuple[KSpaceAxis, ...] | None = None,
+    calibration: str | os.PathLike[str] | None = None,
+    allow_external: bool = False,
+) -> KSpaceFile:
     """Open a file of raw k-space; with `allow_external` its data sets may lie in other files.
+
+    `axes` says what those of an array are; coil maps are estimated from the file `calibration`, or from that of the file itself.
 
     Raises
     ------
     InputError
         If the file cannot be read, or holds no k-space.
     """
-    match find_format(path, allow_external=allow_external):
+    words = None if axes is None else ",".join(axes)
+    match find_format(path, axes=words, allow_external=allow_external):
         case Format.FASTMRI:
-            return FastMRIFile(path, allow_external=allow_external)
+            file: KSpaceFile = FastMRIFile(path, allow_external=allow_external)
+        case Format.KSPACE_ARRAY | Format.CFL:
+            file = open_kspace_array(Path(path), axes, allow_external=allow_external)
         case found:
             raise InputError(f"{path}: holds {found.modality.holds}, not {Modality.MRI.holds}")
+    return calibration_in(file) if calibration is None else open_calibration(Path(calibration), file)
 
 
 def open_sinograms(
@@ -165,7 +192,8 @@ def open_sinograms(
     options = ProjectionOptions(
         None if geometry is None else Path(geometry), fields[0], fields[1], axes, allow_external
     )
-    match find_format(path, allow_external=allow_external):
+    words = None if axes is None else ",".join(axes)
+    match find_format(path, axes=words, allow_external=allow_external):
         case Format.SINOGRAM if (
             Path(path).suffix.lower() != ".npy" or replace(options, geometry=None) == ProjectionOptions()
         ):

@@ -86,7 +86,7 @@ class _Packed:
                 self._values = numbers.reshape(self.shape, order="F" if self._is_fortran else "C")
         with reading(self.path, place):
             self._same.require(self.path)
-        return self._values[as_index(where, len(self.shape))]
+        return self._values[as_index(where, len(self.shape))].copy()
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:

@@ -131,7 +131,7 @@ class HeldArray:
     def read(self, where: Where, place: str) -> NDArray[Any]:
         del place
         self._same.require(self.path)
-        return self._values[as_index(where, self._values.ndim)]
+        return self._values[as_index(where, self._values.ndim)].copy()
 
 
 def as_index(where: Where, ndim: int) -> tuple[slice, ...]:

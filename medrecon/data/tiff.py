@@ -128,6 +128,7 @@ def _pages_of(path: Path, same: SameFiles, *, many: bool) -> list[tuple[_Page, t
                 series is not None
                 and series.dataoffset is not None
                 and len(series.shape) == 3
+                and series.axes.endswith("YX")
                 and count < series.shape[0]
             ):
                 return _contiguous(path, size, series.shape, np.dtype(series.dtype), series.dataoffset)  # ImageJ's

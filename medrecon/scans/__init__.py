@@ -39,7 +39,7 @@ def open_asked_kspace(source: Path, asked: MRIAcquisition) -> KSpaceFile:
     InputError
         If it cannot be read.
     """
-    return open_kspace(source, allow_external=asked.allow_external)
+    return open_kspace(source, axes=asked.axes, calibration=asked.calibration, allow_external=asked.allow_external)
 
 
 def open_asked_sinograms(source: Path, asked: CTAcquisition) -> Sinograms:

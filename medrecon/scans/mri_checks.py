@@ -46,21 +46,26 @@ class Mending:
         """The sample as it should have been stored; the same object where nothing is to be done."""
         if self == NOTHING:
             return sample
-        kspace = sample.kspace.roll(self.shift, (-2, -1))
+        calibration = None if sample.calibration is None else self._mended(sample.calibration)
+        axes = (-1,) if sample.sampled.ndim == 1 else (-2, -1)
+        left, right = (edge + self.shift[1] for edge in sample.padding)
+        inside = 0 <= left < right <= sample.kspace.shape[-1]
+        return replace(
+            sample,
+            kspace=self._mended(sample.kspace),
+            sampled=sample.sampled.roll(self.shift[-len(axes) :], axes),
+            padding=(left, right) if inside else (0, sample.kspace.shape[-1]),
+            calibration=calibration,
+        )
+
+    def _mended(self, kspace: Tensor) -> Tensor:
+        kspace = kspace.roll(self.shift, (-2, -1))
         for axis in self.alternate:
             n = kspace.shape[axis]
             turns = (torch.arange(n, dtype=torch.float64) - n // 2) * (n // 2) % n / n
             phase = torch.polar(torch.ones_like(turns), 2 * torch.pi * turns).to(kspace.dtype)
             kspace = kspace * (phase[:, None] if axis == -2 else phase)
-        axes = (-1,) if sample.sampled.ndim == 1 else (-2, -1)
-        left, right = (edge + self.shift[1] for edge in sample.padding)
-        inside = 0 <= left < right <= kspace.shape[-1]
-        return replace(
-            sample,
-            kspace=kspace,
-            sampled=sample.sampled.roll(self.shift[-len(axes) :], axes),
-            padding=(left, right) if inside else (0, kspace.shape[-1]),
-        )
+        return kspace
 
 
 NOTHING = Mending()

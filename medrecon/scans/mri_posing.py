@@ -54,7 +54,8 @@ def scaled(sample: KSpaceSample) -> tuple[KSpaceSample, float]:
     """
     peak = float(torch.view_as_real(sample.kspace).abs().max())
     scale = 2.0 ** max(-120, min(math.frexp(peak)[1], 120))
-    return replace(sample, kspace=sample.kspace / scale), scale
+    calibration = None if sample.calibration is None else sample.calibration / scale
+    return replace(sample, kspace=sample.kspace / scale, calibration=calibration), scale
 
 
 def _pose_as_trained(

@@ -37,7 +37,9 @@ def inspect_file(path: Path, said: Mapping[str, object] | None = None) -> Inspec
         If the file as a whole cannot be read, or what is said belongs to another scanner.
     """
     given = dict(said or {})
-    modality = find_format(path, allow_external=bool(given.get("allow_external"))).modality
+    axes = given.get("axes")
+    words = axes if isinstance(axes, str) else None
+    modality = find_format(path, axes=words, allow_external=bool(given.get("allow_external"))).modality
     kind = CTAcquisition if modality is Modality.CT else MRIAcquisition
     if foreign := next((name for name in given if name not in kind.model_fields), None):
         other = next(one for one in Modality if one is not modality)

@@ -19,8 +19,9 @@ from medrecon.data.hdf5 import HDF5Content, HDF5Source, is_text
 from medrecon.data.mri.fastmri_header import FastMRIHeader, parse_header
 from medrecon.data.mri.kspace_dataset import complex64, is_readout_oversampled, middle_slice, require_kspace
 from medrecon.data.mri.placement import is_partial, placement_of
-from medrecon.data.mri.sampling_pattern import detect_sampling, lines_if_whole, settle_padding
+from medrecon.data.mri.sampling_pattern import detect_sampling, is_ellipse, lines_if_whole, settle_padding
 from medrecon.data.mri.scan_geometry import OVERSAMPLED_SHAPE, scan_geometry
+from medrecon.data.mri.sound_kspace import require_sound
 from medrecon.errors import InputError
 from medrecon.memory import require_memory
 from medrecon.words import shortened
@@ -31,7 +32,6 @@ _WANTED = "a file in the format of fastMRI (.h5)"
 TARGETS = {3: ("reconstruction_esc", "reconstruction_rss"), 4: ("reconstruction_rss", "reconstruction_esc")}
 CALIBRATIONS = ("calibration_data", "calibration")
 _LARGEST = float(np.finfo(np.float32).max)
-_BRIGHTEST = 1e30  # of a sample: the squares of a scan must add up in single precision
 _BYTES = 8  # of a pixel of a target beside itself
 _LONGEST_HEADER = 2**24  # bytes
 _MOST_PADDED, _USUAL = 16, 4096  # times the samples that are there, where that is more than a usual matrix
@@ -59,6 +59,10 @@ class KSpaceSample:
         That of the readout, along ky.
     padding : tuple
         (left, right): lines outside left <= kx < right were never acquired by the scanner, but filled with zeros.
+    calibration : Tensor or None
+        complex64 `(coil, ky, kx)`, zero where not measured: lines measured for coil maps alone, which are no part of the image.
+    reachable : Tensor or None
+        bool `(ky, kx)`: what was acquired of a scan within an ellipse that is undersampled in retrospect.
     """
 
     kspace: torch.Tensor
@@ -70,16 +74,24 @@ class KSpaceSample:
     maximum: float | None
     oversampling: float
     padding: tuple[int, int]
+    calibration: torch.Tensor | None = None
+    reachable: torch.Tensor | None = None
 
     @property
     def true_acceleration(self) -> float:
         """Samples the scanner could have acquired, padding left aside, over those it did; 1 for a full scan."""
+        if self.reachable is not None:
+            return int(self.reachable.sum()) / int(self.sampled.sum())
+        if self.fully_sampled and self.sampled.ndim == 2 and is_ellipse(self.sampled):
+            return 1.0
         reachable = self.sampled[..., self.padding[0] : self.padding[1]]
         return reachable.numel() / int(reachable.sum())
 
     @property
     def fully_sampled(self) -> bool:
-        """Whether nothing but padding, and the end of an asymmetric readout, is missing."""
+        """Whether nothing but padding, the end of an asymmetric readout, or the corners beyond an ellipse are missing."""
+        if self.sampled.ndim == 2 and self.reachable is None and is_ellipse(self.sampled):
+            return True
         lines = self.sampled[..., self.padding[0] : self.padding[1]]
         return bool(lines.all() if lines.ndim == 1 else lines[lines.any(dim=1)].all())
 
@@ -131,6 +143,8 @@ class FastMRIFile:
     ChangedError
         When a slice is read, if the file is no longer what it was.
     """
+
+    noise_covariance: torch.Tensor | None = None  # the format has no scans of noise
 
     def __init__(self, path: str | os.PathLike[str], *, allow_external: bool = False) -> None:
         self.path = Path(path)
@@ -189,19 +203,7 @@ class FastMRIFile:
     def __getitem__(self, index: int) -> KSpaceSample:
         index = self._require_index(index)
         kspace, mask, target = self._read(index)
-        peak = torch.view_as_real(kspace).abs().amax(dim=0).amax(dim=-1)  # NaN and infinities stay, nothing underflows
-        if not peak.isfinite().all():
-            count = int((~peak.isfinite()).sum())
-            raise InputError(
-                f"{self._place(index)}: k-space is NaN or infinite at {count} samples; leave this slice out"
-            )
-        if not peak.any():
-            raise InputError(f"{self._place(index)}: k-space is zero everywhere; leave this slice out")
-        if (largest := float(peak.max())) > _BRIGHTEST:
-            raise InputError(
-                f"{self._place(index)}: k-space goes up to {largest:.3g}, whose energy no single precision holds; divide all of "
-                "it by one number"
-            )
+        peak = require_sound(kspace, self._place(index))
         sampled = detect_sampling(peak)
         if mask is not None:
             sampled = lines_if_whole(mask & (sampled if sampled.ndim == mask.ndim else sampled.expand(peak.shape)))

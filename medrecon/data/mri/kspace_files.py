@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.fastmri_header import FastMRIHeader
@@ -59,6 +60,11 @@ class KSpaceFile(Protocol):
     @property
     def target_name(self) -> str | None:
         """What the reconstruction is called that the file holds."""
+        ...
+
+    @property
+    def noise_covariance(self) -> Tensor | None:
+        """That of the coils, complex `(coil, coil)`, as readouts without excitation tell it; None where there are none."""
         ...
 
     @property
