@@ -16,7 +16,7 @@ from medrecon.data.ct.photons import count_photons
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.masks import SamplingMask
-from medrecon.data.mri.sampling_pattern import detect_sampling
+from medrecon.data.mri.sampling_pattern import detect_sampling, is_ellipse
 from medrecon.errors import InputError
 from medrecon.geometry import Geometry, Grid
 from medrecon.operators import (
@@ -181,7 +181,9 @@ def undersample(sample: KSpaceSample, mask: SamplingMask) -> KSpaceSample:
     sampled = kept & sample.sampled
     if not bool(sampled.any()):
         raise InputError(f"{sample.name}: the mask leaves no sample of k-space; take a lower acceleration")
-    return replace(sample, kspace=sample.kspace * sampled, sampled=sampled)
+    was = sample.sampled
+    reachable = was if was.ndim == 2 and sample.reachable is None and is_ellipse(was) else sample.reachable
+    return replace(sample, kspace=sample.kspace * sampled, sampled=sampled, reachable=reachable)
 
 
 def remove_oversampling(sample: KSpaceSample) -> KSpaceSample:

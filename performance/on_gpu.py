@@ -32,7 +32,7 @@ from medrecon.data.sets.ct_open import CTImages
 from medrecon.data.sets.fetch import path as set_path
 from medrecon.data.sets.head_images import HeadImages
 from medrecon.drawn_scans import draw_mri
-from medrecon.geometry import Arc, FanBeam, Grid, ParallelBeam
+from medrecon.geometry import Arc, FanBeam, Geometry, Grid, ParallelBeam
 from medrecon.networks import NormalizedUNet, UNet, VarNet
 from medrecon.operators import LinearOperator, Radon
 from medrecon.problem import sense_problem
@@ -110,7 +110,7 @@ def _write(
 
 def check(options: Options) -> dict[str, object]:
     """Operators, filtered backprojection, SENSE, wavelets, TV and a variational network on the card against the processor."""
-    found = {}
+    found: dict[str, object] = {}
     for name, difference in _differences(options):
         found[name] = difference
         print(f"{name}: {difference:.2e}")
@@ -125,7 +125,7 @@ def _differences(options: Options) -> Iterator[tuple[str, float]]:
     grid = Grid((n, n), 260 / n)
     bins = round(1.42 * n) + 1
     angles = tuple(torch.rand(views, generator=generator).mul(6).tolist())
-    beams = {
+    beams: dict[str, Geometry] = {
         "parallel": ParallelBeam(Arc.half_turn(views), bins, 260 / n),
         "uneven": ParallelBeam(angles, bins, 260 / n),
         "fan": FanBeam(Arc.full_turn(views), 2 * bins, 260 / n, 600.0, 600.0),

@@ -12,7 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from medrecon.commands.options import AllowExternalOption, SelectOption, parse_select
+from medrecon.commands.options import (
+    AllowExternalOption,
+    AxesOption,
+    CalibrationOption,
+    DarkOption,
+    FlatOption,
+    SelectOption,
+    parse_select,
+)
 from medrecon.config import (
     FilterName,
     LearnedSettings,
@@ -99,6 +107,10 @@ class CommandOptions:
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
     ] = None
+    flat: FlatOption = None
+    dark: DarkOption = None
+    axes: AxesOption = None
+    calibration: CalibrationOption = None
     views: Annotated[int | None, typer.Option(help="CT: keep so many evenly spaced views; else all.")] = None
     photons: Annotated[float | None, typer.Option(help="CT: add the noise of so many photons per ray.")] = None
     size: Annotated[
@@ -213,6 +225,7 @@ class CommandOptions:
 
     def _acquisition(self, name: str, modality: Modality) -> dict[str, object]:
         of_ct: dict[str, object] = {"geometry": self.geometry, "views": self.views, "photons": self.photons}
+        of_ct |= {"flat": self.flat, "dark": self.dark}
         of_ct |= {"pixel": self.pixel, "hu": self.hu or None, "offset": self.offset, "repair": self.repair or None}
         of_mri: dict[str, object] = {
             "mask": self.mask,
@@ -224,13 +237,14 @@ class CommandOptions:
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
             field = None if self.field_of_view is None else parse_field(self.field_of_view)
-            select = parse_select(self.select) or None
-            return {"mask": self._mask(of_mri), **given({**of_both, "field_of_view": field, "select": select})}
+            asked = {"axes": self.axes, "calibration": self.calibration, "select": parse_select(self.select) or None}
+            return {"mask": self._mask(of_mri), **given({**of_both, "field_of_view": field, **asked})}
         reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
+        reject_options({"calibration": self.calibration}, f"an option of MRI, and {name} holds {modality.holds}")
         reason = f"an option of MRI, and {name} holds {modality.holds}; --size and --pixel make the grid of those"
         reject_options({"field_of_view": self.field_of_view}, reason)
         reject_options({"select": self.select}, f"an option of MRI, and {name} holds {modality.holds}")
-        return given({**of_ct, **of_both, "seed": self.seed})
+        return given({**of_ct, **of_both, "axes": self.axes, "seed": self.seed})
 
     def _mask(self, options: Mapping[str, object]) -> dict[str, object] | None:
         fields = given({**options, "seed": self.seed})

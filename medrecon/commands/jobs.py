@@ -19,7 +19,16 @@ from medrecon.modality import Modality
 if TYPE_CHECKING:
     from medrecon.data.outputs.output import OutputForm
 
-__all__ = ["Compared", "FileJob", "batch_jobs", "fault_of", "require_distinct", "single_job", "with_settings"]
+__all__ = [
+    "Compared",
+    "FileJob",
+    "batch_jobs",
+    "fault_of",
+    "is_folder_of_scans",
+    "require_distinct",
+    "single_job",
+    "with_settings",
+]
 
 _ENDINGS = (*(ending for one in ImageFormat for ending in one.endings), ".png")
 
@@ -141,6 +150,15 @@ def batch_jobs(
     ]
 
 
+def is_folder_of_scans(path: Path) -> bool:
+    """Whether an input is a folder, and none of projections, which is one scan."""
+    if not path.is_dir():
+        return False
+    from medrecon.data.tiff import is_tiff_folder
+
+    return not is_tiff_folder(path)
+
+
 def require_distinct(jobs: Sequence[FileJob], *others: Path | None) -> None:
     """Refuse to write over an input, or twice to one file, the `others` of the call among them.
 
@@ -174,8 +192,9 @@ def with_settings(job: FileJob, options: CommandOptions, compared: Sequence[Comp
     if job.fault:
         return job
     try:
-        job.same.require(job.source)
-        modality = find_format(job.source, allow_external=options.allow_external).modality
+        if not job.source.is_dir():
+            job.same.require(job.source)
+        modality = find_format(job.source, axes=options.axes, allow_external=options.allow_external).modality
     except InputError as error:
         return replace(job, fault=str(error))
     name, others = str(job.source), dict[str, ReconstructionSettings]()

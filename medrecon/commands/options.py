@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -16,8 +17,12 @@ from medrecon.words import shortened
 __all__ = [
     "AllowCodeOption",
     "AllowExternalOption",
+    "AxesOption",
+    "CalibrationOption",
     "ChangesOption",
     "ConfigArgument",
+    "DarkOption",
+    "FlatOption",
     "SchedulerOption",
     "SelectOption",
     "WorkersOption",
@@ -57,6 +62,28 @@ SelectOption = Annotated[
         metavar="NAME=NUMBER",
         help="MRI: of a raw file that holds several, take this repetition, contrast, phase, set or encoding, or group=NAME; "
         "repeatable, the first unless given.",
+    ),
+]
+FlatOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|COUNTS", help="CT: frames without the object, by which counts are normalized; or a number."
+    ),
+]
+DarkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|COUNTS", help="CT: frames without the beam, which are subtracted from counts; or a number."
+    ),
+]
+CalibrationOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="MRI: k-space from which coil maps are estimated, in another file.")
+]
+AxesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="What the axes of an array are, where it says too little: coil,y,x of MRI, angle,slice,detector of CT.",
     ),
 ]
 

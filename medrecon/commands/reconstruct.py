@@ -13,7 +13,16 @@ import typer
 
 from medrecon.commands.command_options import CommandOptions
 from medrecon.commands.console import complain, expected, print_table, progress, say
-from medrecon.commands.jobs import Compared, FileJob, batch_jobs, fault_of, require_distinct, single_job, with_settings
+from medrecon.commands.jobs import (
+    Compared,
+    FileJob,
+    batch_jobs,
+    fault_of,
+    is_folder_of_scans,
+    require_distinct,
+    single_job,
+    with_settings,
+)
 from medrecon.commands.options import takes_options
 from medrecon.commands.pages import Page, open_page
 from medrecon.commands.pipes import Pipe, piped
@@ -122,7 +131,7 @@ def _reconstruct(inputs: Sequence[Path], pipe: Pipe, options: CommandOptions, be
     from medrecon.data.outputs.output import OutputForm
 
     compared = [Compared.parse(text) for text in beside.compare or ()]
-    several = len(inputs) > 1 or inputs[0].is_dir()
+    several = len(inputs) > 1 or is_folder_of_scans(inputs[0])
     if several and pipe.takes_images:
         raise InputError("--output - takes one input; name a folder for several")
     if several:
@@ -174,7 +183,8 @@ def _run(job: FileJob, overwrite: bool, bar: Progress, page: Page | None) -> Rec
     if job.fault or job.settings is None:
         raise InputError(job.fault)
     stacks = None if page is None else page.stacks(targets=True)
-    job.same.require(job.source)
+    if not job.source.is_dir():
+        job.same.require(job.source)
     with ExitStack() as stack:
         written = stack.enter_context(_say_what_stands())
         picture = None if job.preview is None else stack.enter_context(_atomic(job.preview, overwrite))

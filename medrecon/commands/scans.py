@@ -11,7 +11,16 @@ import typer
 
 from medrecon.commands.command_options import given, parse_size, reject_options
 from medrecon.commands.console import progress, say
-from medrecon.commands.options import AllowExternalOption, SelectOption, parse_select, takes_options
+from medrecon.commands.options import (
+    AllowExternalOption,
+    AxesOption,
+    CalibrationOption,
+    DarkOption,
+    FlatOption,
+    SelectOption,
+    parse_select,
+    takes_options,
+)
 from medrecon.config import settings_from
 from medrecon.config.reconstruction import SIMULATIONS
 from medrecon.modality import Modality
@@ -32,6 +41,10 @@ def inspect(
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
     ] = None,
     select: SelectOption = None,
+    flat: FlatOption = None,
+    dark: DarkOption = None,
+    axes: AxesOption = None,
+    calibration: CalibrationOption = None,
     allow_external: AllowExternalOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print values for programs, not words.")] = False,
 ) -> int:
@@ -43,7 +56,18 @@ def inspect(
     """
     from medrecon.workflows.inspect import inspect_file
 
-    found = inspect_file(file, geometry, allow_external=allow_external, select=parse_select(select))
+    said = given(
+        {
+            "geometry": geometry,
+            "flat": flat,
+            "dark": dark,
+            "axes": axes,
+            "calibration": calibration,
+            "select": parse_select(select) or None,
+            "allow_external": allow_external or None,
+        }
+    )
+    found = inspect_file(file, said)
     say(json.dumps(found.values, indent=2) if as_json else "\n".join(found.lines))
     return 0
 

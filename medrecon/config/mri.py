@@ -1,10 +1,12 @@
 """What a user can ask of an MRI scan: its mask, its simulation."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from medrecon.axes import KSpaceAxis, parse_axes
 from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
 from medrecon.findings import KSpaceFinding
 from medrecon.modality import Modality
@@ -20,6 +22,13 @@ __all__ = [
     "RadialMaskSettings",
     "WholeLineMaskSettings",
 ]
+
+
+def _axes(given: object) -> object:
+    return parse_axes(given, KSpaceAxis) if isinstance(given, str) else given
+
+
+Axes = Annotated[tuple[KSpaceAxis, ...] | None, BeforeValidator(_axes)]
 
 
 class MaskName(StrEnum):
@@ -110,6 +119,7 @@ class MRIAcquisition(Settings):
 
     `size` is the matrix `(y, x)` of the images that are written, over `field_of_view` `(y, x)` in millimeters; what is None is as
     the scanner's header, or a target in the file, says.
+    `axes` says what those of an array are, and `calibration` names a file of k-space from which coil maps are estimated.
     `accept` names problems of the data that are not to stop it, and what is not to be mended.
     `allow_external` lets the file lead to others. `select` names which of several repetitions, contrasts, phases, sets, encodings
     or groups of a raw file is taken, such as `{repetition: "1"}`; else the first, and the last group.
@@ -119,6 +129,8 @@ class MRIAcquisition(Settings):
     mask: MaskSettings | None = None
     size: tuple[Pixels, Pixels] | None = None
     field_of_view: tuple[Length, Length] | None = None
+    axes: Axes = None
+    calibration: Path | None = None
     accept: tuple[KSpaceFinding, ...] = ()
     allow_external: bool = False
     select: dict[str, str] = Field(default_factory=dict)

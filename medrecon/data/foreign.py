@@ -12,7 +12,7 @@ from medrecon.words import shortened, sized
 
 __all__ = ["reading", "require_few_slices", "require_held"]
 
-_TALKATIVE = tuple(map(logging.getLogger, ("nibabel.global", "pydicom")))  # they print on standard error
+_TALKATIVE = tuple(map(logging.getLogger, ("nibabel.global", "pydicom", "tifffile")))  # they print on standard error
 _MOST_SLICES = 1_000_000
 _SMALL, _MOST_PACKED = 2**24, 1100  # bytes; deflate packs 1032 times at most
 _LARGE, _LARGE_PACKED = 2**29, 100  # bytes

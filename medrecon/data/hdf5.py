@@ -26,6 +26,7 @@ __all__ = ["HDF5Content", "HDF5Source", "is_text", "open_hdf5"]
 
 _LARGEST_ATTRIBUTE = 2**20  # bytes
 _NAMED = 8
+_MOST_OBJECTS, _DEEPEST = 400, 6  # that are looked at
 
 
 class HDF5Source:
@@ -90,11 +91,14 @@ class HDF5Content:
             count, first = len(self._file), list(islice(self._file, _NAMED))
         return listed([shortened(name, 40) for name in first] + [""] * (count - len(first)), _NAMED) or "nothing"
 
+    def group_names(self) -> list[str]:
+        """The names at the root, a hundred at most."""
+        with reading(self.path, "its list of names"):
+            return list(islice(self._file, 100))
+
     def own_datasets(self) -> Iterator[tuple[str, h5py.Dataset]]:
         """Go through arrays that lie in the file itself, a hundred at most."""
-        with reading(self.path, "its list of names"):
-            names = list(islice(self._file, 100))
-        for name in names:
+        for name in self.group_names():
             with reading(self.path, f"`{shortened(name)}`"):
                 if self._file.id.links.get_info(name.encode("utf-8", "surrogateescape")).type != h5py.h5l.TYPE_HARD:
                     continue
@@ -113,6 +117,26 @@ class HDF5Content:
                     self._file[name], h5py.Group
                 ):
                     yield name
+
+    def all_datasets(self) -> Iterator[tuple[str, h5py.Dataset]]:
+        """Go through arrays that lie in the file itself, in groups, too: what is named first, and of hundreds of things no more."""
+        left = [("", self._file)]
+        for _ in range(_MOST_OBJECTS):
+            if not left:
+                return
+            name, held = left.pop(0)
+            if isinstance(held, h5py.Dataset):
+                yield name, held
+                continue
+            with reading(self.path, f"`{shortened(name)}`" if name else "its list of names"):
+                if name.count("/") < _DEEPEST and isinstance(held, h5py.Group):
+                    for part in islice(held, _MOST_OBJECTS):
+                        key = part.encode("utf-8", "surrogateescape")
+                        if held.id.links.get_info(key).type == h5py.h5l.TYPE_HARD and not part.startswith("#"):
+                            left.append((f"{name}/{part}" if name else part, held[part]))
+            left = [
+                (one, thing) for one, thing in left if not isinstance(thing, h5py.Dataset) or thing.shape is not None
+            ]
 
     def holds(self, name: str) -> bool:
         """Whether there is an array of the name; the links to it are followed as by `dataset`."""
@@ -187,6 +211,20 @@ class HDF5Content:
                 with self._heaps.opened(data.file, data.name, f"{self.path}: `{name}`") as same:
                     return np.asarray(same[part])
             return np.asarray(data[part])
+
+    def part(self, name: str, index: tuple[slice, ...], place: str) -> NDArray[Any]:
+        """Read a part of an array of numbers; `place` says which that is.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        with reading(self.path, place, "fetch it again"):
+            data = self.dataset(name)
+            if data is None:
+                raise InputError(f"{self.path}: holds no `{name}`; copy it again")
+            return np.asarray(data[index])
 
     def attribute(self, name: str) -> Any:
         """Read an attribute of the file, as `attributes`; None where there is none."""

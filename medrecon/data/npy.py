@@ -3,19 +3,18 @@
 import math
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medrecon.data.foreign import reading, require_few_slices
 from medrecon.data.identity import SameFiles
+from medrecon.data.stored import Where, read_numbers
 from medrecon.errors import InputError
 from medrecon.memory import require_memory
 
-__all__ = ["ArraySource"]
-
-_BLOCK = 2**24  # bytes
+__all__ = ["ArraySource", "read_npy_header"]
 
 
 class ArraySource:
@@ -33,13 +32,13 @@ class ArraySource:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path, self._same = Path(path), SameFiles()
+        self.path, self.name, self._same = Path(path), "", SameFiles()
         with reading(self.path, "the array"), self.path.open("rb") as file:
             n_bytes = self._same.require(self.path, file.fileno())
             if file.read(2) == b"PK":
                 raise InputError(f"{self.path}: is an archive of arrays; save one array with numpy.save")
             file.seek(0)
-            self.shape, self._is_fortran, self.dtype = _header(file)
+            self.shape, self._is_fortran, self.dtype = read_npy_header(file)
             self._start = file.tell()
         self._require_whole(n_bytes)
 
@@ -63,8 +62,8 @@ class ArraySource:
             lambda free: f"slices of up to {free // (self.dtype.itemsize + 8)} numbers fit",
         )
 
-    def read(self, index: int | None, place: str) -> NDArray[Any]:
-        """Read the slice at an index, or all; `place` says which that is.
+    def read(self, where: Where, place: str) -> NDArray[Any]:
+        """Read a part of it, with all its axes; `place` says which that is.
 
         Raises
         ------
@@ -76,32 +75,19 @@ class ArraySource:
         with reading(self.path, place, "copy it again"), self.path.open("rb") as file:
             self._same.require(self.path, file.fileno())
             try:
-                return self._read(file, index)
+                return read_numbers(file, self._start, self.shape, self.dtype, where, is_fortran=self._is_fortran)
             finally:
                 self._same.require(self.path)
 
-    def _read(self, file: BinaryIO, index: int | None) -> NDArray[Any]:
-        if index is not None and self._is_fortran:
-            return self._every(file, index)
-        shape = self.shape if index is None else self.shape[1:]
-        numbers = math.prod(shape)
-        file.seek(self._start + (index or 0) * numbers * self.dtype.itemsize)
-        values = np.fromfile(file, self.dtype, numbers)
-        return values.reshape(shape, order="F" if self._is_fortran else "C")
 
-    def _every(self, file: BinaryIO, index: int) -> NDArray[Any]:
-        """The slice at an index of an array in Fortran's order, of which it holds one number of each column."""
-        columns = math.prod(self.shape[1:])
-        count = max(1, _BLOCK // (self.shape[0] * self.dtype.itemsize))
-        taken = np.empty(columns, self.dtype)
-        file.seek(self._start)
-        for first in range(0, columns, count):
-            block = np.fromfile(file, self.dtype, min(count, columns - first) * self.shape[0])
-            taken[first : first + count] = block[index :: self.shape[0]]
-        return taken.reshape(self.shape[1:], order="F")
+def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the shape of an array, whether it is in Fortran's order, and its type; the file is then at its numbers.
 
-
-def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    Raises
+    ------
+    ValueError
+        If it is no such file.
+    """
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(file)

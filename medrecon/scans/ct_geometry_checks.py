@@ -62,7 +62,7 @@ def contradictions(sample: SinogramSample, cut: Truncation) -> Iterator[Finding]
     if disagreement > max(_DISAGREE, change):
         found = tuple(_disagreeing(smooth, geometry, disagreement, change))
     if not found and isinstance(geometry, ParallelBeam) and max(cut.first, cut.last) < _WHOLE:
-        found = tuple(_moving(y, geometry))
+        found = tuple(_moving(y, geometry, rays_agree=disagreement <= _CLEARLY))
     if not found and any(_agreeing_better(smooth, geometry)):  # rings may feign it
         repaired = repair(sample.sinogram, axis_bin(geometry)).sinogram.double().numpy()
         found = tuple(_agreeing_better(smoothed_bins(repaired), geometry))
@@ -239,8 +239,11 @@ def _changed(
         yield SinogramFinding.DETECTOR_DISTANCE, y, replace(geometry, detector_distance=shorter)
 
 
-def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]:
-    """Of parallel views that see the whole object: their sums and first moments."""
+def _moving(y: NDArray[np.float64], geometry: ParallelBeam, *, rays_agree: bool) -> Iterator[Finding]:
+    """Of parallel views that see the whole object: their sums and first moments.
+
+    Where rays that are measured twice agree, angles are right, and moments that are far off are those of an uneven background.
+    """
     found = first_moments(y, geometry)
     if found is None:
         return
@@ -251,9 +254,9 @@ def _moving(y: NDArray[np.float64], geometry: ParallelBeam) -> Iterator[Finding]
             f"sums of the views differ by {100 * found.spread:.0f} %, and parallel views of one object agree: check that beams are "
             "parallel and the blank scan is that of each view",
         )
-    elif (found.unexplained > 0.5 or found.error > _OFF_AXIS * geometry.spacing) and found.residual > max(
-        _OFF_SINUSOID * geometry.spacing, _ASTRAY * _noise_of_moments(y, geometry)
-    ):
+    elif (
+        found.unexplained > 0.5 or (found.error > _OFF_AXIS * geometry.spacing and not rays_agree)
+    ) and found.residual > max(_OFF_SINUSOID * geometry.spacing, _ASTRAY * _noise_of_moments(y, geometry)):
         yield Finding(
             SinogramFinding.ANGLES,
             Severity.PROBLEM,

@@ -24,6 +24,11 @@ Floats = NDArray[np.float64]
 
 _ROUNDS = 3  # of looking for bins that are off, each without what was found before
 _LOST = 0.5  # of the views: a bin with fewer values is filled as a whole
+_DROP, _OFTEN, _USUAL = (
+    3.0,
+    0.05,
+    10.0,
+)  # a reading above its neighbors, in what share of views, and times that of others
 _NARROW = 3  # bins side by side, up to which a cubic fills them; more are filled by a line
 
 
@@ -115,15 +120,15 @@ def _range_words(low: float, high: float) -> str:
 def repair(sinogram: Tensor, axis: float | None = None) -> Repair:
     """Mend a sinogram `(angle, detector)`; `axis` is the bin that sees the axis of rotation, else that in the middle.
 
-    Bins that are dead, or not finite in half of the views, take a cubic through two sound neighbors on either side, or a line where
-    more than three lie side by side; single values that are not finite a line. From bins that are off in all views the median
-    of what they read beyond that cubic is subtracted: the gain of a bin is a constant under the logarithm. Views without any
-    finite value stay as they are.
+    Bins that are dead, not finite in half of the views, or often read nothing between two that are lit, take a cubic through two
+    sound neighbors on either side, or a line where more than three lie side by side; single values that are not finite a line. From
+    bins that are off in all views the median of what they read beyond that cubic is subtracted: the gain of a bin is a constant
+    under the logarithm. Views without any finite value stay as they are.
     """
     y = sinogram.double().numpy().copy()
     finite = np.isfinite(y)
     sound_views = finite.any(1)
-    lost = set(np.flatnonzero(finite[sound_views].mean(0) < _LOST).tolist()) | set(dead_bins(sinogram))
+    lost = set(np.flatnonzero(finite[sound_views].mean(0) < _LOST).tolist()) | set(dead_bins(sinogram)) | _unsteady(y)
     single = ~finite & sound_views[:, None]
     single[:, sorted(lost)] = False
     for view in np.flatnonzero(single.any(1)):
@@ -136,6 +141,15 @@ def repair(sinogram: Tensor, axis: float | None = None) -> Repair:
     corrected = _corrected(y, lost, axis) if sound_views.all() else {}
     mended = torch.from_numpy(y).to(sinogram.dtype)
     return Repair(mended, tuple(sorted(lost)), int(single.sum()), tuple(sorted(corrected.items())))
+
+
+def _unsteady(y: Floats) -> set[int]:
+    """Bins that in many views read twenty times fewer counts than either neighbor, which hardly any other does."""
+    if y.shape[1] < 3:
+        return set()
+    with np.errstate(invalid="ignore"):
+        share = (y[:, 1:-1] - np.fmax(y[:, :-2], y[:, 2:]) > _DROP).mean(0)
+    return set((1 + np.flatnonzero(share > max(_OFTEN, _USUAL * float(np.median(share))))).tolist())
 
 
 def _corrected(y: Floats, lost: set[int], axis: float | None) -> dict[int, float]:

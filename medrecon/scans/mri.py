@@ -258,11 +258,10 @@ class KSpaceScan:
         try:
             return pose(sample, reconstruct, device, self.noise_covariance)
         except InputError as error:
-            if (name := self.file.calibration_name) is None:
-                raise
-            raise InputError(
-                f"{error}; the file holds `{name}`, which is not read: its maps can be given so"
-            ) from error
+            name, n = self.file.calibration_name, len(self.file)
+            beside = "" if name is None else f"; the file holds `{name}`, which does not fit"
+            frames = ", or, if slices are frames of a series, --axes frame,coil,y,x" if n > 1 else ""
+            raise InputError(f"{error}{beside}; give the file of a calibration by --calibration{frames}") from error
 
     @property
     def _takes_target(self) -> bool:
@@ -299,7 +298,8 @@ def sampling_words(sample: KSpaceSample, kind: str) -> str:
     left, right = sample.padding
     reachable = sample.sampled[..., left:right]
     unit = "lines" if reachable.ndim == 1 else "samples"
-    count = f"{int(reachable.sum())} of {reachable.numel()} {unit}"
+    total = reachable.numel() if sample.reachable is None else int(sample.reachable.sum())
+    count = f"{int(reachable.sum())} of {total} {unit}"
     return f"{kind}: {count}, true acceleration {sample.true_acceleration:.2f}"
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 from medrecon.data.mri.fastmri import KSpaceSample
-from medrecon.data.mri.sampling_pattern import HEADER_SLACK
+from medrecon.data.mri.sampling_pattern import HEADER_SLACK, is_ellipse
 from medrecon.findings import Finding, KSpaceFinding, Severity
 
 __all__ = ["limits_contradicted", "missing"]
 
 ONE_SIDED = 0.95  # of the lines about the center: with less, one side of k-space is missing
-RIM = 0.03  # of the samples of an ellipse, that may lie otherwise at its rim
 
 
 def missing(sample: KSpaceSample) -> Iterator[Finding]:
@@ -30,9 +28,9 @@ def missing(sample: KSpaceSample) -> Iterator[Finding]:
         return
     rows, lines = sample.sampled.any(dim=1), sample.sampled.any(dim=0)
     if not torch.equal(sample.sampled, rows[:, None] & lines):
-        if _is_ellipse(sample.sampled):
-            text = "all samples within an ellipse are there, as 3-D scans are acquired; the corners that they leave out count as "
-            text += f"undersampled ({sample.true_acceleration:.2f} times), and --mask does not draw within an ellipse"
+        if is_ellipse(sample.sampled):
+            text = "fully sampled within an ellipse, as 3-D scans are acquired: the corners that it leaves out do not count, and "
+            text += "--mask draws within it"
             yield Finding(KSpaceFinding.ELLIPTICAL_SCAN, Severity.NOTE, text)
         return
     first, stop = int(rows.nonzero()[0]), int(rows.nonzero()[-1]) + 1
@@ -53,15 +51,3 @@ def limits_contradicted(sample: KSpaceSample, said: tuple[int, int] | None) -> I
         f"the header says, by its limits and center, that lines {said[0]} to {said[1] - 1} were acquired, and lines {left} to "
         f"{right - 1} hold a signal: the header is not followed",
     )
-
-
-def _is_ellipse(sampled: Tensor) -> bool:
-    """Whether a pattern `(ky, kx)` is all that lies within an ellipse about the center, but for its rim."""
-    ky, kx = sampled.shape
-    y, x = torch.arange(ky) - ky // 2, torch.arange(kx) - kx // 2
-    reach = float(y[sampled.any(dim=1)].abs().max()), float(x[sampled.any(dim=0)].abs().max())
-    for half in (0.0, 0.5):  # of a sample, by which the rim lies beyond the outermost ones
-        inside = (y[:, None] / max(reach[0] + half, 1.0)) ** 2 + (x / max(reach[1] + half, 1.0)) ** 2 <= 1
-        if int((inside != sampled).sum()) <= RIM * int(inside.sum()):
-            return True
-    return False

@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medrecon.data.formats import find_format, open_kspace, open_sinograms
+from medrecon.config import settings_from
+from medrecon.config.ct import CTAcquisition
+from medrecon.config.mri import MRIAcquisition
+from medrecon.data.formats import find_format
 from medrecon.errors import InputError
 from medrecon.modality import Modality
+from medrecon.scans import open_asked_kspace, open_asked_sinograms
 from medrecon.scans.ct_inspection import inspect_sinograms, sinogram_lines
 from medrecon.scans.mri_inspection import inspect_kspace, kspace_lines
 from medrecon.scans.series_inspection import holds_dicom, inspect_series, series_lines
@@ -25,34 +29,31 @@ class Inspection:
     lines: list[str]
 
 
-def inspect_file(
-    path: Path,
-    geometry: Path | None = None,
-    *,
-    allow_external: bool = False,
-    select: Mapping[str, str] | None = None,
-) -> Inspection:
-    """Look through a file, or a folder of DICOM; `geometry` names the file that says how sinograms were measured, if needed.
-
-    With `allow_external` its data sets may lie in other files; `select` names what is taken of a raw file that holds several.
+def inspect_file(path: Path, said: Mapping[str, object] | None = None) -> Inspection:
+    """Look through a file, or a folder of DICOM; `said` are settings of `CTAcquisition` or `MRIAcquisition` that it leaves open.
 
     Raises
     ------
     InputError
-        If the file as a whole cannot be read, or a geometry is given for k-space, or a choice for sinograms.
+        If the file as a whole cannot be read, or what is said belongs to another scanner.
     """
-    if geometry is None and holds_dicom(path):
+    given = dict(said or {})
+    if not given and holds_dicom(path):
         series = inspect_series(path)
         return Inspection(
             {"series": [asdict(one) for one in series.series], "notes": series.notes}, series_lines(series)
         )
-    modality = find_format(path, allow_external=allow_external).modality
+    axes = given.get("axes")
+    words = axes if isinstance(axes, str) else None
+    modality = find_format(path, axes=words, allow_external=bool(given.get("allow_external"))).modality
+    kind = CTAcquisition if modality is Modality.CT else MRIAcquisition
+    if foreign := next((name for name in given if name not in kind.model_fields), None):
+        other = next(one for one in Modality if one is not modality)
+        raise InputError(
+            f"--{foreign} is an option of {other.upper()}, and {path} holds {modality.holds}; leave it out"
+        )
     if modality is Modality.CT:
-        if select:
-            raise InputError(f"--select is an option of MRI, and {path} holds {modality.holds}; leave it out")
-        sinograms = inspect_sinograms(open_sinograms(path, geometry, allow_external=allow_external))
+        sinograms = inspect_sinograms(open_asked_sinograms(path, settings_from(CTAcquisition, given)))
         return Inspection({"modality": modality.value, **asdict(sinograms)}, sinogram_lines(sinograms))
-    if geometry is not None:
-        raise InputError(f"--geometry is an option of CT, and {path} holds {modality.holds}; leave it out")
-    kspace = inspect_kspace(open_kspace(path, allow_external=allow_external, select=select))
+    kspace = inspect_kspace(open_asked_kspace(path, settings_from(MRIAcquisition, given)))
     return Inspection({"modality": modality.value, **asdict(kspace)}, kspace_lines(kspace))

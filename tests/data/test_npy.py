@@ -25,14 +25,30 @@ def test_a_slice_is_that_of_numpy(tmp_path: Path, order: str, kind: str) -> None
     array = ArraySource(tmp_path / "a.npy")
     assert (array.shape, array.dtype) == (values.shape, values.dtype)
     for index in range(3):
-        np.testing.assert_array_equal(array.read(index, "a slice"), values[index])
-    np.testing.assert_array_equal(array.read(None, "all"), values)
+        np.testing.assert_array_equal(array.read({0: range(index, index + 1)}, "a slice"), values[index : index + 1])
+    np.testing.assert_array_equal(array.read({1: range(3, 9), 2: range(7, 8)}, "a part"), values[:, 3:9, 7:8])
+    np.testing.assert_array_equal(array.read({}, "all"), values)
 
 
 def test_slices_in_fortrans_order_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medrecon.data.npy._BLOCK", 1000)
+    monkeypatch.setattr("medrecon.data.stored._BLOCK", 1000)
     np.save(tmp_path / "a.npy", np.asfortranarray(VALUES))
-    np.testing.assert_array_equal(ArraySource(tmp_path / "a.npy").read(1, "slice 1"), VALUES[1])
+    np.testing.assert_array_equal(ArraySource(tmp_path / "a.npy").read({0: range(1, 2)}, "slice 1"), VALUES[1:2])
+
+
+@pytest.mark.parametrize("run", [1, 2**15])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_parts_of_any_axes_are_those_of_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str, run: int
+) -> None:
+    monkeypatch.setattr("medrecon.data.stored._BLOCK", 1000)
+    monkeypatch.setattr("medrecon.data.stored._RUN", run)
+    values = np.asarray(np.arange(4 * 5 * 6 * 7).reshape(4, 5, 6, 7), order=order)  # type: ignore[call-overload]
+    np.save(tmp_path / "a.npy", values)
+    array = ArraySource(tmp_path / "a.npy")
+    for where in ({}, {0: range(2)}, {3: range(6, 7)}, {1: range(1, 3), 2: range(5, 6)}, {0: range(1, 4), 3: range(2)}):
+        index = tuple(slice(where[k].start, where[k].stop) if k in where else slice(None) for k in range(4))
+        np.testing.assert_array_equal(array.read(where, "a part"), values[index])
 
 
 @pytest.mark.parametrize(
@@ -62,7 +78,7 @@ def test_an_archive_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_between_two_slices_is_read_no_further(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", VALUES)
     array = ArraySource(tmp_path / "a.npy")
-    array.read(0, "slice 0")
+    array.read({0: range(0, 0 + 1)}, "slice 0")
     (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-4000])
     with pytest.raises(ChangedError, match=r"a\.npy: was written to while it was read, from 24128 bytes to 20128"):
-        array.read(2, "slice 2")
+        array.read({0: range(2, 2 + 1)}, "slice 2")

@@ -8,9 +8,9 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
-from pydicom import Dataset, dcmread
 from ismrmrd.serialization import ConfigFile, ProtocolSerializer
 from ismrmrd.xsd import CreateFromDocument
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 

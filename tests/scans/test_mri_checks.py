@@ -338,14 +338,16 @@ def test_limits_of_the_header_that_lines_contradict_are_told(tmp_path: Path) -> 
     assert "lines 0 to 59 were acquired, and lines 20 to 79 hold a signal" in found[1].text
 
 
-def test_a_calibration_in_the_file_is_named_where_maps_are_missing(tmp_path: Path) -> None:
+def test_a_calibration_in_the_file_that_does_not_fit_is_named_where_maps_are_missing(tmp_path: Path) -> None:
     kspace = sound().kspace
     path = tmp_path / "a.h5"
     write_fastmri(path, [kspace * (torch.arange(80) % 2 == 0)], header=make_header((96, 80), (96, 80)))
     with h5py.File(path, "a") as file:
-        file["calibration_data"] = kspace[None, ..., 30:50].numpy()
+        file["calibration_data"] = kspace[None, 1:, :, 30:50].numpy()
     scan = KSpaceScan.of(open_kspace(path), MRIAcquisition()).checked(range(1), silent)
-    with pytest.raises(InputError, match=r"coil maps need .*; the file holds `calibration_data`, which is not read"):
+    with pytest.raises(
+        InputError, match=r"coil maps need .*; the file holds `calibration_data`, which does not fit; give"
+    ):
         next(scan.problems(ZeroFilled(), torch.device("cpu")))
 
 

@@ -107,8 +107,8 @@ class _Fan(_Parallel):
 KEYS = tuple(_Fan.model_fields)
 
 
-def read_geometry(path: str | os.PathLike[str]) -> CTScan:
-    """Read a geometry file (YAML).
+def read_geometry(path: str | os.PathLike[str], stated: Mapping[str, object] | None = None) -> CTScan:
+    """Read a geometry file (YAML); of keys that it leaves out, those are taken that the measurements state themselves.
 
     Raises
     ------
@@ -116,7 +116,9 @@ def read_geometry(path: str | os.PathLike[str]) -> CTScan:
         If it cannot be read; the text names the file, the key and what is allowed.
     """
     wanted = f"a YAML file with the keys {', '.join(KEYS)}"
-    return parse_geometry(read_text(path, wanted), str(path))
+    text = read_text(path, wanted)
+    values = parse_yaml(text, str(path)) if stated else None
+    return parse_geometry({**stated, **values} if stated and isinstance(values, Mapping) else text, str(path))
 
 
 def parse_geometry(text: str | Mapping[str, object], place: str) -> CTScan:

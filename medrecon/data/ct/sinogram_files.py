@@ -159,7 +159,9 @@ class SinogramFile:
         place = f"slice {index} (of {len(self)}, counted from 0)"
         self._same.require_all()
         if isinstance(self._source, ArraySource):
-            return _float32(self._source.read(None if self._flat else index, place))
+            if self._flat:
+                return _float32(self._source.read({}, place))
+            return _float32(self._source.read({0: range(index, index + 1)}, place)[0])
         with self._source.open() as file:
             data = file.dataset(name)
             return _float32(file.read(name, None if data is not None and data.ndim == 2 else index, place))

@@ -26,7 +26,6 @@ __all__ = [
     "Flag",
     "Heads",
     "Samples",
-    "SlicePosition",
     "in_blocks",
 ]
 
@@ -122,32 +121,6 @@ class Acquisitions:
     samples: Samples
     noise: Acquisitions | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SlicePosition:
-    """Where a slice lies, as the scanner says: patient LPS, in millimeters; all zero where it says nothing.
-
-    Parameters
-    ----------
-    position
-        of the center of the slice: the pixel `n // 2` of the image along each axis.
-    read, phase, slice
-        directions of unit length, along which ky, kx and the slices are counted by the scanner; right- or left-handed.
-    encoded_field, recon_field
-        fields of view (readout, phase, slice), of k-space and of the image; None where they are not stated.
-    is_mirrored
-        whether an image by the inverse transform runs against read and phase (and slice, of a slab that is encoded in 3-D), as for
-        vendors whose directions belong to a forward transform: pixel `i` lies at `position - (i - n // 2) * pixel * direction`.
-    """
-
-    position: tuple[float, float, float]
-    read: tuple[float, float, float]
-    phase: tuple[float, float, float]
-    slice: tuple[float, float, float]
-    encoded_field: tuple[float, float, float] | None = None
-    recon_field: tuple[float, float, float] | None = None
-    is_mirrored: bool = False
 
 
 def in_blocks(heads: Heads, places: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:

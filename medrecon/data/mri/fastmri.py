@@ -19,7 +19,7 @@ from medrecon.data.hdf5 import HDF5Content, HDF5Source, is_text
 from medrecon.data.mri.fastmri_header import FastMRIHeader, parse_header
 from medrecon.data.mri.kspace_dataset import complex64, is_readout_oversampled, middle_slice, require_kspace
 from medrecon.data.mri.placement import is_partial, placement_of
-from medrecon.data.mri.sampling_pattern import detect_sampling, lines_if_whole, settle_padding
+from medrecon.data.mri.sampling_pattern import detect_sampling, is_ellipse, lines_if_whole, settle_padding
 from medrecon.data.mri.scan_geometry import OVERSAMPLED_SHAPE, scan_geometry
 from medrecon.data.mri.sound_kspace import require_sound
 from medrecon.errors import InputError
@@ -62,6 +62,8 @@ class KSpaceSample:
         (left, right): lines outside left <= kx < right were never acquired by the scanner, but filled with zeros.
     calibration : Tensor or None
         complex64 `(coil, ky, kx)`, zero where not measured: lines measured for coil maps alone, which are no part of the image.
+    reachable : Tensor or None
+        bool `(ky, kx)`: what was acquired of a scan within an ellipse that is undersampled in retrospect.
     """
 
     kspace: torch.Tensor
@@ -74,16 +76,23 @@ class KSpaceSample:
     oversampling: float
     padding: tuple[int, int]
     calibration: torch.Tensor | None = None
+    reachable: torch.Tensor | None = None
 
     @property
     def true_acceleration(self) -> float:
         """Samples the scanner could have acquired, padding left aside, over those it did; 1 for a full scan."""
+        if self.reachable is not None:
+            return int(self.reachable.sum()) / int(self.sampled.sum())
+        if self.fully_sampled and self.sampled.ndim == 2 and is_ellipse(self.sampled):
+            return 1.0
         reachable = self.sampled[..., self.padding[0] : self.padding[1]]
         return reachable.numel() / int(reachable.sum())
 
     @property
     def fully_sampled(self) -> bool:
-        """Whether nothing but padding, and the end of an asymmetric readout, is missing."""
+        """Whether nothing but padding, the end of an asymmetric readout, or the corners beyond an ellipse are missing."""
+        if self.sampled.ndim == 2 and self.reachable is None and is_ellipse(self.sampled):
+            return True
         lines = self.sampled[..., self.padding[0] : self.padding[1]]
         return bool(lines.all() if lines.ndim == 1 else lines[lines.any(dim=1)].all())
 

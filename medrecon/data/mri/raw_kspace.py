@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrecon.data.foreign import require_few_slices
-from medrecon.data.mri.acquisitions import VECTORS, Acquisitions, Flag, SlicePosition
+from medrecon.data.mri.acquisitions import VECTORS, Acquisitions, Flag
 from medrecon.data.mri.epi_correction import GhostCorrection
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.raw_assembly import Slab, assemble, partitions_transformed, read_lines
@@ -22,6 +23,7 @@ from medrecon.data.mri.raw_plan import RawPlan
 from medrecon.data.mri.sampling_pattern import lines_if_whole, settle_padding
 from medrecon.data.mri.scan_geometry import scan_geometry
 from medrecon.data.mri.sound_kspace import require_sound
+from medrecon.planes import Prescription, SlicePose
 from medrecon.words import counted
 
 __all__ = ["RawKSpaceFile"]
@@ -104,25 +106,27 @@ class RawKSpaceFile:
             calibration=calibration,
         )
 
-    def position(self, index: int) -> SlicePosition:
-        """Where a slice lies; of a slab, whose center is told, each at its distance along the direction of slices."""
+    @cached_property
+    def prescription(self) -> Prescription | None:
+        """Where the slices lie; of a slab, whose center is told, each at its distance along the direction of slices."""
+        poses = tuple(self._pose(index) for index in range(len(self)))
+        if not all(any(pose.read) and any(pose.phase) and any(pose.normal) for pose in poses):
+            return None
+        fov, header = self.header.encoded_fov, self.acquisitions.header
+        partitions = self._plan.grid.shape[0]
+        thickness = None if fov is None or not fov[2] > 0 else fov[2] / partitions
+        return Prescription(poses, thickness, header.vendor, header.patient_position)
+
+    def _pose(self, index: int) -> SlicePose:
         plan, heads = self._plan, self.acquisitions.heads
         slab, plane = divmod(index, plan.kept)
         head = heads[plan.image[heads["slice"][plan.image] == plan.slices[slab]][0]]
         center, read, phase, normal = (np.nan_to_num(head[name].astype(float)) for name in VECTORS)
-        is_mirrored, fov = self.acquisitions.header.is_mirrored, self.header.encoded_fov
+        fov = self.header.encoded_fov
         if plan.grid.shape[0] > 1 and fov is not None:
-            step = (-1 if is_mirrored else 1) * fov[2] / plan.grid.shape[0]
+            step = (-1 if self.acquisitions.header.is_mirrored else 1) * fov[2] / plan.grid.shape[0]
             center = center + (plane - plan.kept // 2) * step * normal
-        return SlicePosition(
-            position=_triple(center),
-            read=_triple(read),
-            phase=_triple(phase),
-            slice=_triple(normal),
-            encoded_field=fov,
-            recon_field=self.header.recon_fov,
-            is_mirrored=is_mirrored,
-        )
+        return SlicePose(_triple(center), _triple(read), _triple(phase), _triple(normal))
 
     def _plane(self, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """K-space `(coil, ky, kx)` of a slice, which of it was acquired, `(ky, kx)`, and that of its calibration."""

@@ -2,9 +2,10 @@
 
 import torch
 
-__all__ = ["HEADER_SLACK", "detect_sampling", "lines_if_whole", "settle_padding"]
+__all__ = ["HEADER_SLACK", "detect_sampling", "is_ellipse", "lines_if_whole", "settle_padding"]
 
 STRAY_ZEROS = 0.1  # so many zeros among the samples of acquired lines are rounding, more are a pattern of points
+RIM = 0.03  # of the samples of an ellipse, that may lie otherwise at its rim
 HEADER_SLACK = 2  # lines by which the zero-filled edge of k-space may exceed the header's
 
 
@@ -40,3 +41,15 @@ def settle_padding(sampled: torch.Tensor, said: tuple[int, int] | None) -> tuple
     whole = first <= n_lines // 2 < stop and bool(lines[first:stop].all())
     few = max(first - left, right - stop) <= HEADER_SLACK if said else 2 * (stop - first) >= n_lines
     return (first, stop) if whole and few else (left, right)
+
+
+def is_ellipse(sampled: torch.Tensor) -> bool:
+    """Whether a pattern `(ky, kx)` is all that lies within an ellipse about the center, but for its rim."""
+    ky, kx = sampled.shape
+    y, x = torch.arange(ky) - ky // 2, torch.arange(kx) - kx // 2
+    reach = float(y[sampled.any(dim=1)].abs().max()), float(x[sampled.any(dim=0)].abs().max())
+    for half in (0.0, 0.5):  # of a sample, by which the rim lies beyond the outermost ones
+        inside = (y[:, None] / max(reach[0] + half, 1.0)) ** 2 + (x / max(reach[1] + half, 1.0)) ** 2 <= 1
+        if int((inside != sampled).sum()) <= RIM * int(inside.sum()):
+            return True
+    return False

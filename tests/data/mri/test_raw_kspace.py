@@ -9,7 +9,9 @@ import torch
 
 from medrecon.data.formats import Format, find_format, open_kspace
 from medrecon.data.mri.fastmri import KSpaceSample
+from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import InputError
+from medrecon.planes import SlicePose
 from medrecon.problem import full_reconstruction
 from tests.raw_files import (
     CALIBRATION,
@@ -33,6 +35,12 @@ from tests.raw_files import (
 )
 
 SHAPE = (32, 24)  # of k-space (ky, kx)
+
+
+def pose(file: KSpaceFile, index: int) -> SlicePose:
+    """Where a slice lies, as the file says."""
+    assert file.prescription is not None
+    return file.prescription.slices[index]
 
 
 def written(path: Path, readouts: list[Readout], **facts: object) -> Path:
@@ -113,10 +121,10 @@ def test_slices_stand_in_the_order_of_their_positions(tmp_path: Path) -> None:
     file = open_kspace(written(tmp_path, readouts))
     for index, number in enumerate(heights):
         assert torch.equal(file[index].kspace, kspace[number])
-        np.testing.assert_allclose(file.position(index).position, np.multiply(heights[number], SLICE), atol=1e-6)
-    np.testing.assert_allclose(file.position(0).read, READ)
-    np.testing.assert_allclose(file.position(0).phase, PHASE)
-    assert file.position(0).encoded_field == (32.0, 24.0, 1.0)
+        np.testing.assert_allclose(pose(file, index).position, np.multiply(heights[number], SLICE), atol=1e-6)
+    np.testing.assert_allclose(pose(file, 0).read, READ)
+    np.testing.assert_allclose(pose(file, 0).phase, PHASE)
+    assert file.header.encoded_fov == (32.0, 24.0, 1.0)
     assert any("order of their positions" in note for note in file.notes)
 
 
@@ -150,9 +158,9 @@ def test_partitions_are_transformed(tmp_path: Path) -> None:
     assert file.shape == (6, 1, *SHAPE)
     for index in range(6):
         torch.testing.assert_close(inverse(file[index].kspace, (-2, -1)), images[index + 1], atol=2e-6, rtol=0)
-    steps = [np.subtract(file.position(k + 1).position, file.position(k).position) for k in range(5)]
+    steps = [np.subtract(pose(file, k + 1).position, pose(file, k).position) for k in range(5)]
     np.testing.assert_allclose(steps, [SLICE] * 5, atol=1e-6)
-    np.testing.assert_allclose(file.position(3).position, (10.0, -20.0, 30.0), atol=1e-6)
+    np.testing.assert_allclose(pose(file, 3).position, (10.0, -20.0, 30.0), atol=1e-6)
     assert shape[0] == 8
 
 
@@ -288,7 +296,7 @@ def test_readout_oversampling_is_cropped_by_the_fields(tmp_path: Path) -> None:
 
 def test_directions_of_siemens_belong_to_a_forward_transform(tmp_path: Path) -> None:
     file = open_kspace(written(tmp_path, lines(scan(SHAPE)), vendor="SIEMENS"))
-    assert file.position(0).is_mirrored
+    assert file.acquisitions.header.is_mirrored
     assert torch.equal(file[0].kspace, scan(SHAPE))
 
 
