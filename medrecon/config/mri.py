@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
 from medrecon.findings import KSpaceFinding
@@ -105,17 +105,26 @@ MaskSettings = Annotated[
 ]
 
 
+Coils = Annotated[
+    Annotated[int, Field(ge=1), Tag("coils")] | Annotated[Literal["all"], Tag("all")],
+    Discriminator(lambda value: "all" if value == "all" else "coils"),
+]
+
+
 class MRIAcquisition(Settings):
     """How k-space of a file is taken: without a mask the data are as they are, with one a full scan is undersampled.
 
     `size` is the matrix `(y, x)` of the images that are written, over `field_of_view` `(y, x)` in millimeters; what is None is as
     the scanner's header, or a target in the file, says.
+    `coils` is into how many virtual ones coils are compressed, or "all" for none; None leaves it to the method (see
+    `medrecon.calibration.VirtualCoils`), which is that many coils are compressed but for networks and root sums of squares.
     `accept` names problems of the data that are not to stop it, and what is not to be mended.
     `allow_external` lets the file lead to others.
     """
 
     modality: Literal[Modality.MRI] = Modality.MRI
     mask: MaskSettings | None = None
+    coils: Coils | None = None
     size: tuple[Pixels, Pixels] | None = None
     field_of_view: tuple[Length, Length] | None = None
     accept: tuple[KSpaceFinding, ...] = ()
