@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from medrecon.calibration import Whitening, estimate_maps
+from medrecon.calibration import CoilCompression, VirtualCoils, Whitening, estimate_maps, silent_maps
 from medrecon.data.ct.photons import count_photons
 from medrecon.data.ct.sinograms import SinogramSample
 from medrecon.data.mri.fastmri import KSpaceSample
@@ -62,6 +63,8 @@ class Problem:
         the operator of the scan.
     shape
         `(y, x)` of the image that is shown: the center of what a reconstructor gives.
+    compression
+        of the coils into virtual ones, those of `y`; None where these are the coils themselves.
     step
         `(y, x)` from pixel to pixel of the image that is shown, in pixels of what a reconstructor gives (see `Interpolation`).
     target
@@ -83,6 +86,7 @@ class Problem:
     maps_origin: str = "none"
     gain: Tensor | None = None
     step: tuple[float, float] = (1.0, 1.0)
+    compression: CoilCompression | None = None
 
     def display_image(self, x: Tensor) -> Tensor:
         """The image `(..., y, x)`, its center cut out or interpolated to `shape`: of a complex one the magnitude.
@@ -253,11 +257,16 @@ def full_reconstruction(sample: KSpaceSample) -> Tensor:
 
 
 def coil_problem(
-    sample: KSpaceSample, *, noise_covariance: Tensor | None = None, device: torch.device | str = "cpu"
+    sample: KSpaceSample,
+    *,
+    noise_covariance: Tensor | None = None,
+    virtual_coils: VirtualCoils | None = None,
+    device: torch.device | str = "cpu",
 ) -> Problem:
     """`y = Mask Fourier x` for the images `x` of all coils, `(coil, y, x)`; needs no coil maps.
 
     With the covariance of the coils' noise, `(coil, coil)`, `y` is whitened by it, and `display_image` gives brightness back.
+    With `virtual_coils`, coils are then compressed by that rule, where it asks for it.
 
     Raises
     ------
@@ -265,11 +274,13 @@ def coil_problem(
         if that is not a covariance of these coils.
     """
     sample, gain = _whitened(remove_oversampling(sample), noise_covariance)
-    n_coils, *shape = sample.kspace.shape
+    compression = None if virtual_coils is None else CoilCompression.of(*_calibration(sample), virtual_coils)
+    kspace = sample.kspace if compression is None else compression(sample.kspace)
+    n_coils, *shape = kspace.shape
     image = image_space(tuple(shape))
     fourier = Fourier(replace(image, axes=("coil", *image.axes), shape=(n_coils, *shape)))
     A = Mask(sample.sampled, fourier.range) @ fourier
-    return Problem(sample.kspace.to(device), A.to(device), sample.matrix, sample.target, gain=gain)
+    return Problem(kspace.to(device), A.to(device), sample.matrix, sample.target, gain=gain, compression=compression)
 
 
 def sense_problem(
@@ -278,6 +289,7 @@ def sense_problem(
     maps: Tensor | None = None,
     most_sets: int = 2,
     noise_covariance: Tensor | None = None,
+    virtual_coils: VirtualCoils | None = None,
     device: torch.device | str = "cpu",
 ) -> Problem:
     """`y = Mask Fourier CoilMaps x` for one image `x`, `(y, x)`, or for one a set of maps, `(set, y, x)`.
@@ -288,6 +300,8 @@ def sense_problem(
     With the covariance of the coils' noise, `(coil, coil)`, `y` and maps are whitened by it, so that every method weighs
     measurements by their noise. `x` is then seen by whitened coils, unless maps are given, and `display_image` gives
     brightness back.
+    With `virtual_coils`, coils are then compressed by that rule, where it asks for it; coils that measured nothing are put beside
+    them (see `silent_maps`).
 
     Raises
     ------
@@ -300,22 +314,28 @@ def sense_problem(
     if maps is not None and noise_covariance is not None:
         maps = Whitening.of(noise_covariance)(maps)
         gain = gain if maps.ndim > sample.kspace.ndim else None  # of sets, coil images are shown
-    kspace = sample.kspace.to(device)
+    kspace, sampled = sample.kspace.to(device), sample.sampled.to(device)
+    lines, acquired = (tensor.to(device) for tensor in _calibration(sample))
+    compression = None if virtual_coils is None else CoilCompression.of(lines, acquired, virtual_coils)
     notes: tuple[str, ...] = ()
-    origin = "given"
+    origin, energy = "given", 1.0
     if maps is None and kspace.shape[0] == 1:
         maps, origin = torch.ones_like(kspace), "uniform"
-    if maps is None:
+    elif maps is None:
         try:
-            lines, acquired = _calibration(sample)
-            estimate = estimate_maps(lines.to(device), acquired.to(device), most_sets=most_sets)
+            estimate = estimate_maps(lines, acquired, most_sets=most_sets, compression=compression)
         except InputError as error:
             raise InputError(f"{sample.name}, slice {sample.slice_index}: {error}") from None
         maps, origin = estimate.maps, estimate.method
         notes = () if estimate.message is None else (estimate.message,)
+    elif compression is not None:
+        maps, energy = compression(maps.to(kspace)), maps.to(kspace).abs().square().sum(-3)
+    if compression is not None:
+        silent = silent_maps(maps, energy)
+        maps, kspace = torch.cat((maps, silent), -3), pad(compression(kspace), (0, 0, 0, 0, 0, silent.shape[-3]))
     pose = sense if maps.ndim == kspace.ndim else soft_sense
-    A = pose(sample.sampled.to(device), maps.to(device))
-    return Problem(kspace, A, sample.matrix, sample.target, notes, origin, gain)
+    A = pose(sampled, maps.to(device))
+    return Problem(kspace, A, sample.matrix, sample.target, notes, origin, gain, compression=compression)
 
 
 def _whitened(sample: KSpaceSample, covariance: Tensor | None) -> tuple[KSpaceSample, Tensor | None]:

@@ -2,6 +2,7 @@
 
 from medrecon.calibration.coil_noise import CoilNoise, Whitening
 from medrecon.calibration.completed import completed_maps
+from medrecon.calibration.compression import CoilCompression, VirtualCoils, silent_maps
 from medrecon.calibration.crop import Crop, HardCrop, SoftCrop
 from medrecon.calibration.espirit import SecondSet, espirit, espirit_sets
 from medrecon.calibration.estimate import MapsEstimate, estimate_maps
@@ -12,12 +13,14 @@ from medrecon.calibration.noise import measurement_noise, noise_level
 from medrecon.calibration.region import calibration_region
 
 __all__ = [
+    "CoilCompression",
     "CoilNoise",
     "Crop",
     "HardCrop",
     "MapsEstimate",
     "SecondSet",
     "SoftCrop",
+    "VirtualCoils",
     "Whitening",
     "calibration_region",
     "completed_maps",
@@ -30,4 +33,5 @@ __all__ = [
     "measurement_noise",
     "narrow_doubt",
     "noise_level",
+    "silent_maps",
 ]

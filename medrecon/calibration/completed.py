@@ -28,6 +28,7 @@ def completed_maps(
     kernel: int,
     noise: Tensor | float,
     rule: SecondSet | None = None,
+    seen: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Estimate coil maps `(..., coil, y, x)` of unit root-sum-of-squares everywhere, and a second set where one does not suffice.
 
@@ -47,6 +48,10 @@ def completed_maps(
         as `espirit` takes them.
     rule
         when a second set is needed; without one none is looked for.
+    seen
+        real `(..., y, x)`: of the low-resolution images of all coils the share of the energy that these, compressed ones hold (see
+        `CoilCompression.seen`). The rest stays away from the root-sum-of-squares: little in the object, much where there is noise
+        alone.
     """
     maps, second = espirit_sets(
         kspace, calibration=calibration, kernel=kernel, noise=noise, crop=_eigenvalue, rule=rule
@@ -58,8 +63,10 @@ def completed_maps(
     mean = (value * energy).sum((-2, -1), keepdim=True) / energy.sum((-2, -1), keepdim=True).clamp_min(1e-30)
     share = ((value / mean.clamp_min(1e-30) - _INSIDE) / _RAMP).clamp(0, 1)
     overlap = (maps.conj() * coarse).sum(-3, keepdim=True)
-    blend = share * maps / value.clamp_min(1e-30) + (1 - share) * coarse * turn(overlap)
-    unit: Tensor = blend / root_sum_of_squares(blend, -3, keepdim=True).clamp_min(1e-30)
+    known = 1.0 if seen is None else seen.unsqueeze(-3)
+    blend = share * maps / value.clamp_min(1e-30) + (1 - share) * known**0.5 * coarse * turn(overlap)
+    length = (blend.abs().square().sum(-3, keepdim=True) + (1 - share).square() * (1 - known)).sqrt()
+    unit: Tensor = blend / length.clamp_min(1e-30)
     if second is not None:
         value = root_sum_of_squares(second, -3, keepdim=True)
         share = ((value / mean.clamp_min(1e-30) - _SECOND) / _SECOND_RAMP).clamp(0, 1)

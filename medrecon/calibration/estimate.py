@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from medrecon.calibration.completed import completed_maps
+from medrecon.calibration.compression import CoilCompression
 from medrecon.calibration.espirit import SecondSet
 from medrecon.calibration.low_resolution import low_resolution_maps
 from medrecon.calibration.noise import noise_level
@@ -38,7 +39,9 @@ class MapsEstimate:
     message: str | None
 
 
-def estimate_maps(kspace: Tensor, sampled: Tensor, *, most_sets: int = 1) -> MapsEstimate:
+def estimate_maps(
+    kspace: Tensor, sampled: Tensor, *, most_sets: int = 1, compression: CoilCompression | None = None
+) -> MapsEstimate:
     """Estimate coil maps by ESPIRiT, or from low-resolution images where the calibration region is too small.
 
     The kernel of ESPIRiT shrinks with the calibration region, its noise level is taken from the outer k-space, and
@@ -53,6 +56,8 @@ def estimate_maps(kspace: Tensor, sampled: Tensor, *, most_sets: int = 1) -> Map
         Boolean, `(kx,)` or `(ky, kx)`.
     most_sets
         1, or 2 where the maps may be of two sets.
+    compression
+        of the coils, where maps are to be of the virtual ones: their root-sum-of-squares is then below 1 where there is no signal.
 
     Raises
     ------
@@ -68,12 +73,15 @@ def estimate_maps(kspace: Tensor, sampled: Tensor, *, most_sets: int = 1) -> Map
             f"{_FOR_ANY} x {_FOR_ANY}: sample more central lines, use a method without coil maps (rss), or give maps of a "
             "calibration measured apart, or of the mean over frames, in Python: sense_problem(sample, maps=maps)"
         )
+    seen = None if compression is None else compression.seen(kspace, sampled)
+    kspace = kspace if compression is None else compression(kspace)
     if min(ky, kx) < _FOR_ESPIRIT:
         message = (
             f"the fully sampled center of k-space is {ky} x {kx} (ky x kx), ESPIRiT needs {_FOR_ESPIRIT} x "
             f"{_FOR_ESPIRIT}: coil maps are estimated from low-resolution images instead, and are coarse"
         )
-        return MapsEstimate(low_resolution_maps(kspace, sampled), "low-resolution", message)
+        coarse = low_resolution_maps(kspace, sampled)
+        return MapsEstimate(coarse if seen is None else coarse * seen.sqrt().unsqueeze(-3), "low-resolution", message)
     kernel = min(_KERNEL, min(ky, kx) // 2)
     rule = SecondSet(share=_SHARES[kernel]) if kernel in _SHARES and most_sets > 1 else None
     maps, second = completed_maps(
@@ -83,6 +91,7 @@ def estimate_maps(kspace: Tensor, sampled: Tensor, *, most_sets: int = 1) -> Map
         kernel=kernel,
         noise=noise_level(kspace, sampled),
         rule=rule,
+        seen=seen,
     )
     message = "; ".join(_told(None if second is None else rule, kernel, (ky, kx)))
     return MapsEstimate(maps if second is None else torch.stack((maps, second), -4), "espirit", message or None)

@@ -6,7 +6,7 @@ from torch import Tensor
 from medrecon.calibration.region import calibration_region, center, principal_coil, require_multicoil, turn
 from medrecon.spaces import root_sum_of_squares
 
-__all__ = ["low_resolution_maps", "zero_padded_images"]
+__all__ = ["low_resolution_images", "low_resolution_maps", "zero_padded_images"]
 
 _ENOUGH = 32  # samples of an axis; more would carry noise and the edges of the object into the maps
 
@@ -40,17 +40,22 @@ def low_resolution_maps(kspace: Tensor, sampled: Tensor) -> Tensor:
     ----------
     K. P. Pruessmann et al., SENSE: sensitivity encoding for fast MRI, Magn. Reson. Med. 42 (1999).
     """
-    require_multicoil("low_resolution_maps", kspace)
-    size = calibration_region(kspace, sampled)
-    if 0 in size:
-        raise ValueError("low_resolution_maps takes k-space whose center was sampled, got a mask without the DC sample")
-    block = center(kspace, (min(size[0], _ENOUGH), min(size[1], _ENOUGH)))
-    block = block / block.abs().amax((-3, -2, -1), keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
-    images = zero_padded_images(block, (kspace.shape[-2], kspace.shape[-1]))
+    block, images = low_resolution_images("low_resolution_maps", kspace, sampled)
     rss = root_sum_of_squares(images, -3, keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
     reference = (images * principal_coil(block).conj()[..., None, None]).sum(-3, keepdim=True)
     maps: Tensor = images * (turn(reference) / rss)
     return maps
+
+
+def low_resolution_images(who: str, kspace: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor]:
+    """The center of k-space, with values up to 1, and the coil images `(..., coil, y, x)` of that alone."""
+    require_multicoil(who, kspace)
+    size = calibration_region(kspace, sampled)
+    if 0 in size:
+        raise ValueError(f"{who} takes k-space whose center was sampled, got a mask without the DC sample")
+    block = center(kspace, (min(size[0], _ENOUGH), min(size[1], _ENOUGH)))
+    block = block / block.abs().amax((-3, -2, -1), keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
+    return block, zero_padded_images(block, (kspace.shape[-2], kspace.shape[-1]))
 
 
 def zero_padded_images(block: Tensor, shape: tuple[int, int]) -> Tensor:

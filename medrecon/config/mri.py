@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from medrecon.axes import KSpaceAxis, parse_axes
 from medrecon.config.settings import Length, Pixels, Settings, Size, at_least
@@ -114,11 +114,19 @@ MaskSettings = Annotated[
 ]
 
 
+Coils = Annotated[
+    Annotated[int, Field(ge=1), Tag("coils")] | Annotated[Literal["all"], Tag("all")],
+    Discriminator(lambda value: "all" if value == "all" else "coils"),
+]
+
+
 class MRIAcquisition(Settings):
     """How k-space of a file is taken: without a mask the data are as they are, with one a full scan is undersampled.
 
     `size` is the matrix `(y, x)` of the images that are written, over `field_of_view` `(y, x)` in millimeters; what is None is as
     the scanner's header, or a target in the file, says.
+    `coils` is into how many virtual ones coils are compressed, or "all" for none; None leaves it to the method (see
+    `medrecon.calibration.VirtualCoils`), which is that many coils are compressed but for networks and root sums of squares.
     `axes` says what those of an array are, and `calibration` names a file of k-space from which coil maps are estimated.
     `accept` names problems of the data that are not to stop it, and what is not to be mended.
     `allow_external` lets the file lead to others. `select` names which of several repetitions, contrasts, phases, sets, encodings
@@ -127,6 +135,7 @@ class MRIAcquisition(Settings):
 
     modality: Literal[Modality.MRI] = Modality.MRI
     mask: MaskSettings | None = None
+    coils: Coils | None = None
     size: tuple[Pixels, Pixels] | None = None
     field_of_view: tuple[Length, Length] | None = None
     axes: Axes = None

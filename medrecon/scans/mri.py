@@ -33,6 +33,7 @@ from medrecon.results import Display, SliceResult
 from medrecon.scans.learned_notes import mri_notes
 from medrecon.scans.masks import build_mask, mask_facts
 from medrecon.scans.mri_checks import NOTHING, MendedFile, Mending, check_scan
+from medrecon.scans.mri_coils import coil_facts, coil_notes, require_coils, virtual_coils
 from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_grid import ImageGrid, image_grid
 from medrecon.scans.mri_layout_checks import partition_findings
@@ -94,6 +95,7 @@ class KSpaceScan:
         InputError
             If the file does not cover what is asked.
         """
+        require_coils(file, acquisition)
         return cls(file, acquisition, image_grid(file, acquisition))
 
     @property
@@ -187,9 +189,10 @@ class KSpaceScan:
         return (self._posed(index, reconstruct, device) for index in self.indices)
 
     def held_out(self, methods: Sequence[Reconstructor], device: torch.device) -> list[HeldOut | None]:
-        """Lines, or points, of k-space: methods that take coil maps share the problem of the first of them."""
+        """Lines, or points, of k-space: methods that take coil maps share one problem, a network's if there is one among them."""
         index = self.indices[len(self.indices) // 2]
-        shared = [method for method in methods if not takes_coil_images(method)][:1]
+        with_maps = [method for method in methods if not takes_coil_images(method)]
+        shared = sorted(with_maps, key=lambda method: not isinstance(method, LearnedReconstructor))[:1]
         posed: dict[int, HeldOut | None] = {}
         for method in (*shared, *filter(takes_coil_images, methods)):
             problem = self._posed(index, method, device).problem
@@ -219,6 +222,7 @@ class KSpaceScan:
                 "mask": None if asked is None else mask_facts(asked, self.source.name),
                 "true_acceleration": sample.true_acceleration,
                 "coil_maps": problem.maps_origin,
+                **coil_facts(problem),
             },
             scale=scale,
             seconds=seconds,
@@ -256,7 +260,10 @@ class KSpaceScan:
 
     def _pose(self, sample: KSpaceSample, reconstruct: Reconstructor, device: torch.device) -> Problem:
         try:
-            return pose(sample, reconstruct, device, self.noise_covariance)
+            problem = pose(
+                sample, reconstruct, device, self.noise_covariance, virtual_coils(self.acquisition, reconstruct)
+            )
+            return replace(problem, notes=(*coil_notes(problem, self.acquisition, reconstruct), *problem.notes))
         except InputError as error:
             name, n = self.file.calibration_name, len(self.file)
             beside = "" if name is None else f"; the file holds `{name}`, which does not fit"

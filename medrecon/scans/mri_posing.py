@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from medrecon.calibration import VirtualCoils
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.operators import Crop
 from medrecon.problem import Problem, coil_problem, sense_problem
@@ -23,10 +24,11 @@ def pose(
     reconstruct: Reconstructor,
     device: torch.device | str = "cpu",
     noise_covariance: Tensor | None = None,
+    virtual_coils: VirtualCoils | None = None,
 ) -> Problem:
     """The problem of a slice that the method solves: of coil images, or of one image seen through coil maps.
 
-    Coils are weighted by `noise_covariance`, `(coil, coil)`, if there is one.
+    Coils are weighted by `noise_covariance`, `(coil, coil)`, if there is one, and compressed by the rule `virtual_coils`.
 
     Raises
     ------
@@ -34,10 +36,9 @@ def pose(
         If it takes coil maps and there are no calibration lines to estimate them from.
     """
     if isinstance(reconstruct, LearnedReconstructor):
-        return _pose_as_trained(sample, reconstruct.weights, device, noise_covariance)
-    if isinstance(reconstruct, RootSumOfSquares):
-        return coil_problem(sample, noise_covariance=noise_covariance, device=device)
-    return sense_problem(sample, noise_covariance=noise_covariance, device=device)
+        return _pose_as_trained(sample, reconstruct.weights, device, noise_covariance, virtual_coils)
+    kind = coil_problem if takes_coil_images(reconstruct) else sense_problem
+    return kind(sample, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
 
 
 def takes_coil_images(reconstruct: Reconstructor) -> bool:
@@ -59,16 +60,20 @@ def scaled(sample: KSpaceSample) -> tuple[KSpaceSample, float]:
 
 
 def _pose_as_trained(
-    sample: KSpaceSample, weights: Weights, device: torch.device | str, noise_covariance: Tensor | None
+    sample: KSpaceSample,
+    weights: Weights,
+    device: torch.device | str,
+    noise_covariance: Tensor | None,
+    virtual_coils: VirtualCoils | None,
 ) -> Problem:
     if weights.family == "sense":
-        return sense_problem(sample, noise_covariance=noise_covariance, device=device)
+        return sense_problem(sample, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
     taken = sample
     if weights.inference.keep_oversampling:
         taken = replace(sample, matrix=(sample.kspace.shape[-2], sample.matrix[1]))
-    problem = coil_problem(taken, noise_covariance=noise_covariance, device=device)
+    problem = coil_problem(taken, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
     problem = replace(problem, shape=sample.matrix)
     if not weights.inference.crop_first:
         return problem
-    center = Crop(problem.A.domain, (sample.kspace.shape[-3], *sample.matrix))
+    center = Crop(problem.A.domain, (problem.A.domain.shape[0], *sample.matrix))
     return replace(problem, A=problem.A @ center.H)
