@@ -26,6 +26,7 @@ from medrecon.commands.jobs import (
 from medrecon.commands.options import takes_options
 from medrecon.commands.pages import Page, open_page
 from medrecon.commands.reports import COLUMNS, case_words, cells, words
+from medrecon.commands.standard_input import with_standard_input
 from medrecon.errors import InputError
 from medrecon.words import counted
 
@@ -66,7 +67,8 @@ def reconstruct(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT", help="Files of k-space in the format of fastMRI, or of CT sinograms; or folders of them."
+            metavar="INPUT",
+            help="Files of k-space, sinograms or projections, or folders of them; - for standard input.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .h5 file to write; a folder for several inputs.")],
@@ -88,6 +90,11 @@ def reconstruct(
     """
     if beside.compare and beside.report is None:
         raise InputError("--compare shows methods in the report; give --report R.html, too")
+    with with_standard_input(inputs) as named:
+        return _reconstruct(named, output, options, beside)
+
+
+def _reconstruct(inputs: list[Path], output: Path, options: CommandOptions, beside: OutputOptions) -> int:
     compared = [Compared.parse(text) for text in beside.compare or ()]
     several = len(inputs) > 1 or is_folder_of_scans(inputs[0])
     if several:

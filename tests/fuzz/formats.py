@@ -46,6 +46,26 @@ def _hdf5(path: Path, random: Random) -> str:
     return " ".join(done)
 
 
+def _nested_hdf5(path: Path, random: Random) -> str:
+    with suppress(*_NOT_DONE), h5py.File(path, "r+") as file:
+        names: list[str] = []
+        file.visititems(lambda name, held: names.append(name) if isinstance(held, h5py.Dataset) else None)
+        way = random.choice((_set_type, _set_shape, _set_values, _remove_data, _link, _set_attribute))
+        way(file, random.choice(names), random)
+        return way.__name__
+    return "nothing"
+
+
+def _sizes(path: Path, random: Random) -> str:
+    """A header of BART with another size, or number of them."""
+    words = path.read_text(encoding="ascii").split("\n")[1].split()
+    place = random.randrange(len(words))
+    words[place] = str(random.choice((0, 1, 2, 3, 10**3, 10**9, 2**40, -1, "nan", "9" * 30, "")))
+    more = random.choice((0, 0, 0, 3, 1000))
+    path.write_text(f"# Dimensions\n{' '.join(words + ['1'] * more)}\n", encoding="ascii")
+    return f"size {place}"
+
+
 def _set_attribute(file: h5py.File, name: str, random: Random) -> None:
     holder = random.choice((file, file[name]))
     attributes = [*holder.attrs, "max", "norm", "acquisition", "patient_id", "geometry", "unit", "notes"]
@@ -184,7 +204,7 @@ def _npy(path: Path, random: Random) -> str:
                 ),
             ),
             header.replace(
-                "(2, 16, 24)",
+                random.choice(("(2, 16, 24)", "(2, 2, 16, 12)")),
                 random.choice(
                     (f"({odd},)", "()", "(0, 16, 24)", "(2, 16, 24, 1)", "(10**9,)", f"(2, {10**9}, {10**9})")
                 ),
@@ -344,6 +364,9 @@ _TEXTS = (
 )  # of which damaged bytes are mostly no YAML at all
 _SPECIAL: dict[str, Callable[[Path, Random], str]] = {
     **dict.fromkeys(("mri", "ct", "lodopab"), _hdf5),
+    **dict.fromkeys(("exchange", "nexus"), _nested_hdf5),
+    "complex": _npy,
+    "bart": _sizes,
     "header": _header,
     "npy": _npy,
     "dicom": _dicom,
