@@ -21,6 +21,7 @@ from medrecon.commands.options import (
     parse_select,
     takes_options,
 )
+from medrecon.commands.standard_input import with_standard_input
 from medrecon.config import settings_from
 from medrecon.config.reconstruction import SIMULATIONS
 from medrecon.modality import Modality
@@ -33,9 +34,13 @@ _FIELDS = {"from": "volume"}  # of options with names of their own
 def inspect(
     file: Annotated[
         Path,
+<<<<<<< HEAD
         typer.Argument(
             help="A file of raw MRI, in the format of fastMRI or of ISMRMRD, or of CT sinograms; or a folder of DICOM."
         ),
+=======
+        typer.Argument(help="A file of k-space or projections, or a folder of TIFF; - for standard input."),
+>>>>>>> arrays
     ],
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
@@ -67,7 +72,8 @@ def inspect(
             "allow_external": allow_external or None,
         }
     )
-    found = inspect_file(file, said)
+    with with_standard_input([file]) as named:
+        found = inspect_file(named[0], said)
     say(json.dumps(found.values, indent=2) if as_json else "\n".join(found.lines))
     return 0
 

@@ -49,6 +49,7 @@ def _hdf5(path: Path, random: Random) -> str:
     return " ".join(done)
 
 
+<<<<<<< HEAD
 def _damage_heap(path: Path, random: Random) -> None:
     """Change the size of an object in the heap of texts, or any of its bytes."""
     content = bytearray(path.read_bytes())
@@ -56,6 +57,26 @@ def _damage_heap(path: Path, random: Random) -> None:
         place = heap + random.choice((8, 16, 24, 32, random.randrange(4096)))
         content[place : place + 8] = random.choice((0, 1, 2**16, 2**40, 2**64 - 1)).to_bytes(8, "little")
         path.write_bytes(content)
+=======
+def _nested_hdf5(path: Path, random: Random) -> str:
+    with suppress(*_NOT_DONE), h5py.File(path, "r+") as file:
+        names: list[str] = []
+        file.visititems(lambda name, held: names.append(name) if isinstance(held, h5py.Dataset) else None)
+        way = random.choice((_set_type, _set_shape, _set_values, _remove_data, _link, _set_attribute))
+        way(file, random.choice(names), random)
+        return way.__name__
+    return "nothing"
+
+
+def _sizes(path: Path, random: Random) -> str:
+    """A header of BART with another size, or number of them."""
+    words = path.read_text(encoding="ascii").split("\n")[1].split()
+    place = random.randrange(len(words))
+    words[place] = str(random.choice((0, 1, 2, 3, 10**3, 10**9, 2**40, -1, "nan", "9" * 30, "")))
+    more = random.choice((0, 0, 0, 3, 1000))
+    path.write_text(f"# Dimensions\n{' '.join(words + ['1'] * more)}\n", encoding="ascii")
+    return f"size {place}"
+>>>>>>> arrays
 
 
 def _set_attribute(file: h5py.File, name: str, random: Random) -> None:
@@ -296,7 +317,7 @@ def _npy(path: Path, random: Random) -> str:
                 ),
             ),
             header.replace(
-                "(2, 16, 24)",
+                random.choice(("(2, 16, 24)", "(2, 2, 16, 12)")),
                 random.choice(
                     (f"({odd},)", "()", "(0, 16, 24)", "(2, 16, 24, 1)", "(10**9,)", f"(2, {10**9}, {10**9})")
                 ),
@@ -469,6 +490,9 @@ _TEXTS = (
 )  # of which damaged bytes are mostly no YAML at all
 _SPECIAL: dict[str, Callable[[Path, Random], str]] = {
     **dict.fromkeys(("mri", "ct", "lodopab"), _hdf5),
+    **dict.fromkeys(("exchange", "nexus"), _nested_hdf5),
+    "complex": _npy,
+    "bart": _sizes,
     "header": _header,
     "ismrmrd": _ismrmrd,
     "stream": _stream,

@@ -8,14 +8,20 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
+<<<<<<< HEAD
 from ismrmrd.serialization import ConfigFile, ProtocolSerializer
 from ismrmrd.xsd import CreateFromDocument
 from pydicom import Dataset, dcmread
+=======
+import scipy.io
+import tifffile
+>>>>>>> arrays
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
 from medrecon.config.files import settings_of
 from medrecon.config.training import TrainingSettings
+from medrecon.data.cfl import BartAxis, write_cfl
 from medrecon.data.sets.manifest import manifest_folder
 from medrecon.weights.card import write_weights
 from medrecon.weights.networks import build_network, operator_family
@@ -137,6 +143,52 @@ def _npy(path: Path) -> None:
     np.save(path, (2 * chords + noise).astype("f4"))
 
 
+def _counts() -> dict[str, np.ndarray]:
+    noise = np.random.default_rng(2).normal(0, 2, (16, 2, 24))
+    chords = np.sqrt(np.maximum(0, 1 - ((np.arange(24) - 11.46) / 8) ** 2))
+    counts = (1000 * np.exp(-chords) + noise).astype("u2")
+    flats, darks = np.full((3, 2, 24), 1010, "u2"), np.full((3, 2, 24), 10, "u2")
+    return {"data": counts, "data_white": flats, "data_dark": darks, "theta": np.arange(16) * 180 / 16}
+
+
+def _exchange(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for name, values in _counts().items():
+            file[f"exchange/{name}"] = values
+
+
+def _nexus(path: Path) -> None:
+    held = _counts()
+    with h5py.File(path, "w") as file:
+        file["entry/instrument/detector/data"] = np.concatenate([held["data_white"], held["data"], held["data_dark"]])
+        file["entry/instrument/detector/image_key"] = np.repeat([1, 0, 2], [3, 16, 3])
+        file["entry/sample/rotation_angle"] = np.concatenate([np.zeros(3), held["theta"], np.zeros(3)])
+
+
+def _npz(path: Path) -> None:
+    np.savez_compressed(path, **_counts())
+
+
+def _mat(path: Path) -> None:
+    scipy.io.savemat(path, {"scan": _counts()}, do_compression=True)
+
+
+def _tiff(path: Path) -> None:
+    tifffile.imwrite(path, _counts()["data"], photometric="minisblack", compression="zlib")
+
+
+def _complex(path: Path) -> None:
+    values = np.random.default_rng(3).normal(size=(2, 2, 16, 12, 2)).astype("f4")
+    values[:, :, 8, 6] += 50
+    np.save(path, values.view("c8")[..., 0])
+
+
+def _cfl(path: Path) -> None:
+    values = np.random.default_rng(4).normal(size=(2, 16, 12)) + 0j
+    values[:, 8, 6] += 50
+    write_cfl(path, values, (BartAxis.COIL, BartAxis.READ, BartAxis.PHS1), overwrite=True)
+
+
 def _dicom(path: Path) -> None:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, "1.2.3"
@@ -230,6 +282,14 @@ SEEDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "ct": ("ct.h5", _ct),
     "lodopab": ("observation_test_000.hdf5", _lodopab),
     "npy": ("array.npy", _npy),
+    "exchange": ("exchange.h5", _exchange),
+    "nexus": ("nexus.nxs", _nexus),
+    "npz": ("counts.npz", _npz),
+    "mat": ("counts.mat", _mat),
+    "tiff": ("counts.tif", _tiff),
+    "complex": ("kspace.npy", _complex),
+    "cfl": ("kspace.cfl", _cfl),
+    "bart": ("header.hdr", _cfl),
     "dicom": ("slice.dcm", _dicom),
     "frames": ("frames.dcm", _frames),
     "nifti": ("volume.nii", _nifti),

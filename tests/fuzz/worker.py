@@ -55,6 +55,17 @@ def actions(kind: str, path: Path, seeds: Path, random: Random) -> list[Action]:
         case "npy":
             geometry = "--geometry", str(seeds / SEEDS["geometry"][0])
             return [random.choice((("inspect", file, *geometry), (*reconstruct, "fbp", *geometry)))]
+        case "exchange" | "nexus" | "npz" | "mat":
+            return [random.choice((("inspect", file), (*reconstruct, "fbp")))]
+        case "tiff":
+            counts = "--geometry", str(seeds / SEEDS["geometry"][0]), "--flat", "1000", "--axes", "angle,slice,detector"
+            return [random.choice((("inspect", file, *counts), (*reconstruct, "fbp", *counts)))]
+        case "complex":
+            axes = "--axes", "slice,coil,y,x"
+            return [random.choice((("inspect", file, *axes), (*reconstruct, "rss", *axes)))]
+        case "cfl" | "bart":
+            _lay_pair(kind, path, seeds)
+            return [random.choice((("inspect", file), (*reconstruct, "rss")))]
         case "geometry":
             array = str(seeds / SEEDS["npy"][0])
             ways = ("inspect", array), ("reconstruct", array, *reconstruct[2:], "fbp")
@@ -91,6 +102,13 @@ def actions(kind: str, path: Path, seeds: Path, random: Random) -> list[Action]:
             )
             return [("weights", "list", "--folder", str(path.parent)), random.choice(tables)]
     raise ValueError(f"{kind} is no kind of file")
+
+
+def _lay_pair(kind: str, path: Path, seeds: Path) -> None:
+    """Put the sound half of a pair of BART beside the damaged one."""
+    name, ending = SEEDS[kind][0].rpartition(".")[0], ".hdr" if kind == "cfl" else ".cfl"
+    if path.parent != seeds:
+        path.with_suffix(ending).write_bytes((seeds / f"{name}{ending}").read_bytes())
 
 
 def _prepare(path: Path) -> None:
