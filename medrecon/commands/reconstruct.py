@@ -27,11 +27,8 @@ from medrecon.commands.options import takes_options
 from medrecon.commands.pages import Page, open_page
 from medrecon.commands.pipes import Pipe, piped
 from medrecon.commands.reports import COLUMNS, case_words, cells, words
-<<<<<<< HEAD
-from medrecon.data.outputs.image_format import ImageFormat
-=======
 from medrecon.commands.standard_input import with_standard_input
->>>>>>> arrays
+from medrecon.data.outputs.image_format import ImageFormat
 from medrecon.errors import InputError
 from medrecon.words import counted
 
@@ -90,8 +87,7 @@ def reconstruct(
         list[Path],
         typer.Argument(
             metavar="INPUT",
-<<<<<<< HEAD
-            help="Files of raw MRI, in the format of fastMRI or of ISMRMRD, or of CT sinograms; or folders of them.",
+            help="Files of k-space, sinograms or projections, or folders of them; - for standard input.",
         ),
     ],
     output: Annotated[
@@ -101,9 +97,6 @@ def reconstruct(
             "-o",
             help="The file to write: .h5, .nii.gz, .nii, .mha, .nrrd or .npy; a folder for DICOM, and for several inputs; - for "
             "standard output, as .npy.",
-=======
-            help="Files of k-space, sinograms or projections, or folders of them; - for standard input.",
->>>>>>> arrays
         ),
     ],
     options: CommandOptions,
@@ -129,23 +122,16 @@ def reconstruct(
     """
     if beside.compare and beside.report is None:
         raise InputError("--compare shows methods in the report; give --report R.html, too")
-<<<<<<< HEAD
     with piped(output, beside.json_path, beside.image_format) as pipe:
         beside = replace(beside, json_path=pipe.json_path, image_format=pipe.image_format)
-        return _reconstruct(inputs, pipe, options, beside)
+        with with_standard_input(inputs) as named:
+            return _reconstruct(named, pipe, options, beside)
 
 
 def _reconstruct(inputs: Sequence[Path], pipe: Pipe, options: CommandOptions, beside: OutputOptions) -> int:
     output = pipe.output
     from medrecon.data.outputs.output import OutputForm
 
-=======
-    with with_standard_input(inputs) as named:
-        return _reconstruct(named, output, options, beside)
-
-
-def _reconstruct(inputs: list[Path], output: Path, options: CommandOptions, beside: OutputOptions) -> int:
->>>>>>> arrays
     compared = [Compared.parse(text) for text in beside.compare or ()]
     several = len(inputs) > 1 or is_folder_of_scans(inputs[0])
     if several and pipe.takes_images:

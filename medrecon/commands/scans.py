@@ -34,13 +34,7 @@ _FIELDS = {"from": "volume"}  # of options with names of their own
 def inspect(
     file: Annotated[
         Path,
-<<<<<<< HEAD
-        typer.Argument(
-            help="A file of raw MRI, in the format of fastMRI or of ISMRMRD, or of CT sinograms; or a folder of DICOM."
-        ),
-=======
-        typer.Argument(help="A file of k-space or projections, or a folder of TIFF; - for standard input."),
->>>>>>> arrays
+        typer.Argument(help="A file of k-space or projections, or a folder of TIFF or DICOM; - for standard input."),
     ],
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")

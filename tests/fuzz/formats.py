@@ -49,7 +49,6 @@ def _hdf5(path: Path, random: Random) -> str:
     return " ".join(done)
 
 
-<<<<<<< HEAD
 def _damage_heap(path: Path, random: Random) -> None:
     """Change the size of an object in the heap of texts, or any of its bytes."""
     content = bytearray(path.read_bytes())
@@ -57,7 +56,8 @@ def _damage_heap(path: Path, random: Random) -> None:
         place = heap + random.choice((8, 16, 24, 32, random.randrange(4096)))
         content[place : place + 8] = random.choice((0, 1, 2**16, 2**40, 2**64 - 1)).to_bytes(8, "little")
         path.write_bytes(content)
-=======
+
+
 def _nested_hdf5(path: Path, random: Random) -> str:
     with suppress(*_NOT_DONE), h5py.File(path, "r+") as file:
         names: list[str] = []
@@ -76,7 +76,6 @@ def _sizes(path: Path, random: Random) -> str:
     more = random.choice((0, 0, 0, 3, 1000))
     path.write_text(f"# Dimensions\n{' '.join(words + ['1'] * more)}\n", encoding="ascii")
     return f"size {place}"
->>>>>>> arrays
 
 
 def _set_attribute(file: h5py.File, name: str, random: Random) -> None:

@@ -8,14 +8,11 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
-<<<<<<< HEAD
+import scipy.io
+import tifffile
 from ismrmrd.serialization import ConfigFile, ProtocolSerializer
 from ismrmrd.xsd import CreateFromDocument
 from pydicom import Dataset, dcmread
-=======
-import scipy.io
-import tifffile
->>>>>>> arrays
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
