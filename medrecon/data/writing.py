@@ -93,6 +93,11 @@ class ReconstructionOutput:
         """Write the next slice `(y, x)`, real, as float32."""
         self._output.append("reconstruction", as_image(image))
 
+    def append_samples(self, samples: torch.Tensor) -> None:
+        """Write what was drawn for the slice that was written last, real `(sample, y, x)`, and their standard deviation."""
+        self._output.append("samples", samples.to(torch.float32))
+        self._output.append("standard_deviation", as_image(samples.std(0)))
+
     def link(self, name: str) -> None:
         """Let the images, once there are any, be found by another name, too; they are stored once."""
         self._output.file[name] = self._output.file["reconstruction"]
@@ -110,6 +115,8 @@ class ReconstructionOutput:
 @contextmanager
 def write_reconstruction(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[ReconstructionOutput]:
     """Write images slice by slice to the data set `reconstruction`, float32 `(slice, y, x)`, of a new HDF5 file.
+
+    Samples lie in `samples` `(slice, sample, y, x)` and `standard_deviation` `(slice, y, x)`, where there are any.
 
     ``with write_reconstruction("out.h5") as output: output.append(image)``. The file appears when the block ends well.
 

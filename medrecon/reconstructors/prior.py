@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,12 +97,17 @@ class DiffusionSampler:
             raise ValueError(f"DiffusionSampler takes at least one sample, got {self.samples}")
 
     def __call__(self, y: Tensor, A: LinearOperator, /) -> Tensor:
+        total: Tensor | None = None
+        for sample in self.drawn(y, A):
+            total = sample if total is None else total + sample
+        assert total is not None
+        return total / self.samples
+
+    def drawn(self, y: Tensor, A: LinearOperator) -> Iterator[Tensor]:
+        """Give the images whose mean is that of a call, one after the other."""
         data = _measured(y, A, self.noise, type(self).__name__)
         draws = _Draws(torch.Generator(y.device).manual_seed(self.seed), alike=True)
-        total = torch.zeros_like(data.start)
-        for _ in range(self.samples):
-            total = total + _anneal(self, data, draws)
-        return total / self.samples
+        return (_anneal(self, data, draws) for _ in range(self.samples))
 
     def sample(self, y: Tensor, A: LinearOperator, generator: torch.Generator) -> Tensor:
         """Draw one image `(..., y, x)` for each of a batch of scans; the generator is on the device of `y`."""

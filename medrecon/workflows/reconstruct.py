@@ -20,6 +20,7 @@ from medrecon.errors import InputError
 from medrecon.evaluation import Score
 from medrecon.progress import Progress, silent
 from medrecon.reconstructor import parameters_of
+from medrecon.reconstructors import DiffusionSampler
 from medrecon.results import Facts, Reconstruction, Report, SliceResult
 from medrecon.scans import Posed, Scan, open_scan
 from medrecon.weights.learned import LearnedReconstructor, weights_behind
@@ -115,12 +116,15 @@ class _Loop:
 
     def take(self, posed: Posed) -> None:
         start = time.perf_counter()
-        x, images = self._images(posed)
+        x, images, drawn = self._images(posed)
         self.seconds += posed.seconds + time.perf_counter() - start
         self.notes += posed.problem.notes
         for result in self.scan.results(posed, x, images, residuals=self.watch is not None):
             if self.output is not None:
                 self.output.append(self.scan.written(result.image))
+                if drawn is not None:
+                    samples = drawn[:, result.index - posed.indices[0]]
+                    self.output.append_samples(torch.stack([self.scan.written(sample) for sample in samples]))
             if self.watch is not None:
                 self.watch(result)
             if self.score is not None and result.target is not None:
@@ -165,13 +169,18 @@ class _Loop:
         notes = (*trusted, *scan.notes, *self.notes, *score_notes, *self.weights_notes)
         return replace(report, notes=tuple(dict.fromkeys(notes)))
 
-    def _images(self, posed: Posed) -> tuple[Tensor, Tensor]:
-        """What the method gives, and the images made of it."""
+    def _images(self, posed: Posed) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the method gives, the images made of it, and those of samples `(sample, n, y, x)` if it draws several."""
         first, last = posed.indices[0], posed.indices[-1]
         place = f"{self.scan.source}: slice {first}" + (f" to {last}" if last > first else "")
         try:
-            x = self.settled.reconstruct(posed.problem.y, posed.problem.A)
-            return x, self.scan.images(posed, x)
+            method, y, A = self.settled.reconstruct, posed.problem.y, posed.problem.A
+            if not isinstance(method, DiffusionSampler) or method.samples == 1:
+                x = method(y, A)
+                return x, self.scan.images(posed, x), None
+            samples = list(method.drawn(y, A))
+            x = torch.stack(samples).mean(0)
+            return x, self.scan.images(posed, x), torch.stack([self.scan.images(posed, one) for one in samples])
         except ArithmeticError as error:
             raise InputError(f"{place}: {error}; choose another weight or method") from error
         except ValueError as error:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -28,7 +30,10 @@ from medrecon.training.samples import collate
 from medrecon.weights.denoiser import ErrorCurve, load_denoiser
 from medrecon.weights.learned import weights_behind, weights_of
 from medrecon.workflows.methods import build_reconstructor
+from medrecon.workflows.reconstruct import reconstruct_file
 from medrecon.workflows.training import train_network
+from tests.program import simulate
+from tests.settings import mri
 from tests.training.image_sets import write_ct, write_heads
 
 
@@ -229,3 +234,17 @@ def test_a_denoiser_goes_with_images_that_have_noise_alone() -> None:
     }
     with pytest.raises(InputError, match="denoiser goes with data of the kind denoising"):
         settings_of(TrainingSettings, values, "wrong")
+
+
+def test_samples_lie_beside_their_mean(trained: Path, tmp_path: Path) -> None:
+    scan = simulate(tmp_path / "scan.h5", size=(32, 28), coils=3)
+    settings = mri("diffusion", weights=str(trained / "best.safetensors"), samples=3, steps=2)
+    reconstruct_file(scan, tmp_path / "image.h5", settings)
+    with h5py.File(tmp_path / "image.h5") as file:
+        mean, spread, samples = (file[name][()] for name in ("reconstruction", "standard_deviation", "samples"))
+    assert samples.shape == (1, 3, 32, 28)
+    np.testing.assert_allclose(spread, samples.std(1, ddof=1), rtol=1e-4, atol=1e-6)
+    assert spread.max() > 0
+    assert abs(samples.mean(1) - mean).mean() < 0.3 * mean.mean()  # magnitudes are taken after the mean
+    told = reconstruct_file(scan, tmp_path / "image.nii", settings).report.notes
+    assert any("samples and their standard deviation are not written" in note for note in told)

@@ -59,6 +59,10 @@ class ImageOutput(Protocol):
         """Write the next image `(y, x)`, real."""
         ...
 
+    def append_samples(self, samples: Tensor) -> None:
+        """Write what was drawn for the image that was written last, real `(sample, y, x)`, where the format has a place for it."""
+        ...
+
     def link(self, name: str) -> None:
         """Let the images be found by another name, too, where the format has names."""
         ...
@@ -76,6 +80,7 @@ class SeriesOutput:
         self._modality, self._planes = Modality.MRI, ImagePlanes(())
         self._identity: Mapping[str, str] = {}
         self._attributes: Mapping[str, str | int | float] = {}
+        self._leaves_samples = False
 
     def place(self, modality: Modality, planes: ImagePlanes, identity: Mapping[str, str]) -> None:
         self._modality, self._planes = modality, planes
@@ -94,6 +99,11 @@ class SeriesOutput:
             raise InputError(f"{self._path}: NIfTI takes {_MOST} pixels along an axis; name another format")
         self._spool.append(as_image(image).detach().cpu().numpy())
 
+    def append_samples(self, samples: Tensor) -> None:
+        """There is no place for them."""
+        del samples
+        self._leaves_samples = True
+
     def link(self, name: str) -> None:
         """There is one name alone."""
 
@@ -103,6 +113,8 @@ class SeriesOutput:
         kept = {name: value for name, value in attributes.items() if self._keep or value != source}
         self._attributes = kept
         notes = self._planes.notes if self._format.is_placed else ()
+        if self._leaves_samples:
+            notes += ("the samples and their standard deviation are not written: --output x.h5 holds them",)
         if self._format is ImageFormat.DICOM:
             notes += (f"DICOM: {stored_as(self._spool, self._modality).words}",)
         return notes
