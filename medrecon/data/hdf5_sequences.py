@@ -36,7 +36,11 @@ def rows_as_stored(data: h5py.Dataset) -> NDArray[np.uint8] | None:
         offset = data.id.get_offset()
         return None if offset is None else _read(handle, size * len(data), offset).reshape(-1, size)
     parts: list[tuple[int, int]] = []
-    data.id.chunk_iter(lambda chunk: parts.append((chunk.chunk_offset[0], chunk.byte_offset)) and None)
+
+    def see(chunk: Any) -> None:
+        parts.append((chunk.chunk_offset[0], chunk.byte_offset))
+
+    data.id.chunk_iter(see)
     if len(parts) != -(-len(data) // data.chunks[0]):
         raise ValueError("rows are missing")
     base, length = data.file.userblock_size, size * data.chunks[0]
