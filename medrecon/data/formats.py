@@ -144,7 +144,8 @@ def _of_arrays(path: Path, axes: str | None, *, allow_external: bool) -> Format:
 def find_scan_files(path: str | os.PathLike[str], *, arrays: bool = False) -> list[Path]:
     """Return the file, or the sorted scans of a folder, or of its subfolders if it holds none.
 
-    Those are `*.h5` and `*.hdf5`, but for LoDoPaB's images, and `*.npy` with a geometry beside them; with `arrays` all of these.
+    Those are `*.h5` and `*.hdf5`, but for LoDoPaB's images, `*.dat` and `*.mrd` with raw data of MRI in them, and `*.npy` with a
+    geometry beside them; with `arrays` all of these.
 
     Raises
     ------
@@ -170,6 +171,9 @@ def _scans(paths: Iterable[Path], arrays: bool) -> list[Path]:
             return False
         if path.suffix == ".npy":
             return arrays or path.with_suffix(".yaml").is_file() or path.with_suffix(".yml").is_file()
+        if path.suffix in (".dat", ".mrd"):
+            start = _start_of(path)
+            return is_twix(start) or is_stream(start) or start.startswith(b"\x89HDF")
         return path.suffix in (".h5", ".hdf5") and not path.name.startswith("ground_truth_")
 
     return sorted(path for path in paths if wanted(path))

@@ -85,6 +85,18 @@ class HDF5Content:
             return bool(self._file.id.links.exists(name.encode()))
 
     @property
+    def handle(self) -> int:
+        """By which the file is open."""
+        handle: int = self._file.id.get_vfd_handle()
+        return handle
+
+    @property
+    def userblock_size(self) -> int:
+        """Bytes before its addresses begin."""
+        size: int = self._file.userblock_size
+        return size
+
+    @property
     def names(self) -> str:
         """What it holds, in words."""
         with reading(self.path, "its list of names"):

@@ -213,7 +213,7 @@ def _ismrmrd(path: Path, random: Random) -> str:
         rows = table[()]
         place = slice(None) if random.random() < 0.4 else random.randrange(len(rows))
         if random.random() < 0.2:
-            rows["data"][place] = np.zeros(random.choice((0, 1, 63, 65, 10**6)), "f4")
+            rows["data"][random.randrange(len(rows))] = np.zeros(random.choice((0, 1, 63, 65, 10**6)), "f4")
             done = "samples"
         else:
             heads, names = rows["head"], list(_FIELDS)

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from medrecon.data.foreign import reading
 from medrecon.data.hdf5 import HDF5Content, HDF5Source, is_text
+from medrecon.data.hdf5_sequences import read_sequence, rows_as_stored, sequence_places
 from medrecon.data.mri.acquisitions import HEAD, Acquisitions, Flag, Heads, in_blocks
 from medrecon.data.mri.raw_header import RawHeader, parse_raw_header
 from medrecon.errors import InputError
@@ -79,8 +81,20 @@ def _acquisitions(source: HDF5Source, file: HDF5Content, group: str) -> Acquisit
     if table.ndim != 1 or not 0 < len(table) <= _MOST:
         raise InputError(f"{file.path}: `{name}` is {table.shape}, and readouts stand in a row; export it again")
     with reading(file.path, f"the heads of `{name}`"):
-        heads = heads_of(table.fields("head")[:])
-    return Acquisitions(file.path, header, heads, _Table(source, name, heads))
+        rows = rows_as_stored(table) if _is_plain(table) else None
+        if rows is None:
+            return Acquisitions(
+                file.path, header, heads := heads_of(table.fields("head")[:]), _Table(source, name, heads)
+            )
+        stored = table.id.get_type()
+        head, samples = (stored.get_member_index(field) for field in (b"head", b"data"))
+        size = stored.get_member_type(head).get_size()
+        start = stored.get_member_offset(head)
+        heads = heads_of(
+            np.ascontiguousarray(rows[:, start : start + size]).view(stored.get_member_type(head).dtype)[:, 0]
+        )
+        places = sequence_places(rows, stored.get_member_offset(samples))
+    return Acquisitions(file.path, header, heads, _Heap(source, heads, places, file.userblock_size))
 
 
 def heads_of(stored: NDArray[Any]) -> Heads:
@@ -125,17 +139,41 @@ class _Table:
                 with reading(file.path, f"readouts {block[0]} to {block[-1]} of `{self.name}`", "fetch it again"):
                     stored = table.fields("data")[_selection(block)]
                 for place, values in zip(block.tolist(), stored, strict=True):
-                    yield self._shaped(file.path, place, values)
+                    yield _shaped(file.path, self.heads[place], place, values)
 
-    def _shaped(self, path: Path, place: int, values: NDArray[Any]) -> NDArray[np.complex64]:
-        head = self.heads[place]
-        shape = int(head["active_channels"]), int(head["number_of_samples"])
-        if values.dtype.kind != "f" or values.shape != (2 * shape[0] * shape[1],):
-            got = f"{values.shape} {shortened(str(values.dtype))}"
-            raise InputError(
-                f"{path}: readout {place} holds {got}, and its head says {shape[0]} coils of {shape[1]} samples; fetch it again"
-            )
-        return np.ascontiguousarray(values, dtype=np.float32).view(np.complex64).reshape(shape)
+
+@dataclass(frozen=True, eq=False)
+class _Heap:
+    """Samples of the readouts in a table whose sequences lie in the file as they are."""
+
+    source: HDF5Source
+    heads: Heads
+    places: NDArray[Any]
+    base: int
+
+    def __call__(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.complex64]]:
+        with self.source.open() as file:
+            for place in places.tolist():
+                with reading(file.path, f"readout {place}", "fetch it again"):
+                    held = read_sequence(file.handle, self.base, self.places[place], 4)
+                yield _shaped(file.path, self.heads[place], place, np.frombuffer(held, "<f4"))
+
+
+def _shaped(path: Path, head: Any, place: int, values: NDArray[Any]) -> NDArray[np.complex64]:
+    """Numbers of a readout as `(coil, sample)`, of which its head says how many there are."""
+    shape = int(head["active_channels"]), int(head["number_of_samples"])
+    if values.dtype.kind != "f" or values.shape != (2 * shape[0] * shape[1],):
+        got = f"{values.shape} {shortened(str(values.dtype))}"
+        raise InputError(
+            f"{path}: readout {place} holds {got}, and its head says {shape[0]} coils of {shape[1]} samples; fetch it again"
+        )
+    return np.ascontiguousarray(values, dtype=np.float32).view(np.complex64).reshape(shape)
+
+
+def _is_plain(table: h5py.Dataset) -> bool:
+    """Whether samples are sequences of float32 in little-endian order, each where its row says."""
+    kind = h5py.check_vlen_dtype(table.dtype["data"])
+    return kind is not None and kind == np.dtype("<f4")
 
 
 def _selection(block: NDArray[np.intp]) -> slice | list[int]:

@@ -86,5 +86,6 @@ def _placed(
         kept = samples[:, discarded : discarded + length]
         if reverse:
             kept = kept[:, ::-1]
-        start, stop = max(0, first), min(n_samples, first + length)
+        start = max(0, first)
+        stop = max(start, min(n_samples, first + length))
         yield start, stop, kept[:, start - first : stop - first]

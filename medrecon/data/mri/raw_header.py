@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from medrecon.data.mri.fastmri_header import EncodingLimits, FastMRIHeader, text_of, triple_of, xml_root
 
-__all__ = ["Encoding", "RampSampling", "RawHeader", "parse_raw_header"]
+__all__ = ["Encoding", "RawHeader", "parse_raw_header"]
 
 Triple = tuple[float, float, float]
 _CARTESIAN = ("cartesian", "epi", "")
@@ -16,32 +16,12 @@ _LARGEST_MATRIX = 2**14
 
 
 @dataclass(frozen=True)
-class RampSampling:
-    """The gradient of an echo-planar readout, in microseconds, of which samples are taken on its ramps, too.
-
-    Parameters
-    ----------
-    ramp_up, flat_top, ramp_down
-        of the trapezoid.
-    delay
-        from its start to the first sample.
-    dwell
-        from sample to sample.
-    """
-
-    ramp_up: float
-    flat_top: float
-    ramp_down: float
-    delay: float
-    dwell: float
-
-
-@dataclass(frozen=True)
 class Encoding:
     """One encoding of a measurement: `(readout, phase, partition)` of matrices and fields of view in millimeters.
 
     `line_limits` and `partition_limits` count the steps of both phase encodings, with the step at the center of k-space; None where
-    nothing is said. `trajectory` is a word, empty where nothing is said.
+    nothing is said. `trajectory` is a word, empty where nothing is said; with `has_ramps` samples were taken while its gradient
+    rose and fell, too.
     """
 
     encoded_matrix: tuple[int, int, int]
@@ -51,7 +31,7 @@ class Encoding:
     line_limits: EncodingLimits | None = None
     partition_limits: EncodingLimits | None = None
     trajectory: str = ""
-    ramps: RampSampling | None = None
+    has_ramps: bool = False
 
     @property
     def is_cartesian(self) -> bool:
@@ -130,7 +110,7 @@ def _encoding(place: ElementTree.Element) -> Encoding:
         line_limits=_limits(place, 1),
         partition_limits=_limits(place, 2),
         trajectory=text_of(place, "trajectory"),
-        ramps=_ramps(place),
+        has_ramps=_has_ramps(place),
     )
 
 
@@ -156,19 +136,15 @@ def _limits(place: ElementTree.Element, step: int) -> EncodingLimits | None:
     return EncodingLimits(minimum, maximum, center) if sound else None
 
 
-def _ramps(place: ElementTree.Element) -> RampSampling | None:
-    """The parameters that converters write for echo-planar readouts, in microseconds."""
+def _has_ramps(place: ElementTree.Element) -> bool:
+    """Whether converters wrote that the first sample of an echo-planar readout comes before its gradient is constant."""
     said: dict[str, float] = {}
     for description in (element for element in place if element.tag.rpartition("}")[2] == "trajectoryDescription"):
         for parameter in description:
             value = _positive(text_of(parameter, "value"), least=0)
             if value is not None:
                 said[text_of(parameter, "name")] = value
-    names = ("rampUpTime", "flatTopTime", "rampDownTime", "acqDelayTime", "dwellTime")
-    if any(name not in said for name in names) or said["dwellTime"] <= 0:
-        return None
-    up, flat, down, delay, dwell = (said[name] for name in names)
-    return RampSampling(ramp_up=up, flat_top=flat, ramp_down=down, delay=delay, dwell=dwell)
+    return said.get("acqDelayTime", 0.0) < said.get("rampUpTime", 0.0)
 
 
 def _positive(text: str, *, least: float = 1e-9) -> float | None:

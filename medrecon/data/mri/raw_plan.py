@@ -98,7 +98,15 @@ class RawPlan:
             n_coils=n_coils,
             slices=slices,
             kept=kept,
-            notes=(*notes, *grid.notes, *told, *of_order, *of_maps, *_of_reversed(heads, kinds, image)),
+            notes=(
+                *notes,
+                *grid.notes,
+                *_of_ramps(encoding),
+                *told,
+                *of_order,
+                *of_maps,
+                *_of_reversed(heads, kinds, image),
+            ),
         )
 
     def of_slice(self, heads: Heads, places: Places, number: int) -> Places:
@@ -226,6 +234,14 @@ def _is_same_field(own: Encoding, theirs: Encoding) -> bool:
     axes = (0, 1) if own.encoded_matrix[2] == theirs.encoded_matrix[2] == 1 else (0, 1, 2)
     return all(
         abs(own.encoded_fov[axis] - theirs.encoded_fov[axis]) <= _SAME_FIELD * own.encoded_fov[axis] for axis in axes
+    )
+
+
+def _of_ramps(encoding: Encoding) -> tuple[str, ...]:
+    if not encoding.has_ramps:
+        return ()
+    return (
+        "the header says that readouts were sampled on ramps: they are taken as even, regrid them where they are not",
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from medrecon.data.foreign import reading
 from medrecon.data.identity import SameFiles
-from medrecon.data.mri.acquisitions import HEAD, Acquisitions, Flag, Heads
+from medrecon.data.mri.acquisitions import HEAD, NOT_IMAGE, Acquisitions, Flag, Heads
 from medrecon.data.mri.twix_protocol import Protocol, read_protocol
 from medrecon.errors import InputError
 from medrecon.words import counted
@@ -128,8 +128,9 @@ def _measurement(file: BinaryIO, place: tuple[int, int], is_vb: bool, path: Path
     protocol = read_protocol(file.read(length), path)
     stored, at = _walk(file, start + length, stop, is_vb, path)
     heads = _heads(stored, protocol)
-    image = ~np.logical_or.reduce([flag.of(heads) for flag in Flag if flag is not Flag.REVERSE])
-    header = protocol.header(heads[image] if image.any() else heads, stored["CenterLin"], stored["CenterPar"])
+    image = ~np.logical_or.reduce([flag.of(heads) for flag in (*NOT_IMAGE, Flag.CALIBRATION)])
+    image = image if image.any() else np.ones(len(heads), np.bool_)
+    header = protocol.header(heads[image], stored["CenterLin"][image], stored["CenterPar"][image])
     regrid = _Regridding.of(protocol, stored)
     return Acquisitions(path, header, heads, _Blocks(path, same, heads, at, is_vb, regrid), notes=protocol.notes)
 

@@ -345,3 +345,18 @@ def test_nothing_is_read_but_the_slice(tmp_path: Path) -> None:
     file.acquisitions = replace(file.acquisitions, samples=watched)
     file[1]
     assert read == list(range(24, 48))
+
+
+def test_calibration_lines_beyond_the_readouts_of_the_image_are_cut(tmp_path: Path) -> None:
+    """A calibration of twice the resolution along the readout: what lies beyond the image's k-space is left out."""
+    own = header((64, 24, 1), field_of_view=(32.0, 24.0, 1.0))
+    own = own[own.index("<encoding>") : own.index("</encoding>") + len("</encoding>")]
+    kspace, finer = scan(SHAPE), scan((64, 24), seed=1)
+    far = Readout(finer[:, :8, 12].numpy(), 12, flags=(CALIBRATION,), encoding=1, center=0)
+    far = replace(far, samples=np.zeros((4, 64)), center=63, line=3)
+    apart = [replace(one, encoding=1, flags=(CALIBRATION,)) for one in lines(finer) if one.line != 3]
+    sample = open_kspace(written(tmp_path, [*apart, far, *lines(kspace)], encodings=own))[0]
+    assert sample.calibration is not None
+    kept = [line for line in range(24) if line != 3]
+    assert torch.equal(sample.calibration[..., kept], finer[:, 16:48][..., kept])
+    assert not sample.calibration[..., 3].any()
