@@ -170,7 +170,8 @@ def _run(kind: str, path: Path, seeds: Path, seed: int) -> tuple[str, str]:
                 return "hang", str(action)
             sys.stderr.flush()
             words.seek(0)
-            spoken = words.read(10_000)
+            lines = words.read(10_000).splitlines(keepends=True)
+            spoken = "".join(line for line in lines if not line.startswith("medrecon: compiling"))
         found = outcome(status, spoken, outside)
         if _peak() > _BASE + MEMORY:
             found = "memory"
