@@ -46,9 +46,8 @@ def inspect_file(path: Path, said: Mapping[str, object] | None = None) -> Inspec
         raise InputError(
             f"--{foreign} is an option of {other.upper()}, and {path} holds {modality.holds}; leave it out"
         )
-    asked = settings_from(kind, given)
-    if isinstance(asked, CTAcquisition):
-        sinograms = inspect_sinograms(open_asked_sinograms(path, asked))
+    if modality is Modality.CT:
+        sinograms = inspect_sinograms(open_asked_sinograms(path, settings_from(CTAcquisition, given)))
         return Inspection({"modality": modality.value, **asdict(sinograms)}, sinogram_lines(sinograms))
-    kspace = inspect_kspace(open_asked_kspace(path, asked))
+    kspace = inspect_kspace(open_asked_kspace(path, settings_from(MRIAcquisition, given)))
     return Inspection({"modality": modality.value, **asdict(kspace)}, kspace_lines(kspace))
