@@ -1,4 +1,4 @@
-"""`-` among the inputs: what a pipe brings is put into a file, as readers go to and fro, which goes with the command."""
+"""`-` among the inputs: what a pipe brings is put into a file, as readers go back and forth, which goes with the command."""
 
 from __future__ import annotations
 

@@ -159,8 +159,13 @@ def read_numbers(
     taken = np.empty([len(part) for part in parts], dtype)
     flat = taken.reshape(prod(taken.shape[:first]), *taken.shape[first:])
     inside = tuple(_slice(part) for part in parts[first:])
+    is_run = all(len(part) == n for part, n in zip(parts[first + 1 :], shape[first + 1 :], strict=True))
     for k, outer in enumerate(product(*parts[:first])):
         place = start + _offset(outer, shape) * dtype.itemsize
+        if is_run:
+            begin = parts[first].start * prod(shape[first + 1 :]) * dtype.itemsize
+            _read_run(file, place + begin, flat[k])
+            continue
         for held, blocks in _blocks(file, place, shape[first:], dtype, parts[first:]):
             flat[k, held] = blocks[(slice(None), *inside[1:])]
     return taken
@@ -178,14 +183,21 @@ def _first_whole(partial: Sequence[int], shape: Sequence[int], itemsize: int, pa
     return axis
 
 
+def _read_run(file: BinaryIO, place: int, into: NDArray[Any]) -> None:
+    """Fill an array with what lies from a place on."""
+    room = into.reshape(-1).view(np.uint8)
+    file.seek(place)
+    if (count := file.readinto(room.data)) != room.nbytes:  # type: ignore[attr-defined]
+        raise EOFError(f"{count} bytes of {room.nbytes}")
+
+
 def _blocks(
     file: BinaryIO, place: int, shape: Sequence[int], dtype: np.dtype[Any], parts: Sequence[range]
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
     """The part of the first axis of what lies at a place, a block of it at a time, and where that belongs."""
     each, wanted = prod(shape[1:]), parts[0]
-    is_whole = all(len(part) == n for part, n in zip(parts[1:], shape[1:], strict=True))
-    count = len(wanted) if is_whole else max(1, _BLOCK // max(1, each * dtype.itemsize))
-    for first in range(wanted.start, wanted.stop, max(1, count)):
+    count = max(1, _BLOCK // max(1, each * dtype.itemsize))
+    for first in range(wanted.start, wanted.stop, count):
         n = min(count, wanted.stop - first)
         file.seek(place + first * each * dtype.itemsize)
         block = np.fromfile(file, dtype, n * each).reshape(n, *shape[1:])

@@ -4,8 +4,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,19 +53,21 @@ class _Pages:
         inside = {axis - 1: part for axis, part in where.items() if axis > 0}
         parts = [len(inside.get(axis, range(n))) for axis, n in enumerate(self.shape[1:])]
         values = np.empty((len(wanted), *parts), self.dtype)
-        for k, number in enumerate(wanted):
-            values[k] = self._read(self._pages[number], inside, place)
+        for path, run in groupby(enumerate(wanted), key=lambda pair: self._pages[pair[1]].path):
+            with reading(path, place), path.open("rb") as file:
+                self._same.require(path, file.fileno())
+                for k, number in run:
+                    values[k] = self._read(file, self._pages[number], inside)
         return values
 
-    def _read(self, page: _Page, inside: Where, place: str) -> NDArray[Any]:
-        with reading(page.path, place), page.path.open("rb") as file:
-            self._same.require(page.path, file.fileno())
-            if page.start is not None:
-                return read_numbers(file, page.start, self.shape[1:], self.dtype, inside)
-            from tifffile import TiffFile
+    def _read(self, file: BinaryIO, page: _Page, inside: Where) -> NDArray[Any]:
+        if page.start is not None:
+            return read_numbers(file, page.start, self.shape[1:], self.dtype, inside)
+        from tifffile import TiffFile
 
-            with TiffFile(file) as tiff:
-                return np.asarray(tiff.pages[page.number].asarray())[as_index(inside, 2)]
+        file.seek(0)
+        with TiffFile(file) as tiff:
+            return np.asarray(tiff.pages[page.number].asarray())[as_index(inside, 2)]
 
 
 def tiff_stack(path: Path) -> StoredArray:

@@ -16,7 +16,7 @@ __all__ = ["Said", "in_degrees", "in_millimeters", "settled_scan"]
 
 _LARGEST_RADIANS = 2.2 * math.pi  # an arc beyond is one of degrees
 _LENGTHS = {
-    **dict.fromkeys(("m", "meter", "meters", "metre", "metres", ""), 1e3),
+    **dict.fromkeys(("m", "meter", "meters", ""), 1e3),
     **dict.fromkeys(("mm", "millimeter", "millimeters"), 1.0),
     **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3),
     **dict.fromkeys(("nm", "nanometer", "nanometers"), 1e-6),

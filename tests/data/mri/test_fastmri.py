@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from medrecon.data.formats import find_format, open_sinograms
+from medrecon.data.formats import find_format, open_kspace, open_sinograms
 from medrecon.data.mri.fastmri import FastMRIFile, KSpaceSample, detect_sampling, find_fastmri_files
 from medrecon.data.mri.fastmri_header import EncodingLimits, make_header, write_header
 from medrecon.data.mri.writing import write_fastmri
@@ -375,6 +375,8 @@ def test_complex_arrays_are_no_sinograms(tmp_path: Path, name: str, shape: tuple
         assert find_format(tmp_path / file_name).modality is Modality.MRI
         with pytest.raises(InputError, match=r"holds .*not .*sinograms"):
             open_sinograms(tmp_path / file_name)
+        with pytest.raises(InputError, match=r"nothing tells what its axes are; name them by --axes, such as"):
+            open_kspace(tmp_path / file_name)
 
 
 def test_a_header_that_makes_far_more_of_k_space_than_there_is_is_refused(tmp_path: Path) -> None:
