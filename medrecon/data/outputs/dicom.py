@@ -113,7 +113,7 @@ def _series_of(series: ImageSeries, stored: Stored) -> Dataset:
     told = (NOT_FOR_DIAGNOSIS, f"method {method}", stored.words, *series.planes.notes)
     one.DerivationDescription = shortened("; ".join(told), _LONGEST)
     one.ImageComments = shortened("; ".join(told), _LONGEST)
-    _say_how(one, series, is_ct=is_ct)
+    _say_how(one, is_ct=is_ct)
     y, x = series.images.shape
     one.SamplesPerPixel, one.PhotometricInterpretation, one.Rows, one.Columns = 1, "MONOCHROME2", y, x
     one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, int(stored.is_signed)
@@ -134,7 +134,7 @@ def _say_who(one: Dataset, series: ImageSeries) -> None:
     one.PositionReferenceIndicator, one.Laterality = "", ""
 
 
-def _say_how(one: Dataset, series: ImageSeries, *, is_ct: bool) -> None:
+def _say_how(one: Dataset, *, is_ct: bool) -> None:
     """What the modules of CT and of MR ask for: what a reconstruction does not know is empty."""
     if is_ct:
         one.KVP, one.AcquisitionNumber = None, None
@@ -143,9 +143,6 @@ def _say_how(one: Dataset, series: ImageSeries, *, is_ct: bool) -> None:
         return
     one.ScanningSequence, one.SequenceVariant, one.ScanOptions, one.MRAcquisitionType = "RM", "NONE", "", ""
     one.EchoTime, one.RepetitionTime, one.EchoTrainLength = None, None, None
-    tesla = series.attributes.get("field_strength")
-    if isinstance(tesla, float):
-        one.MagneticFieldStrength = _decimal(tesla)
 
 
 def _place(one: Dataset, series: ImageSeries, number: int) -> None:

@@ -1,6 +1,7 @@
 """NIfTI, MetaImage and NRRD lie where independent readers put them."""
 
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +134,24 @@ def test_a_sheared_stack_has_no_qform(tmp_path: Path) -> None:
 def test_a_name_of_another_format_is_refused(tmp_path: Path, name: str, asked: ImageFormat | None, match: str) -> None:
     with pytest.raises(InputError, match=match):
         write(tmp_path / name, planes(0), form=asked)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.nii", None), ("a.nii.gz", None), ("a.mha", None), ("d", ImageFormat.DICOM)]
+)
+@pytest.mark.parametrize("size", [100, 500, 900])
+def test_a_full_disk_leaves_nothing(tmp_path: Path, name: str, form: ImageFormat | None, size: int) -> None:
+    """Files cannot grow beyond some bytes, the kernel's own answer: of the first image, of all, and of what is made of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    where = planes(0)
+    values = np.random.default_rng(0).normal(size=(5, 6, 7)).astype(np.float32)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        with pytest.raises(InputError, match=rf"{name}: the disk or the quota is full; .*it was not written"):
+            write(tmp_path / name, where, form=form, values=values)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())
 
 
