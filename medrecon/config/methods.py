@@ -22,6 +22,7 @@ __all__ = [
     "METHODS",
     "FbpSettings",
     "FilterName",
+    "GrappaSettings",
     "InferenceSettings",
     "LearnedSettings",
     "Method",
@@ -117,6 +118,18 @@ class RootSumOfSquaresSettings(Method):
     needs = "nothing else"
     modalities = (_MRI,)
     kind: Literal["rss"] = "rss"
+
+
+class GrappaSettings(Method):
+    """GRAPPA."""
+
+    summary = (
+        "missing lines of k-space from their neighbors in all coils, by 5 x 4 kernels; then the root sum of squares"
+    )
+    needs = "lines of one distance, and calibration lines"
+    modalities = (_MRI,)
+    kind: Literal["grappa"] = "grappa"
+    weight: _Number | None = Field(default=None, description="of the regularization of the kernels")
 
 
 class SenseSettings(Method):
@@ -273,6 +286,7 @@ class PrimalDualMethodSettings(LearnedSettings):
 MethodSettings = Annotated[
     ZeroFilledSettings
     | RootSumOfSquaresSettings
+    | GrappaSettings
     | SenseSettings
     | WaveletSettings
     | FbpSettings

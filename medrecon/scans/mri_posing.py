@@ -13,7 +13,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.operators import Crop
 from medrecon.problem import Problem, coil_problem, sense_problem
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors import RootSumOfSquares
+from medrecon.reconstructors import Grappa, RootSumOfSquares
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
 __all__ = ["pose", "scaled", "takes_coil_images"]
@@ -43,7 +43,7 @@ def pose(
 
 def takes_coil_images(reconstruct: Reconstructor) -> bool:
     """Whether the method needs no coil maps."""
-    return isinstance(reconstruct, RootSumOfSquares) or (
+    return isinstance(reconstruct, RootSumOfSquares | Grappa) or (
         isinstance(reconstruct, LearnedReconstructor) and reconstruct.weights.family == "coils"
     )
 

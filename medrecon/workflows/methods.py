@@ -8,6 +8,7 @@ import torch
 
 from medrecon.config.methods import (
     FbpSettings,
+    GrappaSettings,
     LearnedSettings,
     MethodSettings,
     PoissonTotalVariationSettings,
@@ -24,6 +25,7 @@ from medrecon.reconstructor import Reconstructor
 from medrecon.reconstructors import (
     AutomaticWeight,
     FilteredBackprojection,
+    Grappa,
     NonnegativeTotalVariation,
     PoissonTotalVariation,
     RootSumOfSquares,
@@ -70,6 +72,8 @@ def build_reconstructor(
             return ZeroFilled()
         case RootSumOfSquaresSettings():
             return RootSumOfSquares()
+        case GrappaSettings():
+            return replace(Grappa(), **settings.given())
         case SenseSettings():
             return replace(Sense(), **settings.given())
         case WaveletSettings():
