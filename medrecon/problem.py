@@ -300,7 +300,8 @@ def sense_problem(
     kspace, sampled = sample.kspace.to(device), sample.sampled.to(device)
     compression = None if virtual_coils is None else CoilCompression.of(kspace, sampled, virtual_coils)
     notes: tuple[str, ...] = ()
-    origin, energy = "given", 1.0
+    origin = "given"
+    energy: Tensor | float = 1.0
     if maps is None and kspace.shape[0] == 1:
         maps, origin = torch.ones_like(kspace), "uniform"
     elif maps is None:

@@ -141,4 +141,5 @@ class _Lattice:
         ridge = weight * torch.linalg.matrix_norm(normal) / len(normal)
         ridge = ridge.clamp_min(torch.finfo(torch.float64).tiny)
         normal.diagonal().add_(ridge)
-        return torch.linalg.solve(normal, sources.mH @ targets)
+        weights: Tensor = torch.linalg.solve(normal, sources.mH @ targets)
+        return weights

@@ -37,8 +37,9 @@ def pose(
     """
     if isinstance(reconstruct, LearnedReconstructor):
         return _pose_as_trained(sample, reconstruct.weights, device, noise_covariance, virtual_coils)
-    kind = coil_problem if takes_coil_images(reconstruct) else sense_problem
-    return kind(sample, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
+    if takes_coil_images(reconstruct):
+        return coil_problem(sample, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
+    return sense_problem(sample, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
 
 
 def takes_coil_images(reconstruct: Reconstructor) -> bool:
