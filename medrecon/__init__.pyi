@@ -77,6 +77,7 @@ from .reconstructors import AutomaticWeight as AutomaticWeight
 from .reconstructors import Denoiser as Denoiser
 from .reconstructors import DiffusionSampler as DiffusionSampler
 from .reconstructors import FilteredBackprojection as FilteredBackprojection
+from .reconstructors import Grappa as Grappa
 from .reconstructors import NonnegativeTotalVariation as NonnegativeTotalVariation
 from .reconstructors import PlugAndPlay as PlugAndPlay
 from .reconstructors import PoissonTotalVariation as PoissonTotalVariation

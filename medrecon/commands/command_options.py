@@ -25,6 +25,7 @@ from medrecon.config import (
     FilterName,
     LearnedSettings,
     MaskName,
+    PartialFourierName,
     PrecisionName,
     ReconstructionSettings,
     SliceSettings,
@@ -111,6 +112,10 @@ class CommandOptions:
             help="MRI: compress coils into so many virtual ones, or none; unless given, more than 24 are, as far as nothing "
             "is lost that counts, but for networks and rss.",
         ),
+    ] = None
+    partial_fourier: Annotated[
+        PartialFourierName | None,
+        typer.Option(help="MRI: what stands for a side of k-space that was not acquired; zeros unless given."),
     ] = None
     geometry: Annotated[
         Path | None, typer.Option(help="CT: a YAML file that says how sinograms were measured, if they do not.")
@@ -240,15 +245,15 @@ class CommandOptions:
             "acceleration": self.acceleration,
             "center_fraction": self.center_fraction,
         }
-        coils = {"coils": self.coils}
+        taken: dict[str, object] = {"coils": self.coils, "partial_fourier": self.partial_fourier}
         size = None if self.size is None else parse_size(self.size)
         of_both = {"size": size, "allow_external": self.allow_external or None, "accept": tuple(self.accept or ())}
         if modality is Modality.MRI:
             reject_options(of_ct, f"an option of CT, and {name} holds {modality.holds}")
             field = None if self.field_of_view is None else parse_field(self.field_of_view)
             asked = {"axes": self.axes, "calibration": self.calibration, "select": parse_select(self.select) or None}
-            return {"mask": self._mask(of_mri), **given({**of_both, "field_of_view": field, **coils, **asked})}
-        reject_options(coils, f"an option of MRI, and {name} holds {modality.holds}")
+            return {"mask": self._mask(of_mri), **given({**of_both, "field_of_view": field, **taken, **asked})}
+        reject_options(taken, f"an option of MRI, and {name} holds {modality.holds}")
         reject_options(of_mri, f"an option of MRI, and {name} holds {modality.holds}; --views thins those")
         reject_options({"calibration": self.calibration}, f"an option of MRI, and {name} holds {modality.holds}")
         reason = f"an option of MRI, and {name} holds {modality.holds}; --size and --pixel make the grid of those"

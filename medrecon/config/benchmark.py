@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from medrecon.config.ct import CTPhantomName, Photons, Seed
-from medrecon.config.methods import Method, MethodSettings, RootSumOfSquaresSettings, methods_of
+from medrecon.config.methods import GrappaSettings, Method, MethodSettings, RootSumOfSquaresSettings, methods_of
 from medrecon.config.mri import MaskSettings, MRIPhantomName
 from medrecon.config.settings import Length, Settings, Size, at_least
 from medrecon.device import DeviceName
@@ -98,8 +98,10 @@ class MRIMethodEntry(_Entry):
 
     @model_validator(mode="after")
     def _require_image(self) -> Self:
-        if self.output != "image" and isinstance(self.method, RootSumOfSquaresSettings):
-            raise ValueError("output: the method rss gives the image of all coils by itself; leave it out")
+        if self.output != "image" and isinstance(self.method, RootSumOfSquaresSettings | GrappaSettings):
+            raise ValueError(
+                f"output: the method {self.method.kind} gives the image of all coils by itself; leave it out"
+            )
         return self
 
 

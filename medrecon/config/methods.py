@@ -23,6 +23,7 @@ __all__ = [
     "DiffusionSettings",
     "FbpSettings",
     "FilterName",
+    "GrappaSettings",
     "InferenceSettings",
     "LearnedSettings",
     "Method",
@@ -119,6 +120,18 @@ class RootSumOfSquaresSettings(Method):
     needs = "nothing else"
     modalities = (_MRI,)
     kind: Literal["rss"] = "rss"
+
+
+class GrappaSettings(Method):
+    """GRAPPA."""
+
+    summary = (
+        "missing lines of k-space from their neighbors in all coils, by 5 x 4 kernels; then the root sum of squares"
+    )
+    needs = "lines of one distance, and calibration lines"
+    modalities = (_MRI,)
+    kind: Literal["grappa"] = "grappa"
+    weight: _Number | None = Field(default=None, description="of the regularization of the kernels")
 
 
 class SenseSettings(Method):
@@ -298,6 +311,7 @@ class DiffusionSettings(_DenoiserSettings):
 MethodSettings = Annotated[
     ZeroFilledSettings
     | RootSumOfSquaresSettings
+    | GrappaSettings
     | SenseSettings
     | WaveletSettings
     | FbpSettings

@@ -18,6 +18,7 @@ __all__ = [
     "MRISimulationSettings",
     "MaskName",
     "MaskSettings",
+    "PartialFourierName",
     "PoissonMaskSettings",
     "RadialMaskSettings",
     "WholeLineMaskSettings",
@@ -42,6 +43,14 @@ class MaskName(StrEnum):
     GAUSSIAN = "gaussian"
     POISSON = "poisson"
     RADIAL = "radial"
+
+
+class PartialFourierName(StrEnum):
+    """What stands for the side of k-space that was not acquired: zeros, or what a smooth phase makes of the other side."""
+
+    ZERO = "zero"
+    HOMODYNE = "homodyne"
+    POCS = "pocs"
 
 
 class MRIPhantomName(StrEnum):
@@ -127,6 +136,7 @@ class MRIAcquisition(Settings):
     the scanner's header, or a target in the file, says.
     `coils` is into how many virtual ones coils are compressed, or "all" for none; None leaves it to the method (see
     `medrecon.calibration.VirtualCoils`), which is that many coils are compressed but for networks and root sums of squares.
+    `partial_fourier` says what stands for a side of k-space that was not acquired, of scans as they are.
     `axes` says what those of an array are, and `calibration` names a file of k-space from which coil maps are estimated.
     `accept` names problems of the data that are not to stop it, and what is not to be mended.
     `allow_external` lets the file lead to others. `select` names which of several repetitions, contrasts, phases, sets, encodings
@@ -136,6 +146,7 @@ class MRIAcquisition(Settings):
     modality: Literal[Modality.MRI] = Modality.MRI
     mask: MaskSettings | None = None
     coils: Coils | None = None
+    partial_fourier: PartialFourierName = PartialFourierName.ZERO
     size: tuple[Pixels, Pixels] | None = None
     field_of_view: tuple[Length, Length] | None = None
     axes: Axes = None
@@ -143,6 +154,14 @@ class MRIAcquisition(Settings):
     accept: tuple[KSpaceFinding, ...] = ()
     allow_external: bool = False
     select: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _require_as_acquired(self) -> Self:
+        if self.mask is not None and self.partial_fourier is not PartialFourierName.ZERO:
+            raise ValueError(
+                f"--partial-fourier {self.partial_fourier} takes scans as they were acquired; leave --mask out"
+            )
+        return self
 
 
 class MRISimulationSettings(Settings):

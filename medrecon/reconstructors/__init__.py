@@ -3,6 +3,7 @@
 from medrecon.reconstructors.direct import RootSumOfSquares, ZeroFilled
 from medrecon.reconstructors.extrapolation import extrapolate
 from medrecon.reconstructors.filtered_backprojection import FilteredBackprojection
+from medrecon.reconstructors.grappa import Grappa
 from medrecon.reconstructors.nonnegative_tv import NonnegativeTotalVariation
 from medrecon.reconstructors.poisson_tv import PoissonTotalVariation
 from medrecon.reconstructors.predicted import AutomaticWeight
@@ -19,6 +20,7 @@ __all__ = [
     "Denoiser",
     "DiffusionSampler",
     "FilteredBackprojection",
+    "Grappa",
     "NonnegativeTotalVariation",
     "PlugAndPlay",
     "PoissonTotalVariation",

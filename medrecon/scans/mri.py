@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medrecon.config.mri import MRIAcquisition
+from medrecon.config.mri import MRIAcquisition, PartialFourierName
 from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.data.mri.masks import SamplingMask
@@ -28,7 +28,7 @@ from medrecon.problem import (
 )
 from medrecon.progress import Progress
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors import RootSumOfSquares
+from medrecon.reconstructors import Grappa, RootSumOfSquares
 from medrecon.results import Display, SliceResult
 from medrecon.scans.learned_notes import mri_notes
 from medrecon.scans.masks import build_mask, mask_facts
@@ -37,6 +37,7 @@ from medrecon.scans.mri_coils import coil_facts, coil_notes, require_coils, virt
 from medrecon.scans.mri_energy import energy_of
 from medrecon.scans.mri_grid import ImageGrid, image_grid
 from medrecon.scans.mri_layout_checks import partition_findings
+from medrecon.scans.mri_partial_fourier import completed, completed_note
 from medrecon.scans.mri_posing import pose, scaled, takes_coil_images
 from medrecon.scans.protocol import Posed, sound_slices
 from medrecon.weights.learned import LearnedReconstructor
@@ -190,12 +191,14 @@ class KSpaceScan:
 
     def held_out(self, methods: Sequence[Reconstructor], device: torch.device) -> list[HeldOut | None]:
         """Lines, or points, of k-space: methods that take coil maps share one problem, a network's if there is one among them."""
+        zeros = {"partial_fourier": PartialFourierName.ZERO}
+        as_acquired = replace(self, acquisition=self.acquisition.model_copy(update=zeros))
         index = self.indices[len(self.indices) // 2]
         with_maps = [method for method in methods if not takes_coil_images(method)]
         shared = sorted(with_maps, key=lambda method: not isinstance(method, LearnedReconstructor))[:1]
         posed: dict[int, HeldOut | None] = {}
         for method in (*shared, *filter(takes_coil_images, methods)):
-            problem = self._posed(index, method, device).problem
+            problem = as_acquired._posed(index, method, device).problem
             posed[id(method)] = hold_out(problem.y, problem.A)
         return [posed[id(method if takes_coil_images(method) else shared[0])] for method in methods]
 
@@ -203,8 +206,10 @@ class KSpaceScan:
         sample, target = self._read(index, reconstruct)
         start = time.perf_counter()
         less, scale = scaled(sample)
-        problem = self._pose(less, reconstruct, device)
-        is_of_coils = isinstance(reconstruct, RootSumOfSquares)
+        how = self.acquisition.partial_fourier
+        problem = self._pose(completed(less, how), reconstruct, device)
+        problem = replace(problem, notes=(*completed_note(less, how), *problem.notes))
+        is_of_coils = isinstance(reconstruct, RootSumOfSquares | Grappa)
         problem = self.grid.shown_coils(problem) if is_of_coils else self.grid.shown(problem)
         problem = replace(problem, target=None if target is None else target / scale)
         seconds = time.perf_counter() - start

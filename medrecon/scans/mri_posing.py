@@ -13,7 +13,7 @@ from medrecon.data.mri.fastmri import KSpaceSample
 from medrecon.operators import Crop
 from medrecon.problem import Problem, coil_problem, sense_problem
 from medrecon.reconstructor import Reconstructor
-from medrecon.reconstructors import RootSumOfSquares
+from medrecon.reconstructors import Grappa, RootSumOfSquares
 from medrecon.weights.learned import LearnedReconstructor, Weights
 
 __all__ = ["pose", "scaled", "takes_coil_images"]
@@ -37,13 +37,14 @@ def pose(
     """
     if isinstance(reconstruct, LearnedReconstructor):
         return _pose_as_trained(sample, reconstruct.weights, device, noise_covariance, virtual_coils)
-    kind = coil_problem if takes_coil_images(reconstruct) else sense_problem
-    return kind(sample, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
+    if takes_coil_images(reconstruct):
+        return coil_problem(sample, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
+    return sense_problem(sample, noise_covariance=noise_covariance, virtual_coils=virtual_coils, device=device)
 
 
 def takes_coil_images(reconstruct: Reconstructor) -> bool:
     """Whether the method needs no coil maps."""
-    return isinstance(reconstruct, RootSumOfSquares) or (
+    return isinstance(reconstruct, RootSumOfSquares | Grappa) or (
         isinstance(reconstruct, LearnedReconstructor) and reconstruct.weights.family == "coils"
     )
 

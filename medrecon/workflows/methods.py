@@ -10,6 +10,7 @@ import torch
 from medrecon.config.methods import (
     DiffusionSettings,
     FbpSettings,
+    GrappaSettings,
     LearnedSettings,
     MethodSettings,
     PlugAndPlaySettings,
@@ -28,6 +29,7 @@ from medrecon.reconstructors import (
     AutomaticWeight,
     DiffusionSampler,
     FilteredBackprojection,
+    Grappa,
     NonnegativeTotalVariation,
     PlugAndPlay,
     PoissonTotalVariation,
@@ -76,6 +78,8 @@ def build_reconstructor(
             return ZeroFilled()
         case RootSumOfSquaresSettings():
             return RootSumOfSquares()
+        case GrappaSettings():
+            return replace(Grappa(), **settings.given())
         case SenseSettings():
             return replace(Sense(), **settings.given())
         case WaveletSettings():

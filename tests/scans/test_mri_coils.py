@@ -75,3 +75,16 @@ def test_they_are_an_option_of_mri(tmp_path: Path) -> None:
     done = medrecon("reconstruct", sinogram, "-o", tmp_path / "o.h5", "--coils", 4)
     assert done.status == 2
     assert "--coils is an option of MRI" in done.complaint
+
+
+def test_grappa_runs_from_the_file_to_the_image_and_names_the_mask_that_it_lacks(scan: Path, tmp_path: Path) -> None:
+    regular = ("--mask", "equispaced", "--acceleration", "2", "--center-fraction", "0.3")
+    call = ("reconstruct", scan, "-o", tmp_path / "o.h5", "--json", tmp_path / "o.json", "--method", "grappa")
+    assert medrecon(*call, *regular).status == 0
+    said = json.loads((tmp_path / "o.json").read_text())
+    assert said["virtual_coils"] < 30
+    assert said["parameters"] == {"weight": 0.01}
+    assert said["metrics"]["psnr"] > 25
+    done = medrecon(*call, "--overwrite", "--mask", "random", "--acceleration", "3", "--seed", "1")
+    assert done.status == 2
+    assert "slice 0: Grappa takes every second to eighth line, got irregular ones; take sense" in done.complaint
