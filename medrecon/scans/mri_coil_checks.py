@@ -27,7 +27,7 @@ MIRRORED = {"mirrored along ky": (-2,), "mirrored along kx": (-1,), "turned by h
 
 
 class _Undone(NamedTuple):
-    """Coils that go with the others once something is undone: the share of their energy that goes with no other, before and after."""
+    """Coils that go with the others once something is undone: the share of their energy that does not, before and after."""
 
     coils: list[int]
     way: str
@@ -69,9 +69,9 @@ def _told(one: _Undone) -> Finding:
     return Finding(
         KSpaceFinding.COILS_APART,
         Severity.PROBLEM,
-        f"the images of coils {listed(one.coils)} are {one.way} against those of the others: {100 * one.was:.2g} % of them go with no "
-        f"other coil as they are, {100 * one.now:.2g} % once that is undone; coils would be added up out of place: undo it, or leave "
-        "them out",
+        f"the images of coils {listed(one.coils)} are {one.way} against those of the others: {100 * one.was:.2g} % of them go with "
+        f"no other coil as they are, {100 * one.now:.2g} % once that is undone; coils would be added up out of place: undo it, or "
+        "leave them out",
     )
 
 
