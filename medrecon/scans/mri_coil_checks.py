@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +26,15 @@ TINY = 1e-30
 MIRRORED = {"mirrored along ky": (-2,), "mirrored along kx": (-1,), "turned by half a turn": (-2, -1)}
 
 
+class _Undone(NamedTuple):
+    """Coils that go with the others once something is undone: the share of their energy that does not, before and after."""
+
+    coils: list[int]
+    way: str
+    was: float
+    now: float
+
+
 def coils_apart(sample: KSpaceSample) -> Finding | None:
     """Tell of coils whose images go with those of the others once they are mirrored, or moved, or their k-space is.
 
@@ -39,26 +49,29 @@ def coils_apart(sample: KSpaceSample) -> Finding | None:
     before = _left(known, _common(known))
     if float(before.max()) < APART:
         return None
-    for way, other in _ways(block):
-        tried = _patches(other)
-        off = _apart(known, tried)
-        few = off if 2 * int(off.sum()) <= len(off) else ~off
-        if not bool(few.any()):
-            continue
-        left = _left(torch.where(off[:, None, None], tried, known), None)
-        was, now = float(before[few].mean()), float(left[few].mean())
-        if was > APART and now < BETTER * was:
-            return _told(few.nonzero().flatten().tolist(), way, was, now)
-    return None
+    found = [one for way, other in _ways(block) if (one := _undone(known, before, _patches(other), way))]
+    return _told(min(found, key=lambda one: one.now / one.was)) if found else None
 
 
-def _told(coils: list[int], way: str, was: float, now: float) -> Finding:
+def _undone(known: Tensor, before: Tensor, tried: Tensor, way: str) -> _Undone | None:
+    """Which coils go with the others if they are taken as they were tried, the fewer of both kinds; None if none clearly do."""
+    off = _apart(known, tried)
+    few = off if 2 * int(off.sum()) <= len(off) else ~off
+    if not bool(few.any()):
+        return None
+    left = _left(torch.where(off[:, None, None], tried, known), None)
+    was, now = float(before[few].mean()), float(left[few].mean())
+    is_clear = was > APART and now < BETTER * was
+    return _Undone(few.nonzero().flatten().tolist(), way, was, now) if is_clear else None
+
+
+def _told(one: _Undone) -> Finding:
     return Finding(
         KSpaceFinding.COILS_APART,
         Severity.PROBLEM,
-        f"the images of coils {listed(coils)} are {way} against those of the others: {100 * was:.2g} % of them go with no "
-        f"other coil as they are, {100 * now:.2g} % once that is undone; coils would be added up out of place: undo it, or leave "
-        "them out",
+        f"the images of coils {listed(one.coils)} are {one.way} against those of the others: {100 * one.was:.2g} % of them go with "
+        f"no other coil as they are, {100 * one.now:.2g} % once that is undone; coils would be added up out of place: undo it, or "
+        "leave them out",
     )
 
 
@@ -161,4 +174,5 @@ def _patches(block: Tensor) -> Tensor:
     images = images / torch.linalg.vector_norm(images, dim=(-2, -1), keepdim=True).clamp_min(TINY)
     n, (y, x) = len(images), (size // PATCH for size in images.shape[-2:])
     cut = images[:, : y * PATCH, : x * PATCH].reshape(n, y, PATCH, x, PATCH)
-    return cut.movedim(2, 3).reshape(n, y * x, PATCH**2)
+    patches: Tensor = cut.movedim(2, 3).reshape(n, y * x, PATCH**2)
+    return patches

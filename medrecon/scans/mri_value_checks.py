@@ -113,11 +113,12 @@ def _repeated_coils(kspace: Tensor) -> Iterator[Finding]:
 
 def _alike(parts: Tensor, places: Tensor) -> list[list[int]]:
     """Groups of the places, counted in their own order, at which the same numbers lie along the first axis, not all zero."""
-    few = torch.view_as_real(parts[:, parts.shape[1] // 2][places]).flatten(1)
-    _, kind, count = few.unique(dim=0, return_inverse=True, return_counts=True)
+    rows = torch.view_as_real(parts[:, parts.shape[1] // 2][places]).flatten(1).numpy()
+    kinds: dict[bytes, list[int]] = {}
+    for k, row in enumerate(rows):
+        kinds.setdefault(row.tobytes(), []).append(k)
     groups: list[list[int]] = []
-    for one in (count > 1).nonzero().flatten():
-        first, *others = (kind == one).nonzero().flatten().tolist()
+    for first, *others in kinds.values():
         whole = parts[places[first]]
         same = [first, *(k for k in others if torch.equal(parts[places[k]], whole))]
         if len(same) > 1 and bool(whole.any()):
