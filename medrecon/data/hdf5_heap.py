@@ -27,7 +27,7 @@ class SoundHeaps:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._files: dict[str, tuple[_Reader, h5py.File]] = {}
+        self._files: dict[str, tuple[_Reader, h5py.h5f.FileID]] = {}
 
     @contextmanager
     def opened(self, file: h5py.File, name: str, who: str) -> Iterator[Any]:
@@ -40,18 +40,32 @@ class SoundHeaps:
         """
         reader, same = self._again(file)
         try:
-            yield same[name]
+            found = h5py.h5o.open(same, name.encode("utf-8", "surrogateescape"))
+            yield _wrapped(found)
         except (OSError, RuntimeError, KeyError) as error:
             if reader.found_damage or "heap" in str(error):
                 raise InputError(f"{who} cannot be read, its heap is damaged; copy or export it again") from error
             raise
 
-    def _again(self, file: h5py.File) -> tuple["_Reader", h5py.File]:
+    def _again(self, file: h5py.File) -> tuple["_Reader", h5py.h5f.FileID]:
         path = file.filename
         if path not in self._files:
             reader = self._stack.enter_context(_Reader(path))
-            self._files[path] = reader, self._stack.enter_context(h5py.File(reader, "r"))
+            access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+            access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+            access.set_fileobj_driver(h5py.h5fd.fileobj_driver, reader)
+            same = h5py.h5f.open(b"looked at", h5py.h5f.ACC_RDONLY, access)  # a third of the time of `h5py.File`
+            self._stack.callback(same.close)
+            self._files[path] = reader, same
         return self._files[path]
+
+
+def _wrapped(
+    found: h5py.h5g.GroupID | h5py.h5d.DatasetID | h5py.h5t.TypeID,
+) -> h5py.Group | h5py.Dataset | h5py.Datatype:
+    if isinstance(found, h5py.h5d.DatasetID):
+        return h5py.Dataset(found)
+    return h5py.Group(found) if isinstance(found, h5py.h5g.GroupID) else h5py.Datatype(found)
 
 
 class _Reader(io.FileIO):
