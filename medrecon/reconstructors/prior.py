@@ -56,9 +56,9 @@ class PlugAndPlay:
     """
 
     denoiser: Denoiser
-    steps: int = 8
-    largest: float = 0.3
-    smallest: float = 0.01
+    steps: int = 30
+    largest: float = 0.6
+    smallest: float = 0.03
     noise: float | None = None
 
     def __post_init__(self) -> None:
