@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -72,7 +72,7 @@ class PlugAndPlay:
 class DiffusionSampler:
     """Images that the measurements leave possible, by what a denoiser knows of images: draws, and called, the mean of `samples`.
 
-    The loop of `PlugAndPlay` with noise: each step towards the data is not their best image but a draw of them all, by moving
+    The loop of `PlugAndPlay`, from its image on, with noise: each step towards the data is not their best image but a draw of them all, by moving
     measurements and denoised image by noise of their own strength and solving for those (perturb and solve); then noise of the next
     level is added. Samples spread as the posterior does where `v` holds for every pixel alike.
     Papandreou & Yuille, Gaussian sampling by local perturbations, NeurIPS (2010); Orieux et al., Sampling high-dimensional
@@ -107,13 +107,18 @@ class DiffusionSampler:
 
     def drawn(self, y: Tensor, A: LinearOperator) -> Iterator[Tensor]:
         """Give the images whose mean is that of a call, one after the other."""
-        data = _measured(y, A, self.noise, type(self).__name__)
+        data = self._begun(y, A)
         draws = _Draws(torch.Generator(y.device).manual_seed(self.seed), alike=True)
         return (_anneal(self, data, draws) for _ in range(self.samples))
 
     def sample(self, y: Tensor, A: LinearOperator, generator: torch.Generator) -> Tensor:
         """Draw one image `(..., y, x)` for each of a batch of scans; the generator is on the device of `y`."""
-        return _anneal(self, _measured(y, A, self.noise, type(self).__name__), _Draws(generator))
+        return _anneal(self, self._begun(y, A), _Draws(generator))
+
+    def _begun(self, y: Tensor, A: LinearOperator) -> _Measured:
+        """The measurements, and the image of plug-and-play: an error that is larger than the first noise would stay."""
+        data = _measured(y, A, self.noise, type(self).__name__)
+        return replace(data, start=_anneal(PlugAndPlay(self.denoiser), data, None))
 
 
 @dataclass(frozen=True, eq=False)
