@@ -122,13 +122,15 @@ class HDF5Content:
 
     def own_groups(self) -> Iterator[str]:
         """Go through the names of groups that lie in the file itself, of a hundred names at most."""
-        with reading(self.path, "its list of names"):
-            for name in list(islice(self._file, 100)):
+        for name in self.group_names():
+            with reading(self.path, f"`{shortened(name)}`"):
                 key = name.encode("utf-8", "surrogateescape")
-                if self._file.id.links.get_info(key).type == h5py.h5l.TYPE_HARD and isinstance(
-                    self._file[name], h5py.Group
-                ):
-                    yield name
+                if self._file.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
+                    continue
+                with self._heaps.opened(self._file, name, f"{self.path}: `{shortened(name)}`") as held:
+                    is_group = isinstance(held, h5py.Group)
+            if is_group:
+                yield name
 
     def all_datasets(self) -> Iterator[tuple[str, h5py.Dataset]]:
         """Go through arrays that lie in the file itself, in groups, too: what is named first, and of hundreds of things no more."""
@@ -145,7 +147,9 @@ class HDF5Content:
                     for part in islice(held, _MOST_OBJECTS):
                         key = part.encode("utf-8", "surrogateescape")
                         if held.id.links.get_info(key).type == h5py.h5l.TYPE_HARD and not part.startswith("#"):
-                            left.append((f"{name}/{part}" if name else part, held[part]))
+                            place = f"{name}/{part}" if name else part
+                            with self._heaps.opened(self._file, place, f"{self.path}: `{shortened(place)}`"):
+                                left.append((place, held[part]))
             left = [
                 (one, thing) for one, thing in left if not isinstance(thing, h5py.Dataset) or thing.shape is not None
             ]
