@@ -33,7 +33,6 @@ class KSpaceFinding(StrEnum):
     ASYMMETRIC_ECHO = "asymmetric-echo"
     AXES_SWAPPED = "axes-swapped"
     CLIPPED = "clipped"
-    COILS_APART = "coils-apart"
     COILS_AS_SLICES = "coils-as-slices"
     ELLIPTICAL_SCAN = "elliptical-scan"
     GAIN_STEP = "gain-step"

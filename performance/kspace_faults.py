@@ -122,18 +122,6 @@ def interleaved(kspace: Tensor, draw: np.random.Generator) -> Tensor:
     return torch.cat([kspace[..., first::m] for first in range(m)], dim=-1)
 
 
-def one_coil(change: Callable[[Tensor], Tensor]) -> Fault:
-    def fault(kspace: Tensor, draw: np.random.Generator) -> Tensor | None:
-        n = kspace.shape[1]
-        if n < 4:
-            return None
-        other, coil = kspace.clone(), int(draw.integers(n))
-        other[:, coil] = change(kspace[:, coil])
-        return other
-
-    return fault
-
-
 #: What is done to k-space, and the names and words that tell of it.
 FAULTS: dict[str, tuple[Fault, tuple[str, ...]]] = {
     "sound: named all the same": (sound, ("",)),
@@ -162,8 +150,6 @@ FAULTS: dict[str, tuple[Fault, tuple[str, ...]]] = {
     "second half of lines 2 to 4 times": (second_half_stronger(-1), ("gain-step",)),
     "second half of readouts 2 to 4 times": (second_half_stronger(-2), ("gain-step",)),
     "lines by twos, threes or fours": (interleaved, ("line-order",)),
-    "one coil conjugated": (one_coil(torch.conj), ("coils-apart",)),
-    "one coil rolled by 10 lines": (one_coil(lambda coil: coil.roll(10, -1)), ("coils-apart",)),
 }
 
 

@@ -38,11 +38,11 @@ def rolled_detector(y: Floats, geometry: Geometry) -> Finding | None:
         return None
     means, n = _means(y), y.shape[1]
     noise = bend_noise(np.diff(y, 2, axis=1)) / math.sqrt(len(y) / len(means))
-    top, highest, ends = float(np.quantile(means, 0.95)), means.max(0), (means[:, 0], means[:, -1])
+    top, largest, ends = float(np.quantile(means, 0.95)), abs(means).max(0), (means[:, 0], means[:, -1])
     nothing = max(_NOTHING * top, _BEYOND_NOISE * noise)
     jump, usual = float(abs(ends[0] - ends[1]).mean()), float(abs(np.diff(means, axis=1)).mean(0).max())
     is_there = min(end.max() for end in ends) > _SEEN * top + _BEYOND_NOISE * noise and jump < 2 * usual
-    empty = np.flatnonzero(highest < nothing)
+    empty = np.flatnonzero(largest < nothing)
     if not is_there or min(np.std(end) for end in ends) < max(_VARIES * top, noise) or len(empty) < _GAP:
         return None
     if empty[-1] - empty[0] + 1 != len(empty):

@@ -17,7 +17,6 @@ from medrecon.data.mri.kspace_files import KSpaceFile
 from medrecon.errors import ChangedError, InputError
 from medrecon.findings import Finding, KSpaceFinding
 from medrecon.scans.mri_center_checks import NEAR, cut_axes, shift_of, told_cut, told_shift
-from medrecon.scans.mri_coil_checks import coils_apart
 from medrecon.scans.mri_energy import Energy
 from medrecon.scans.mri_gain_checks import gain_steps
 from medrecon.scans.mri_layout_checks import exchanged_axes, layout_findings, strange_lengths
@@ -162,6 +161,5 @@ def check_kspace(sample: KSpaceSample, accepted: Collection[KSpaceFinding] = ())
     findings += (*values_of_no_receiver(mended), *gain_steps(mended, total))
     noisy, covariance = check_noise(mended, accepted)
     weighed = mended if covariance is None else replace(mended, kspace=Whitening.of(covariance)(mended.kspace))
-    apart = coils_apart(mended)
-    findings += (*(() if apart is None else (apart,)), *odd_lines(weighed), *missing(mended), *noisy)
+    findings += (*odd_lines(weighed), *missing(mended), *noisy)
     return Checked(tuple(findings), mending, covariance)

@@ -15,12 +15,14 @@ import medrecon
 import medrecon.functionals
 from medrecon.config import METHODS, LearnedSettings, Method
 from medrecon.config.benchmark import CustomMethodSettings
+from medrecon.config.methods import DiffusionSettings, PlugAndPlaySettings
 from medrecon.errors import InputError
 from medrecon.functionals import LeastSquares
-from medrecon.networks import SensitivityNetwork
+from medrecon.networks import Denoising, SensitivityNetwork
 from medrecon.operators import LinearOperator, Radon
 from medrecon.operators.fourier import _Dft
 from medrecon.operators.torch_radon import TorchRadon
+from medrecon.reconstructors import DiffusionSampler, PlugAndPlay
 from medrecon.weights.learned import LearnedReconstructor
 from tests.catalogue import FUNCTIONALS, OPERATORS, Sizes
 from tests.contracts.anatomy import parts
@@ -33,7 +35,10 @@ WITHOUT_A_LINE: dict[type, str] = {
     _Dft: "what Fourier runs, and no composition shows: each of its lines tries it",
     LeastSquares: "smooth, and has no proximal map (test_functionals.py, test_solvers.py)",
     SensitivityNetwork: "gives coil maps and no image; a part of EndToEndVarNet",
+    Denoising: "takes an image with white noise, behind a Diagonal, and no scan (test_noisy_images.py)",
 }
+#: Methods that are no network but take one, which knows of no scan.
+DENOISING: dict[type, type] = {PlugAndPlaySettings: PlugAndPlay, DiffusionSettings: DiffusionSampler}
 ROOT = Path(medrecon.__file__).parent
 
 
@@ -123,7 +128,8 @@ def test_every_method_has_a_line(modality: Modality) -> None:
 def test_every_kind_of_learned_method_has_a_line() -> None:
     lines = of(Modality.MRI) | of(Modality.CT)
     for method in {method for method, _ in every_method() if issubclass(method, LearnedSettings)}:
-        assert set(method.networks) & lines, f"no line in tests/reconstructors/cases.py for {method.__name__}"
+        kinds = {DENOISING[method]} if method in DENOISING else set(method.networks)
+        assert kinds & lines, f"no line in tests/reconstructors/cases.py for {method.__name__}"
 
 
 def test_every_method_that_is_declared_is_in_the_union() -> None:

@@ -181,7 +181,8 @@ def _complex(path: Path) -> None:
 
 
 def _cfl(path: Path) -> None:
-    values = np.random.default_rng(4).normal(size=(2, 16, 12)) + 0j
+    parts = np.random.default_rng(4).normal(size=(2, 2, 16, 12))
+    values = parts[0] + 1j * parts[1]
     values[:, 8, 6] += 50
     write_cfl(path, values, (BartAxis.COIL, BartAxis.READ, BartAxis.PHS1), overwrite=True)
 

@@ -33,12 +33,13 @@ def test_both_layouts_hold_the_same(tmp_path: Path, is_vb: bool) -> None:
     assert torch.equal(file[0].kspace, kspace)
     assert (file.oversampling, file.matrix, file.header.acquisition) == (2, (16, 24), "made")
     assert file.header.recon_fov == (160.0, 240.0, 5.0)
-    place = file.position(0)
+    assert file.prescription is not None
+    assert "siemens" in file.prescription.vendor.lower()
+    [place] = file.prescription.slices
     assert place.position == (10.0, 0.0, -30.0)
     np.testing.assert_allclose(place.phase, (0, 1, 0), atol=1e-6)
     np.testing.assert_allclose(place.read, (-1, 0, 0), atol=1e-6)
-    np.testing.assert_allclose(place.slice, (0, 0, 1), atol=1e-6)
-    assert place.is_mirrored
+    np.testing.assert_allclose(place.normal, (0, 0, 1), atol=1e-6)
 
 
 def test_lines_before_the_center_may_be_missing(tmp_path: Path) -> None:
