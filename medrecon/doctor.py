@@ -11,7 +11,17 @@ __all__ = ["REQUIRED", "examine"]
 #: The dependencies of medrecon, as `pyproject.toml` names them.
 REQUIRED = (
     *("torch", "numpy", "h5py", "PyWavelets", "numba", "pydicom", "nibabel", "scipy", "matplotlib", "typer", "rich"),
-    *("pydantic", "PyYAML", "platformdirs", "lazy_loader", "accelerate", "safetensors", "tensorboard", "distributed"),
+    *(
+        "pydantic",
+        "PyYAML",
+        "platformdirs",
+        "lazy_loader",
+        "accelerate",
+        "safetensors",
+        "tifffile",
+        "tensorboard",
+        "distributed",
+    ),
 )
 _OPTIONAL = (
     ("triton", "needed for CT on a GPU; comes with PyTorch for CUDA"),

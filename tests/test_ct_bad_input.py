@@ -163,7 +163,10 @@ def test_options_that_make_no_sense(
         (("--hu",), "--hu is an option of CT"),
         (("--geometry", "g.yaml"), "--geometry is an option of CT"),
         (("--window", "hann"), "--window: the method wavelet has no window"),
-        (("--method", "fbp"), "--method fbp: mri.h5 holds k-space of MRI, whose methods are zero-filled, rss, sense"),
+        (
+            ("--method", "fbp"),
+            "--method fbp: mri.h5 holds k-space of MRI, whose methods are zero-filled, rss, grappa, sense",
+        ),
     ],
 )
 def test_options_of_ct_for_mri(
@@ -240,7 +243,7 @@ def test_series_of_dicom(tmp_path: Path) -> None:
     write_slice(folder / "stray.dcm", series, 20.0, rows=16)
     assert "these are no slices of one volume" in medrecon(*call).complaint
     write_slice(folder / "stray.dcm", generate_uid(), 20.0)
-    assert "holds 2 series, name one, or put it in a folder of its own" in medrecon(*call).complaint
+    assert "holds 2 series, name one (--series UID), or put it in a folder of its own" in medrecon(*call).complaint
     (folder / "stray.dcm").write_bytes((folder / "0.dcm").read_bytes()[:-60])
     (folder / "0.dcm").unlink()
     assert "may be cut short" in medrecon(*call).complaint

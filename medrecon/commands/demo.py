@@ -39,6 +39,7 @@ class _Part:
     options: Mapping[str, Mapping[str, Any]]
     for_viewers: str
     clinical: str
+    left_out: tuple[str, ...] = ()  # methods that take other scans
 
 
 _PARTS = (
@@ -53,6 +54,7 @@ _PARTS = (
         options={},
         for_viewers="sense",
         clinical="brain_dicom",
+        left_out=("grappa",),  # takes lines of one distance
     ),
     _Part(
         modality=Modality.CT,
@@ -105,7 +107,7 @@ def _run(part: _Part, folder: Path, size: int, bar: Progress) -> dict[str, Recon
     simulate_file(scan, simulation, overwrite=True, progress=bar)
     results = {}
     for name, method in methods_of(part.modality).items():
-        if issubclass(method, LearnedSettings):
+        if issubclass(method, LearnedSettings) or name in part.left_out:
             continue
         settings = settings_from(
             ReconstructionSettings,

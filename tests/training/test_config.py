@@ -68,7 +68,7 @@ def test_changes_reach_every_key(tmp_path: Path) -> None:
         ("training__epochs", "many", "training.epochs: should be a valid integer"),
         ("training__epochs", 0, "training.epochs: should be greater than or equal to 1, got 0"),
         ("network__kind", "resnet", "network.kind: got 'resnet'; allowed are 'unet', 'varnet', 'e2e-varnet'"),
-        ("network", {"features": 3}, "network.kind: is missing; allowed are 'e2e-varnet', 'modl'"),
+        ("network", {"features": 3}, "network.kind: is missing; allowed are 'denoiser', 'e2e-varnet', 'modl'"),
         ("loss", [], "loss: Tuple should have at least 1 item"),
         ("loss", [{"kind": "l3"}], "loss.0.kind: should be 'l1', 'mse' or 'ssim', got 'l3'"),
         ("data__masks", [{"kind": "random", "rate": 4}], "data.masks.0.rate: there is no such key; allowed are"),
