@@ -100,6 +100,21 @@ def test_raw_geometry_comes_through(scan: Path, tmp_path: Path, monkeypatch: pyt
     np.testing.assert_allclose(one.ImageOrientationPatient, [-part for part in (*phase, *read)], atol=1e-9)
 
 
+def test_directions_are_kept_where_the_field_of_view_is_not_known(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, phase, normal = oblique(3)
+    poses = tuple(SlicePose((0.0, 0.0, 6.0 * k), read, phase, normal) for k in range(3))
+    monkeypatch.setattr(FastMRIFile, "prescription", Prescription(poses, 5.0, "SIEMENS", "HFS"))
+    with h5py.File(scan, "r+") as file:
+        del file["ismrmrd_header"]
+    done = reconstruct(scan, tmp_path / "d", "--format", "dicom")
+    assert "state directions and no field of view: pixels 1 mm apart are taken" in done.out.replace("\n", " ")
+    one = pydicom.dcmread(tmp_path / "d" / "0001.dcm")
+    np.testing.assert_allclose(one.ImageOrientationPatient, [-part for part in (*phase, *read)], atol=1e-9)
+    np.testing.assert_allclose(one.PixelSpacing, [1, 1])
+
+
 def test_ct_is_in_hounsfield_units_about_the_center_of_its_grid(tmp_path: Path) -> None:
     moved = replace(SCAN, grid=Grid((40, 48), 2.0, (6.0, -4.0)))
     scan = write_scan(tmp_path / "scan.h5", moved, slices=2)

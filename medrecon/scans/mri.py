@@ -44,6 +44,8 @@ from medrecon.weights.learned import LearnedReconstructor
 
 __all__ = ["DISPLAY", "KSpaceScan"]
 
+_NO_FIELD = "the raw data state directions and no field of view: pixels 1 mm apart are taken"
+
 #: How images of MRI are shown.
 DISPLAY = Display(
     unit="intensity as stored",
@@ -124,8 +126,9 @@ class KSpaceScan:
 
     def planes(self, indices: range) -> ImagePlanes:
         stated, header, shape = self.file.prescription, self.file.header, self.grid.shape
-        if stated is not None and self.pixel is not None:
-            return stated.planes(indices, shape=shape, pixel=self.pixel)
+        if stated is not None:
+            planes = stated.planes(indices, shape=shape, pixel=self.pixel or (1.0, 1.0))
+            return planes if self.pixel is not None else replace(planes, notes=(*planes.notes, _NO_FIELD))
         slab = header.recon_fov[2] if header.recon_fov else 0.0
         return assumed_planes(
             indices,

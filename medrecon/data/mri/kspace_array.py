@@ -69,7 +69,10 @@ class KSpaceArray:
         geometry = scan_geometry((ky, kx), None, None, is_oversampled=is_oversampled)
         self.header = FastMRIHeader(encoded_matrix=(ky, kx, 1), recon_matrix=(*geometry.matrix, 1))
         self.matrix, self.oversampling, self.padding = geometry.matrix, geometry.oversampling, geometry.padding
-        self.notes = notes + geometry.notes
+        joined = (
+            f"{2 * coils} coils of real numbers are taken as {coils} of complex ones, real and imaginary parts in turn"
+        )
+        self.notes = (*notes, *((joined,) if self._turns and not notes else ()), *geometry.notes)
         self._mean: tuple[int, Tensor] | None = None
 
     def __repr__(self) -> str:
@@ -88,6 +91,11 @@ class KSpaceArray:
             raise IndexError(f"{self.path} has {len(self)} slices, got index {index}")
         index %= len(self)
         kspace = self.raw(index)
+        if self._turns and not bool((torch.view_as_real(kspace) < 0).any()):
+            raise InputError(
+                f"{self.path}: {self._which(index)} is real and nowhere below zero, as magnitudes are, and k-space is complex; "
+                "export it with its phase"
+            )
         sampled = detect_sampling(require_sound(kspace, f"{self.path}: {self._which(index)}"))
         return KSpaceSample(
             kspace=kspace,

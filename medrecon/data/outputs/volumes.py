@@ -21,6 +21,7 @@ __all__ = ["write_metaimage", "write_nifti_series", "write_npy", "write_nrrd"]
 
 _COMMENT = 6  # NIfTI's code of an extension in plain text
 _LONGEST = 79  # bytes of NIfTI's `descrip`, beside the zero at its end
+_LONGEST_COMMENT = 400  # characters: ITK reads no header of 500
 
 
 def write_nifti_series(path: Path, series: ImageSeries, *, compressed: bool) -> None:
@@ -64,7 +65,7 @@ def write_metaimage(path: Path, series: ImageSeries) -> None:
         "CenterOfRotation": "0 0 0",
         "ElementSpacing": _numbers(affine.spacing),
         "DimSize": f"{x} {y} {len(series.images)}",
-        "Comment": _line(series),
+        "Comment": _line(series)[:_LONGEST_COMMENT],
         "ElementType": "MET_FLOAT",
         "ElementDataFile": "LOCAL",
     }

@@ -271,6 +271,11 @@ def test_real_numbers_that_are_no_kspace_are_refused(tmp_path: Path) -> None:
     asked = ("inspect", tmp_path / "k.npy", "--axes")
     assert "name the axis of real and imaginary parts `pair`" in medrecon(*asked, "coil,y,x").complaint
     assert "an axis `pair` has the length 2" in medrecon(*asked, "pair,y,x").complaint
+    both = np.moveaxis(K.view(np.float32).reshape(*K.shape, 2), -1, 2).reshape(K.shape[0], -1, *K.shape[2:])
+    np.save(tmp_path / "k.npy", both)
+    assert "are taken as" in medrecon(*asked, "slice,coil,y,x").out.replace("\n", " ")
+    np.save(tmp_path / "k.npy", abs(both))
+    assert "nowhere below zero, as magnitudes are" in medrecon(*asked, "slice,coil,y,x").out.replace("\n", " ")
 
 
 def test_a_calibration_of_other_coils_is_refused(tmp_path: Path) -> None:

@@ -87,6 +87,12 @@ def test_metaimage_is_plain(tmp_path: Path) -> None:
     assert farthest(volume().transpose(2, 1, 0), by_matrix((7, 6, 5), matrix), planes(3)) < WITHIN
 
 
+def test_the_comment_of_metaimage_is_short_enough_for_itk(tmp_path: Path) -> None:
+    write(tmp_path / "a.mha", replace(planes(3), notes=("assumed " * 200,)))
+    head, _, _ = (tmp_path / "a.mha").read_bytes().partition(b"ElementDataFile = LOCAL\n")
+    assert 100 < max(map(len, head.splitlines())) < 450
+
+
 def test_our_own_readers_take_them(tmp_path: Path) -> None:
     write(tmp_path / "a.nii.gz", planes(2))
     write(tmp_path / "a.nrrd", planes(2))
