@@ -239,6 +239,10 @@ def test_series_of_dicom(tmp_path: Path) -> None:
     assert (done.status, done.err) == (0, "")
     assert "3 sinograms of" in done.out
     out.unlink()
+    for images in (folder, folder / "0.dcm"):
+        told = medrecon("reconstruct", images, "--output", tmp_path / ("o" if images is folder else "o.h5"))
+        assert told.status == 2
+        assert "holds DICOM images, which are reconstructed already" in told.complaint
     assert "has 3 slices, and --slices asks for 4" in medrecon(*call, "--slices", 4).complaint
     write_slice(folder / "stray.dcm", series, 20.0, rows=16)
     assert "these are no slices of one volume" in medrecon(*call).complaint

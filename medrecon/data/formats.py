@@ -42,6 +42,7 @@ __all__ = ["Format", "find_format", "find_scan_files", "open_kspace", "open_sino
 _WANTED = (
     "a file in the format of fastMRI or ISMRMRD (.h5), or a CT sinogram (.h5 with `sinogram`, LoDoPaB's .hdf5, .npy)"
 )
+_IMAGES = "holds DICOM images, which are reconstructed already; `medrecon simulate --modality ct --from` makes scans of those of CT"
 _START = 2**14  # bytes that tell a format
 
 
@@ -84,6 +85,8 @@ def find_format(path: str | os.PathLike[str], *, axes: str | None = None, allow_
         raise InputError(
             f"{path}: is a stream of MRD version 2, and version 1 is read; write it as ISMRMRD by the tools of MRD"
         )
+    if _is_dicom(start):
+        raise InputError(f"{path}: {_IMAGES}")
     if is_stream(start):
         return Format.MRD_STREAM
     if is_twix(start):
@@ -115,6 +118,10 @@ def find_format(path: str | os.PathLike[str], *, axes: str | None = None, allow_
                 )
             return Format.LODOPAB
         raise InputError(f"{path}: no data set `kspace`, it holds {file.names}; give {_WANTED}")
+
+
+def _is_dicom(start: bytes) -> bool:
+    return start[128:132] == b"DICM"
 
 
 def _start_of(path: str | os.PathLike[str]) -> bytes:
@@ -161,6 +168,8 @@ def find_scan_files(path: str | os.PathLike[str], *, arrays: bool = False) -> li
         return [folder]
     found = _scans(folder.iterdir(), arrays) or _scans(folder.rglob("*"), arrays)
     if not found:
+        if any(_is_dicom(_start_of(file)) for file in folder.rglob("*") if file.is_file()):
+            raise InputError(f"{path}: {_IMAGES}")
         raise InputError(f"{path}: holds no *.h5 or *.hdf5 file; name a file, or another folder")
     return found
 
