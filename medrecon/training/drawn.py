@@ -16,7 +16,7 @@ from medrecon.evaluation import image_range
 from medrecon.networks.data_normalization import DataNormalization
 from medrecon.problem import Problem, sense_problem
 from medrecon.training.augmentation import Augmentation, ContrastAugmentation
-from medrecon.training.noisy_images import ImageSource
+from medrecon.training.noisy_images import ImageSource, found_in
 from medrecon.training.samples import Sample, make_sample
 
 __all__ = ["DrawnScans"]
@@ -60,7 +60,8 @@ class DrawnScans:
     def read(self, index: int, epoch: int) -> Sample:
         keys = (index,) if self.seed is None else (self.seed, epoch, index)
         generator = torch.Generator().manual_seed(derived_seed(*keys))
-        image = _square(self._image(index))
+        source, place = found_in(self.sources, index)
+        image = _square(source[place])
         if self.seed is not None:
             image = self.augmentation(image, generator)
         if not bool(image.any()):
@@ -70,13 +71,6 @@ class DrawnScans:
         is_mri = isinstance(self.protocols, MRIProtocols)
         data_range = float(problem.target.max()) if is_mri else image_range(problem.target)
         return make_sample(problem, self.normalization, data_range, f"image {index}")
-
-    def _image(self, index: int) -> Tensor:
-        for source in self.sources:
-            if index < len(source):
-                return source[index]
-            index -= len(source)
-        raise IndexError(index)
 
     def _problem(self, image: Tensor, generator: torch.Generator, name: str) -> Problem:
         if isinstance(self.protocols, CTProtocols):

@@ -26,7 +26,17 @@ from medrecon.training.augmentation import Augmentation, ContrastAugmentation
 from medrecon.training.ct import Sinograms
 from medrecon.training.samples import Sample
 
-__all__ = ["CTSlices", "HeadTargets", "Heads", "ImageSource", "NoisyImages", "SinogramTargets", "Some", "noisy_sample"]
+__all__ = [
+    "CTSlices",
+    "HeadTargets",
+    "Heads",
+    "ImageSource",
+    "NoisyImages",
+    "SinogramTargets",
+    "Some",
+    "found_in",
+    "noisy_sample",
+]
 
 _TRIES = 8  # crops that are drawn for one that shows something
 _SHOWN = 0.1  # of the intensity: the mean of a crop that shows something
@@ -125,6 +135,21 @@ class Some:
         return self.source[range(len(self))[index] * len(self.source) // len(self)]
 
 
+def found_in(sources: Sequence[ImageSource], index: int) -> tuple[ImageSource, int]:
+    """The source that holds the image of this number, counted over one source after the other, and its number there.
+
+    Raises
+    ------
+    IndexError
+        if there are not so many.
+    """
+    for source in sources:
+        if index < len(source):
+            return source, index
+        index -= len(source)
+    raise IndexError(index)
+
+
 @dataclass(frozen=True, eq=False)
 class NoisyImages:
     """Crops of images `y = x / sigma + n`, `n` of unit variance in each real or imaginary part; a training set.
@@ -158,7 +183,7 @@ class NoisyImages:
         return sum(len(source) for source in self.sources)
 
     def bucket(self, index: int) -> Hashable:
-        return self._found(index)[0].is_complex
+        return found_in(self.sources, index)[0].is_complex
 
     def read(self, index: int, epoch: int) -> Sample:
         keys = (index,) if self.seed is None else (self.seed, epoch, index)
@@ -170,7 +195,7 @@ class NoisyImages:
 
     def crop(self, index: int, generator: torch.Generator) -> Tensor:
         """Draw a crop `(size, size)` of an image, in units of the image's intensity; complex for MRI."""
-        source, place = self._found(index)
+        source, place = found_in(self.sources, index)
         image = source[place]
         if self.seed is not None:
             image = self.augmentation(image, generator)
@@ -179,13 +204,6 @@ class NoisyImages:
         if not bool(image.any()):
             raise InputError(f"image {index}: nothing of it is left; lower data.augmentation.shift")
         return _crop(image / intensity(image, Diagonal(torch.ones(()), _space(image))), self.size, generator)
-
-    def _found(self, index: int) -> tuple[ImageSource, int]:
-        for source in self.sources:
-            if index < len(source):
-                return source, index
-            index -= len(source)
-        raise IndexError(index)
 
 
 def _seen(image: Tensor, generator: torch.Generator) -> Tensor:
