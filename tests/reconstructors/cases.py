@@ -128,7 +128,7 @@ RECONSTRUCTORS: dict[str, Case] = {
         },
     ),
     "diffusion, of line integrals": Case(
-        build=lambda: DiffusionSampler(HaarShrinkage(), steps=6, samples=4), scan=FAN, exempt=_COUNTS | _CONDITION
+        build=lambda: DiffusionSampler(HaarShrinkage(), steps=6, samples=4), scan=FAN, exempt=_COUNTS
     ),
     "total variation": Case(build=partial(TotalVariation, iterations=8), scan=MRI),
     "total variation, two sets of maps": Case(build=partial(TotalVariation, iterations=8), scan=SETS),

@@ -71,6 +71,6 @@ def test_a_score_that_is_not_held_is_asked_for() -> None:
 
 
 def test_every_method_meets_every_problem_of_its_modality() -> None:
-    assert set(PROBLEMS) == {"mri-4x", "mri-8x", "mri-noise", "ct-full", "ct-60-views", "ct-low-dose"}
+    assert set(PROBLEMS) == {"mri-4x", "mri-8x", "mri-noise", "mri-even", "ct-full", "ct-60-views", "ct-low-dose"}
     assert {"varnet", "wavelet", "zero-filled"} <= {case.method for case in CASES if case.problem == "mri-8x"}
     assert {"primal-dual", "unet", "tv-poisson"} <= {case.method for case in CASES if case.problem == "ct-low-dose"}
