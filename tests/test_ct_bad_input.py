@@ -228,6 +228,15 @@ def write_slice(path: Path, series: str, place: float, rows: int = 8) -> None:
     one.save_as(path, enforce_file_format=True)
 
 
+def test_lengths_that_no_image_has_are_refused(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.h5")
+    geometry(TEXT.replace("[2.0, 2.0]", "[1.0e+9, 2.0]"))(scan)
+    done = medrecon("reconstruct", scan, "--output", tmp_path / "o.h5", "--method", "fbp")
+    assert done.status == 2
+    assert "takes steps and an origin up to 1e+06 mm" in done.complaint
+    assert not (tmp_path / "o.h5").exists()
+
+
 def test_series_of_dicom(tmp_path: Path) -> None:
     series, folder, out = generate_uid(), tmp_path / "series", tmp_path / "s.h5"
     folder.mkdir()

@@ -115,6 +115,17 @@ def test_directions_are_kept_where_the_field_of_view_is_not_known(
     np.testing.assert_allclose(one.PixelSpacing, [1, 1])
 
 
+def test_directions_that_cannot_be_are_told_and_left_out(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poses = tuple(SlicePose((0.0, 0.0, 1e30), (1.0, 0.0, 0.0), (0.0, 7.0, 0.0), (0.0, 0.0, 1.0)) for _ in range(3))
+    monkeypatch.setattr(FastMRIFile, "prescription", Prescription(poses, 5.0, "SIEMENS", "HFS"))
+    done = reconstruct(scan, tmp_path / "d", "--format", "dicom")
+    assert "by numbers that cannot be" in done.out.replace("\n", " ")
+    one = pydicom.dcmread(tmp_path / "d" / "0001.dcm")
+    np.testing.assert_allclose(one.ImageOrientationPatient, [1, 0, 0, 0, 1, 0])
+
+
 def test_ct_is_in_hounsfield_units_about_the_center_of_its_grid(tmp_path: Path) -> None:
     moved = replace(SCAN, grid=Grid((40, 48), 2.0, (6.0, -4.0)))
     scan = write_scan(tmp_path / "scan.h5", moved, slices=2)

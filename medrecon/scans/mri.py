@@ -125,10 +125,19 @@ class KSpaceScan:
         return len(self.file)
 
     def planes(self, indices: range) -> ImagePlanes:
-        stated, header, shape = self.file.prescription, self.file.header, self.grid.shape
-        if stated is not None:
-            planes = stated.planes(indices, shape=shape, pixel=self.pixel or (1.0, 1.0))
-            return planes if self.pixel is not None else replace(planes, notes=(*planes.notes, _NO_FIELD))
+        stated = self.file.prescription
+        if stated is None:
+            return self._assumed_planes(indices)
+        try:
+            planes = stated.planes(indices, shape=self.grid.shape, pixel=self.pixel or (1.0, 1.0))
+        except ValueError as error:
+            told = f"the raw data state where slices lie by numbers that cannot be, and they are left out: {error}"
+            assumed = self._assumed_planes(indices)
+            return replace(assumed, notes=(told, *assumed.notes))
+        return planes if self.pixel is not None else replace(planes, notes=(*planes.notes, _NO_FIELD))
+
+    def _assumed_planes(self, indices: range) -> ImagePlanes:
+        header, shape = self.file.header, self.grid.shape
         slab = header.recon_fov[2] if header.recon_fov else 0.0
         return assumed_planes(
             indices,

@@ -18,6 +18,7 @@ from medrecon.data.outputs.output import ImageOutput, OutputForm, write_images
 from medrecon.device import require_device
 from medrecon.errors import InputError
 from medrecon.evaluation import Score
+from medrecon.planes import ImagePlanes
 from medrecon.progress import Progress, silent
 from medrecon.reconstructor import parameters_of
 from medrecon.reconstructors import DiffusionSampler
@@ -63,7 +64,7 @@ def reconstruct_file(
     file = nullcontext() if output is None else write_images(output, form, overwrite=overwrite)
     with torch.no_grad(), file as written:
         if written is not None:
-            written.place(opened.modality, opened.planes(indices), opened.identity)
+            written.place(opened.modality, _planes(opened, indices), opened.identity)
         scan = opened.checked(indices, progress)
         middle = indices[len(indices) // 2]
         settled = settle(settings, opened, middle, device, scan.photons)
@@ -79,6 +80,22 @@ def reconstruct_file(
             told = written.describe(report.attributes())
             report = replace(report, notes=tuple(dict.fromkeys((*report.notes, *told))))
     return Reconstruction(report, loop.shown, scan.display)
+
+
+def _planes(opened: Scan, indices: range) -> ImagePlanes:
+    """Where the images lie.
+
+    Raises
+    ------
+    InputError
+        If lengths that the file states cannot be.
+    """
+    try:
+        return opened.planes(indices)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{opened.source}: {error}; correct the lengths that it states") from error
 
 
 def _as_written(output: Path, form: OutputForm, settings: ReconstructionSettings) -> ReconstructionSettings:
