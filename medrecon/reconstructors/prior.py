@@ -44,9 +44,9 @@ class PlugAndPlay:
 
     Each of `steps` solves `argmin |A x - y|^2 / noise^2 + 0.23 |x - d|^2 / sigma^2` by conjugate gradients from `d`, the denoised
     image, where `noise` is that of the measurements, and `sigma` the level; the factor is the published one. (Were `d` held to by
-    its own error, as a draw is, steps without noise would stop at the first: on slices of CT by 60 views that cost 4.7 dB.) Levels
-    fall from `largest` to `smallest`, in units of the image's intensity. `noise` is the standard deviation of each real or
-    imaginary part of the measurements; None reads it from them, and weighs line integrals by their photons.
+    its own error, as a draw is, steps without noise would stop at the first.) Levels fall from `largest` to `smallest`, in units of
+    the image's intensity. `noise` is the standard deviation of each real or imaginary part of the measurements; None reads it from
+    them, and weighs line integrals by their photons.
     Zhang et al., Plug-and-play image restoration with deep denoiser prior, IEEE Trans Pattern Anal 44:6360 (2022).
 
     Raises
@@ -75,7 +75,7 @@ class DiffusionSampler:
     The loop of `PlugAndPlay`, from its image on, with noise: each step towards the data is not their best image but a draw of them
     all, by moving measurements and denoised image by noise of their own strength, for the latter the denoiser's error `v`, and
     solving for those (perturb and solve); then noise of the next level is added. Samples spread as the posterior does where `v`
-    holds for every pixel alike. Where few views leave streaks it does not: there their mean lies some dB below plug-and-play.
+    holds for every pixel alike. Where few views leave streaks it does not, and their mean lies below plug-and-play.
     Papandreou & Yuille, Gaussian sampling by local perturbations, NeurIPS (2010); Orieux et al., Sampling high-dimensional
     Gaussian distributions, IEEE Trans Image Process 21:4310 (2012); Wu et al., Principled probabilistic imaging using
     diffusion models as plug-and-play priors, NeurIPS (2024).
