@@ -17,7 +17,7 @@ import torch
 from tables import publish
 from torch import Tensor
 
-from medrecon.config.methods import DiffusionSettings, LearnedSettings, PlugAndPlaySettings, PrecisionName
+from medrecon.config.methods import DiffusionSettings, PlugAndPlaySettings, PrecisionName
 from medrecon.config.mri import LineMaskSettings, MaskName
 from medrecon.data.ct.lodopab import LoDoPaB
 from medrecon.data.sets.fetch import path
@@ -101,11 +101,11 @@ def main() -> None:
     given = parser.parse_args()
     scores: dict[str, list[list[float]]] = {}
     for modality, scans in ((Modality.MRI, mri_scans), (Modality.CT, ct_scans)):
-        settings: list[LearnedSettings] = [PlugAndPlaySettings(precision=PrecisionName.BF16, channels_last=True)]
+        half = PrecisionName.BF16
+        methods = [build_reconstructor(PlugAndPlaySettings(precision=half, channels_last=True), modality)]
         if given.samples:
-            fast = {"precision": PrecisionName.BF16, "channels_last": True}
-            settings.append(DiffusionSettings(samples=given.samples, **fast))
-        methods = [build_reconstructor(one, modality) for one in settings]
+            sampler = DiffusionSettings(samples=given.samples, precision=half, channels_last=True)
+            methods.append(build_reconstructor(sampler, modality))
         for scan in scans(given.part, given.images):
             scores.setdefault(scan.row, []).append([scan.score(method) for method in (scan.classical, *methods)])
             print(scan.row, *(f"{score:.2f}" for score in scores[scan.row][-1]), flush=True)
